@@ -1,0 +1,171 @@
+/*
+ * Table: a hash table of pointers that grows one bucket at a time.
+ *
+ * Linear hashing (Litwin, VLDB 1980): when the average load passes TABLE_LOAD, one bucket is split in two; when it
+ * falls well below, two are merged. There is never a second table or a pause, and the cost per item is flat: 64 bytes a
+ * bucket at 5.5 items a bucket is, with the overflow buckets that Poisson loads need, 14.0 to 14.5 bytes an item at
+ * every size.
+ *
+ *   bucket (64 bytes, aligned)   slot 0 | slot 1 | ... | slot 6 | next bucket of the chain
+ *   slot (64 bits)               hash tag : 16 | item pointer : 45, 8-aligned | unused : 2 | mark : 1      0 = empty
+ *
+ * A chain is dense: items first, then empty slots, and no empty overflow bucket. Buckets lie in segments of 64 KB, so
+ * that the directory of segments stays tiny; a small table has one small segment that doubles.
+ *
+ * The caller brings hashes (uniform in all 64 bits) and the test for equality; the table asks only the hash of an item
+ * back, when it splits. The items of the bucket that splits next are prefetched over the inserts before. The mark is
+ * the caller's: one bit per item that table_scan_marked can look for without touching the items (the keyspace marks
+ * what can expire).
+ *
+ * Pointers must be 8-aligned and below 2^48.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct random;
+
+enum {
+    TABLE_SLOTS = 7,
+    TABLE_SEGMENT_BUCKETS = 1024,
+};
+
+struct table_bucket {
+    uint64_t slot[TABLE_SLOTS];
+    struct table_bucket *next; /* owned */
+};
+
+struct table_type {
+    uint64_t (*hash)(const void *item); /* the hash the item was inserted with */
+};
+
+struct table {
+    const struct table_type *type;  /* borrowed: static */
+    struct table_bucket **segments; /* owned; segment i holds the buckets from i * TABLE_SEGMENT_BUCKETS */
+    size_t count;                   /* items */
+    size_t buckets;          /* in use, overflow not counted; a power of two plus the buckets split in this round */
+    size_t mask;             /* smallest 2^n - 1 that is at least buckets - 1 */
+    size_t grow_at;          /* count from which on an insert splits a bucket first */
+    size_t shrink_at;        /* count below which a removal merges two */
+    size_t overflow_buckets; /* allocated behind the chains */
+    uint32_t longest_chain;  /* no chain is longer (in buckets); an upper bound, reset when the table empties */
+    uint32_t prefetched;     /* steps of prefetching the bucket that splits next that were taken already */
+};
+
+/* An empty table; allocates nothing until the first insert. */
+void table_init(struct table *table, const struct table_type *type);
+
+/* Frees buckets, not items. O(buckets): large tables are taken down by table_drain. */
+void table_fini(struct table *table);
+
+static inline size_t table_count(const struct table *table)
+{
+    return table->count;
+}
+
+/* Bytes of buckets, segments and directory, as the allocator rounds them; neither the struct nor the items. O(1). */
+size_t table_overhead_bytes(const struct table *table);
+
+#define TABLE_MARK 1ull
+#define TABLE_POINTER_BITS 0x0000fffffffffff8ull
+
+static inline void *table_slot_item(const uint64_t *slot)
+{
+    return (void *)(uintptr_t)(*slot & TABLE_POINTER_BITS);
+}
+
+static inline bool table_slot_marked(const uint64_t *slot)
+{
+    return *slot & TABLE_MARK;
+}
+
+static inline void table_slot_set_mark(uint64_t *slot, bool on)
+{
+    *slot = (*slot & ~TABLE_MARK) | (on ? TABLE_MARK : 0);
+}
+
+/* Puts another item of the same hash into the slot; the mark stays. */
+static inline void table_slot_set_item(uint64_t *slot, void *item)
+{
+    *slot = (*slot & ~TABLE_POINTER_BITS) | (uint64_t)(uintptr_t)item;
+}
+
+/* The bucket that a hash belongs to. The table must not be empty of buckets. */
+static inline struct table_bucket *table_bucket_of(const struct table *table, uint64_t hash)
+{
+    size_t i = hash & table->mask;
+    if (i >= table->buckets)
+        i &= table->mask >> 1;
+    return &table->segments[i / TABLE_SEGMENT_BUCKETS][i % TABLE_SEGMENT_BUCKETS];
+}
+
+/* Tests an item against what is sought. */
+typedef bool (*table_match_fn)(const void *item, const void *sought);
+
+/*
+ * The slot of the item that matches, or NULL. Inlined, so that a `match` known when compiling costs no call. The slot
+ * is valid until the next insert or removal. O(1).
+ */
+static inline __attribute__((always_inline)) uint64_t *table_find(
+    const struct table *table, uint64_t hash, table_match_fn match, const void *sought)
+{
+    if (table->buckets == 0)
+        return NULL;
+    for (struct table_bucket *bucket = table_bucket_of(table, hash); bucket; bucket = bucket->next)
+        for (int i = 0; i < TABLE_SLOTS; i++) {
+            uint64_t slot = bucket->slot[i];
+            if ((slot ^ hash) >> 48 == 0 && slot != 0 && match((void *)(uintptr_t)(slot & TABLE_POINTER_BITS), sought))
+                return &bucket->slot[i];
+        }
+    return NULL;
+}
+
+/* First half of a batched look-up: asks for the bucket's cache line. */
+static inline void table_prefetch_bucket(const struct table *table, uint64_t hash)
+{
+    if (table->buckets)
+        __builtin_prefetch(table_bucket_of(table, hash));
+}
+
+/* Second half: asks for the first two cache lines of every item in the bucket whose tag fits. */
+void table_prefetch_items(const struct table *table, uint64_t hash);
+
+/*
+ * Adds an item that the caller knows to be absent; may split one bucket first. Returns its slot, valid until the next
+ * insert or removal. O(1), worst case included (one bucket split, one segment allocated).
+ */
+uint64_t *table_insert(struct table *table, uint64_t hash, void *item);
+
+/* Takes the item of `slot` out (not freed; the caller has it) where `hash` is the item's; may merge two buckets. O(1).
+ */
+void table_remove(struct table *table, uint64_t hash, uint64_t *slot);
+
+/* Called for each item; must neither insert nor remove, but may change the slot's mark. */
+typedef void (*table_visit_fn)(void *context, uint64_t *slot);
+
+/*
+ * Visits one bucket and returns the cursor of the next; 0 begins and 0 ends. Cursors advance in reversed-bit order over
+ * the space of hashes: an item that is present from the first call to the last is visited at least once, whatever
+ * splits and merges happen between, and exactly once if there were no merges. O(chain).
+ */
+uint64_t table_scan(const struct table *table, uint64_t cursor, table_visit_fn visit, void *context);
+
+/* The same for marked items only; touches no item that is not. */
+uint64_t table_scan_marked(const struct table *table, uint64_t cursor, table_visit_fn visit, void *context);
+
+/* Exact variant for a walk in slices: as table_scan, but an item is visited at most once over the whole walk, merges or
+ * not. Reads the items' hashes. */
+uint64_t table_scan_once(const struct table *table, uint64_t cursor, table_visit_fn visit, void *context);
+
+/* A slot chosen uniformly among all items; NULL when empty. Expected O(1): rejection sampling over bucket and position.
+ */
+uint64_t *table_random(const struct table *table, struct random *random);
+
+/* Takes and returns any item, NULL when empty; never splits or merges. For taking a table down in slices, together with
+ * table_fini. Amortised O(1); at the end only small remains are left to table_fini. */
+void *table_drain(struct table *table);
+
+/* Checks every invariant and calls `complain` with a text for each one that is broken; returns how many. O(n). */
+size_t table_check(const struct table *table, void (*complain)(void *context, const char *what), void *context);
