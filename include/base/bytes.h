@@ -1,0 +1,56 @@
+/*
+ * A borrowed run of bytes: pointer and length, passed by value, owning nothing.
+ *
+ * It may hold any byte, zero included, and is not terminated. It is valid only as long as its owner says, which for an
+ * argument means until the call returns.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct bytes {
+    const char *ptr; /* borrowed */
+    size_t len;
+};
+
+/* A string literal as bytes; the length is known when compiling. */
+#define BYTES(literal) ((struct bytes){ "" literal, sizeof(literal) - 1 })
+
+static inline struct bytes bytes_make(const void *ptr, size_t len)
+{
+    return (struct bytes){ ptr, len };
+}
+
+static inline struct bytes bytes_from_cstr(const char *text)
+{
+    return (struct bytes){ text, strlen(text) };
+}
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Equality that folds ASCII letters; independent of the locale. */
+bool bytes_equal_nocase(struct bytes a, struct bytes b);
+
+/* True if `a` equals the C string `word`, ASCII letters folded: the test for an option's name. */
+bool bytes_is(struct bytes a, const char *word);
+
+/* Order as memcmp gives it, a prefix before what it begins: negative, zero or positive. */
+int bytes_compare(struct bytes a, struct bytes b);
+
+/* A terminated copy on the heap, owned by the caller (mem_free). A zero byte inside stays where it is. */
+char *bytes_dup_cstr(struct bytes a);
+
+static inline char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static inline char ascii_upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+}

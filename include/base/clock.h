@@ -1,0 +1,20 @@
+/*
+ * Clocks. What needs a time is handed one; only the engine and the server layer read these.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* Milliseconds and microseconds since 1970, UTC. May step when the machine's clock is set. */
+int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
+
+/* Nanoseconds since some fixed moment; never goes back. About 20 ns a call. */
+uint64_t clock_mono_ns(void);
+
+/* Processor ticks: cheaper than clock_mono_ns, meant for differences of a few ms at most. Goes over to nanoseconds by clock_ticks_to_ns. */
+uint64_t clock_ticks(void);
+uint64_t clock_ticks_to_ns(uint64_t ticks);
+
+/* Measures how long a tick is; called once, before the first clock_ticks. Takes about 10 ms at most. */
+void clock_init(void);

@@ -1,0 +1,13 @@
+/*
+ * Checksums of the file formats and of cluster slots.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* CRC-64 "Jones" (reflected, polynomial ad93d23594c935a9), continued from `crc`; begin with 0. Slicing by eight. */
+uint64_t crc64(uint64_t crc, const void *ptr, size_t len);
+
+/* CRC-16/XMODEM (polynomial 1021): the hash of cluster slots. */
+uint16_t crc16(const void *ptr, size_t len);

@@ -1,0 +1,71 @@
+/*
+ * Memory: the one door to the allocator.
+ *
+ * Three grades. mem_alloc aborts with a message when memory is out: for what is small and ours. mem_try_alloc answers
+ * NULL: for what is as large as a client chose. Freeing with the size known is cheaper than without.
+ *
+ * mem_used reads jemalloc's per-thread counters, so accounting costs nothing per allocation. Every thread that allocates
+ * calls mem_thread_register once. Built with -Dallocator=libc (for the sanitizers) the same interface counts by itself.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `size` bytes, 16-aligned from 16 bytes on (8 below), uninitialised; never NULL. A size of 0 counts as 1. */
+void *mem_alloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull, warn_unused_result));
+
+/* The same, zeroed. */
+void *mem_zalloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull, warn_unused_result));
+
+/* The same at an alignment, a power of two. Freed like any other. */
+void *mem_alloc_aligned(size_t alignment, size_t size) __attribute__((malloc, alloc_size(2), returns_nonnull));
+
+/* Resizes; `ptr` may be NULL. Aborts when memory is out. */
+void *mem_realloc(void *ptr, size_t size) __attribute__((alloc_size(2), returns_nonnull, warn_unused_result));
+
+/* NULL when memory is out, or a test makes it so; mem_try_realloc then leaves `ptr` as it was. */
+void *mem_try_alloc(size_t size) __attribute__((malloc, alloc_size(1), warn_unused_result));
+void *mem_try_realloc(void *ptr, size_t size) __attribute__((alloc_size(2), warn_unused_result));
+
+/* Frees; NULL is nothing. */
+void mem_free(void *ptr);
+
+/* Frees what was asked for with exactly `size` bytes (alignment none); saves the allocator a look-up. */
+void mem_free_sized(void *ptr, size_t size);
+
+/* Copies on the heap, owned by the caller. */
+void *mem_dup(const void *ptr, size_t size) __attribute__((returns_nonnull, warn_unused_result));
+char *mem_strdup(const char *text) __attribute__((returns_nonnull, warn_unused_result));
+
+/* Bytes that the allocator really reserves: for a live allocation, and for a request of `size`. O(1). */
+size_t mem_usable_size(const void *ptr);
+size_t mem_good_size(size_t size);
+
+/* Bytes in use by all registered threads, as the allocator rounds them. O(threads). */
+size_t mem_used(void);
+
+/* Makes the calling thread's allocations count. Called once by each thread, the main one included. */
+void mem_thread_register(void);
+
+/* Figures of the allocator; all zero where it keeps none. */
+struct mem_stats {
+    size_t allocated, active, resident, retained, mapped, metadata; /* bytes */
+};
+void mem_stats_read(struct mem_stats *stats);
+
+/* "jemalloc-5.3.0", "libc". */
+const char *mem_allocator_name(void);
+
+/* Returns unused pages to the system now. */
+void mem_purge(void);
+
+/* Lets the allocator return pages from a thread of its own instead of in the middle of a request. False if it cannot. */
+bool mem_set_background_purge(bool on);
+
+/* Passes the allocator's own report, a piece at a time, to `write`. */
+void mem_report(void (*write)(void *context, const char *text), void *context);
+
+/* For tests: the Nth (1 is the next) mem_try_ call of this thread answers NULL; 0 switches that off. */
+void mem_fail_nth(uint64_t nth);

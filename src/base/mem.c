@@ -1,0 +1,365 @@
+/*
+ * Memory on jemalloc, or on libc where that is asked for (sanitizers, machines without jemalloc).
+ *
+ * jemalloc keeps, per thread, the bytes that the thread allocated and freed since it began. Their addresses are
+ * constant for the thread, so registering a thread means noting them, and memory in use is the sum of a few
+ * differences. A thread may free what another allocated: a single difference can then be negative (it wraps), the sum
+ * is still right. What a thread leaves behind when it ends is folded into `departed`.
+ *
+ * malloc, free and sdallocx are called rather than mallocx and dallocx, because only those have jemalloc's fast paths.
+ *
+ * On libc one atomic counter is kept, of what malloc_usable_size says; slower, but exact.
+ */
+#include "base/mem.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+#ifdef LARDER_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
+
+#define MEM_UNLIKELY(e) __builtin_expect(!!(e), 0)
+
+static _Thread_local uint64_t fail_countdown;
+
+void mem_fail_nth(uint64_t nth)
+{
+    fail_countdown = nth;
+}
+
+static inline bool mem_must_fail(void)
+{
+    return MEM_UNLIKELY(fail_countdown != 0) && --fail_countdown == 0;
+}
+
+static _Noreturn __attribute__((cold, noinline)) void mem_out_of(size_t size)
+{
+    log_write(LOG_WARNING, "Out of memory allocating %zu bytes", size);
+    abort();
+}
+
+#ifdef LARDER_JEMALLOC
+
+enum { MEM_MAX_THREADS = 64 };
+
+struct mem_thread {
+    const uint64_t *allocated, *freed; /* borrowed: from jemalloc, as long as the thread lives; NULL in a free slot */
+};
+
+static struct mem_thread threads[MEM_MAX_THREADS];
+static size_t thread_count; /* slots in use are all below this */
+static uint64_t departed;   /* allocated minus freed of the threads that ended */
+static atomic_flag threads_lock = ATOMIC_FLAG_INIT;
+static pthread_once_t threads_once = PTHREAD_ONCE_INIT;
+static pthread_key_t threads_key;
+
+/* A spin lock, as it is held for some loads only and reading mem_used must not cost more than one locked instruction.
+ */
+static inline void threads_lock_take(void)
+{
+    while (MEM_UNLIKELY(atomic_flag_test_and_set_explicit(&threads_lock, memory_order_acquire)))
+        sched_yield();
+}
+
+static inline void threads_lock_give(void)
+{
+    atomic_flag_clear_explicit(&threads_lock, memory_order_release);
+}
+
+static inline uint64_t thread_balance(const struct mem_thread *thread)
+{
+    return __atomic_load_n(thread->allocated, __ATOMIC_RELAXED) - __atomic_load_n(thread->freed, __ATOMIC_RELAXED);
+}
+
+static void thread_depart(void *slot)
+{
+    struct mem_thread *thread = slot;
+
+    threads_lock_take();
+    departed += thread_balance(thread);
+    thread->allocated = thread->freed = NULL;
+    threads_lock_give();
+}
+
+static void threads_prepare(void)
+{
+    int error = pthread_key_create(&threads_key, thread_depart);
+    ASSERT(error == 0);
+    /* A child forked while another thread held the lock would wait for it for ever. */
+    error = pthread_atfork(threads_lock_take, threads_lock_give, threads_lock_give);
+    ASSERT(error == 0);
+}
+
+void mem_thread_register(void)
+{
+    struct mem_thread self, *slot = NULL;
+    size_t size = sizeof(void *);
+
+    pthread_once(&threads_once, threads_prepare);
+    if (pthread_getspecific(threads_key) != NULL)
+        return;
+    if (mallctl("thread.allocatedp", &self.allocated, &size, NULL, 0) != 0 ||
+        mallctl("thread.deallocatedp", &self.freed, &size, NULL, 0) != 0)
+        UNREACHABLE();
+    threads_lock_take();
+    for (size_t i = 0; i < MEM_MAX_THREADS && slot == NULL; i++) {
+        if (threads[i].allocated == NULL)
+            slot = &threads[i];
+    }
+    if (slot != NULL) {
+        *slot = self;
+        if ((size_t)(slot - threads) >= thread_count)
+            thread_count = (size_t)(slot - threads) + 1;
+    }
+    threads_lock_give();
+    ASSERT(slot != NULL);
+    pthread_setspecific(threads_key, slot);
+}
+
+size_t mem_used(void)
+{
+    threads_lock_take();
+    uint64_t used = departed;
+    for (size_t i = 0; i < thread_count; i++) {
+        if (threads[i].allocated != NULL)
+            used += thread_balance(&threads[i]);
+    }
+    threads_lock_give();
+    /* Blocks that came from threads not registered may be freed by registered ones. */
+    return (int64_t)used < 0 ? 0 : (size_t)used;
+}
+
+#define MEM_COUNT_NEW(ptr) ((void)0)
+#define MEM_COUNT_OLD(ptr) ((void)0)
+
+#else
+
+static atomic_size_t libc_used;
+
+#define MEM_COUNT_NEW(ptr) atomic_fetch_add_explicit(&libc_used, malloc_usable_size(ptr), memory_order_relaxed)
+#define MEM_COUNT_OLD(ptr) atomic_fetch_sub_explicit(&libc_used, malloc_usable_size(ptr), memory_order_relaxed)
+
+void mem_thread_register(void)
+{
+}
+
+size_t mem_used(void)
+{
+    return atomic_load_explicit(&libc_used, memory_order_relaxed);
+}
+
+#endif
+
+void *mem_alloc(size_t size)
+{
+    void *ptr = malloc(size + (size == 0));
+    if (MEM_UNLIKELY(ptr == NULL))
+        mem_out_of(size);
+    MEM_COUNT_NEW(ptr);
+    return ptr;
+}
+
+void *mem_zalloc(size_t size)
+{
+    void *ptr = calloc(1, size + (size == 0));
+    if (MEM_UNLIKELY(ptr == NULL))
+        mem_out_of(size);
+    MEM_COUNT_NEW(ptr);
+    return ptr;
+}
+
+void *mem_alloc_aligned(size_t alignment, size_t size)
+{
+    void *ptr;
+
+    ASSERT(alignment != 0 && (alignment & (alignment - 1)) == 0);
+    if (posix_memalign(&ptr, alignment < sizeof(void *) ? sizeof(void *) : alignment, size + (size == 0)) != 0)
+        mem_out_of(size);
+    MEM_COUNT_NEW(ptr);
+    return ptr;
+}
+
+/* Keeps the count right: the old size is known only before the call, the new one after it. NULL if memory is out. */
+static void *mem_resize(void *ptr, size_t size)
+{
+#ifndef LARDER_JEMALLOC
+    size_t old_size = ptr == NULL ? 0 : malloc_usable_size(ptr);
+#endif
+    void *moved = realloc(ptr, size + (size == 0));
+#ifndef LARDER_JEMALLOC
+    if (moved != NULL) {
+        atomic_fetch_sub_explicit(&libc_used, old_size, memory_order_relaxed);
+        MEM_COUNT_NEW(moved);
+    }
+#endif
+    return moved;
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    void *moved = mem_resize(ptr, size);
+    if (MEM_UNLIKELY(moved == NULL))
+        mem_out_of(size);
+    return moved;
+}
+
+void *mem_try_alloc(size_t size)
+{
+    if (mem_must_fail())
+        return NULL;
+    void *ptr = malloc(size + (size == 0));
+    if (ptr != NULL)
+        MEM_COUNT_NEW(ptr);
+    return ptr;
+}
+
+void *mem_try_realloc(void *ptr, size_t size)
+{
+    return mem_must_fail() ? NULL : mem_resize(ptr, size);
+}
+
+void mem_free(void *ptr)
+{
+    MEM_COUNT_OLD(ptr);
+    free(ptr);
+}
+
+void mem_free_sized(void *ptr, size_t size)
+{
+    if (ptr == NULL)
+        return;
+#ifdef LARDER_JEMALLOC
+    sdallocx(ptr, size + (size == 0), 0);
+#else
+    DASSERT(malloc_usable_size(ptr) >= size);
+    (void)size;
+    mem_free(ptr);
+#endif
+}
+
+void *mem_dup(const void *ptr, size_t size)
+{
+    void *copy = mem_alloc(size);
+    if (size != 0)
+        memcpy(copy, ptr, size);
+    return copy;
+}
+
+char *mem_strdup(const char *text)
+{
+    return mem_dup(text, strlen(text) + 1);
+}
+
+size_t mem_usable_size(const void *ptr)
+{
+    return malloc_usable_size((void *)(uintptr_t)ptr);
+}
+
+#ifdef LARDER_JEMALLOC
+
+size_t mem_good_size(size_t size)
+{
+    return nallocx(size + (size == 0), 0);
+}
+
+static size_t stat_read(const char *name)
+{
+    size_t value = 0, size = sizeof(value);
+
+    return mallctl(name, &value, &size, NULL, 0) == 0 ? value : 0;
+}
+
+void mem_stats_read(struct mem_stats *stats)
+{
+    uint64_t epoch = 1;
+
+    /* The figures are a snapshot that is taken when the epoch is written. */
+    (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+    stats->allocated = stat_read("stats.allocated");
+    stats->active = stat_read("stats.active");
+    stats->resident = stat_read("stats.resident");
+    stats->retained = stat_read("stats.retained");
+    stats->mapped = stat_read("stats.mapped");
+    stats->metadata = stat_read("stats.metadata");
+}
+
+#define MEM_TEXT_OF(value) #value
+#define MEM_TEXT(value) MEM_TEXT_OF(value)
+
+const char *mem_allocator_name(void)
+{
+    return "jemalloc-" MEM_TEXT(JEMALLOC_VERSION_MAJOR) "." MEM_TEXT(JEMALLOC_VERSION_MINOR) "." MEM_TEXT(
+        JEMALLOC_VERSION_BUGFIX);
+}
+
+void mem_purge(void)
+{
+    (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+    (void)mallctl("arena." MEM_TEXT(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+}
+
+bool mem_set_background_purge(bool on)
+{
+    return mallctl("background_thread", NULL, NULL, &on, sizeof(on)) == 0;
+}
+
+void mem_report(void (*write)(void *context, const char *text), void *context)
+{
+    malloc_stats_print(write, context, "");
+}
+
+#else
+
+/* What glibc makes of a request: eight bytes of its own, then rounded to 16, at least 32 in all. */
+size_t mem_good_size(size_t size)
+{
+    size_t chunk = (size + 8 + 15) & ~(size_t)15;
+    return (chunk < 32 ? 32 : chunk) - 8;
+}
+
+void mem_stats_read(struct mem_stats *stats)
+{
+    *stats = (struct mem_stats){ 0 };
+}
+
+const char *mem_allocator_name(void)
+{
+    return "libc";
+}
+
+void mem_purge(void)
+{
+    malloc_trim(0);
+}
+
+bool mem_set_background_purge(bool on)
+{
+    return !on;
+}
+
+void mem_report(void (*write)(void *context, const char *text), void *context)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *stream = open_memstream(&text, &len);
+
+    if (stream == NULL)
+        return;
+    malloc_info(0, stream);
+    fclose(stream);
+    if (text != NULL)
+        write(context, text);
+    free(text);
+}
+
+#endif
