@@ -1,0 +1,103 @@
+/*
+ * Output: the bytes that wait to be sent to one client, as a chain of chunks.
+ *
+ * Small replies are written into chunks of their own memory; large values are referenced (blob) and sent from where
+ * they are. Nothing is held while nothing waits, so an idle client costs only the struct. Pure: gathering for writev is
+ * done here, sending is not.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "base/bytes.h"
+
+struct iovec;
+
+enum {
+    OUTPUT_CHUNK_FIRST = 2 * 1024,    /* allocation of the first chunk of a chain, and of one behind a reference */
+    OUTPUT_CHUNK = 16 * 1024,         /* of those that follow */
+    OUTPUT_CHUNK_MAX = 256 * 1024,    /* and of those that a single large append asks for */
+    OUTPUT_REFERENCE_MIN = 16 * 1024, /* a blob's content of at least this many bytes is referenced, not copied */
+};
+
+struct output_chunk;
+struct output_gap;
+
+struct output {
+    char *at, *end;             /* room in the last chunk; equal when there is none */
+    struct output_chunk *first; /* owned chain */
+    struct output_chunk *last;  /* borrowed from the chain */
+    size_t sealed_bytes;        /* bytes in chunks other than the last, less what was consumed */
+    size_t memory_bytes;        /* allocated for chunks, and referenced */
+};
+
+void output_init(struct output *output);
+
+/* Drops everything that waits; the output is as after output_init. */
+void output_fini(struct output *output);
+
+/* Slow path of output_reserve. */
+char *output_reserve_slow(struct output *output, size_t len);
+
+/*
+ * A place for `len` contiguous bytes, to be followed by output_commit of at most that. len up to a few hundred bytes,
+ * or any size that is ours.
+ */
+static inline char *output_reserve(struct output *output, size_t len)
+{
+    return (size_t)(output->end - output->at) >= len ? output->at : output_reserve_slow(output, len);
+}
+
+static inline void output_commit(struct output *output, char *end)
+{
+    output->at = end;
+}
+
+/* Copies bytes of any length, over several chunks if need be. */
+void output_append(struct output *output, struct bytes content);
+
+/* Refers to `content`, which lies within `blob`, until it is sent; takes a reference of its own. Small content is
+ * copied instead. */
+void output_append_blob(struct output *output, struct blob *blob, struct bytes content);
+
+/* Moves everything of `from` behind what waits in `output`; `from` is empty then. O(1). */
+void output_append_output(struct output *output, struct output *from);
+
+/* Bytes that wait; an open gap counts with its whole room. O(1). */
+size_t output_len(const struct output *output);
+
+/* Bytes of memory that what waits keeps alive: chunks as allocated, references with the bytes referred to. O(1). */
+static inline size_t output_memory(const struct output *output)
+{
+    return output->memory_bytes;
+}
+
+/* Fills at most `max` vectors with what waits, from the front; returns how many, and the sum of their lengths in *len.
+ */
+int output_gather(const struct output *output, struct iovec *vectors, int max, size_t *len);
+
+/* Drops `len` bytes from the front, no more than wait: they were sent. */
+void output_consume(struct output *output, size_t len);
+
+/*
+ * A moment to come back to: what was appended after output_mark is dropped by output_rewind. Between the two nothing
+ * may be consumed, and no gap filled that was opened before.
+ */
+struct output_mark {
+    struct output_chunk *chunk; /* borrowed from the chain; NULL if it was empty */
+    size_t used;
+};
+struct output_mark output_mark(const struct output *output);
+void output_rewind(struct output *output, struct output_mark mark);
+
+/*
+ * A gap to be filled later with at most OUTPUT_GAP_MAX bytes; what follows is appended as usual. Several may be open:
+ * the last opened is filled first. Nothing may be consumed before all are filled. Filling moves what follows in the
+ * same chunk, at most OUTPUT_CHUNK_MAX bytes.
+ */
+enum { OUTPUT_GAP_MAX = 32 };
+struct output_gap *output_gap(struct output *output);
+void output_fill(struct output *output, struct output_gap *gap, struct bytes content);

@@ -1,0 +1,448 @@
+/*
+ * Reader: the hottest code of the server, so multibulk requests have a path of their own for what nearly every request
+ * is made of: counts and lengths of one or two digits, everything arrived. Whatever that path does not recognise, the
+ * general one decides, with the same result; only it knows errors and partial input.
+ *
+ * What is accepted is what Redis accepts: of a line end that closes a head only the carriage return is looked at, and
+ * the two bytes behind an argument are passed over whatever they are. A line is too long when none of its first
+ * READER_INLINE_MAX + 1 bytes ends it; the test depends on the bytes alone, never on how they arrived.
+ *
+ * `stage` says what stands at `at`: the head of the request, the head of an argument, its bytes, or its line end alone
+ * (after a blob).
+ *
+ * Costs: each byte of a head is looked at once, arguments are not looked at. Room in the vector is made once per call:
+ * an argument takes at least six bytes of input, so a client cannot make it larger than what it sent.
+ */
+#include "resp/reader.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+enum { STAGE_REQUEST, STAGE_HEAD, STAGE_BULK, STAGE_BULK_END };
+
+enum {
+    ARGUMENT_MIN = 6, /* $0\r\n\r\n */
+    LINE_END = 2,
+    LEN_DIGITS_MAX = 9, /* of a length that the short path reads */
+};
+
+enum reader_fault {
+    FAULT_NONE,
+    FAULT_MULTIBULK_LEN,
+    FAULT_BULK_LEN,
+    FAULT_NOT_BULK,
+    FAULT_MULTIBULK_LINE,
+    FAULT_BULK_LINE,
+    FAULT_INLINE_LINE,
+    FAULT_QUOTES,
+    FAULT_UNAUTHENTICATED_MULTIBULK,
+    FAULT_UNAUTHENTICATED_BULK,
+    FAULT_MEMORY,
+};
+
+static const char *const fault_texts[] = {
+    [FAULT_NONE] = "none",
+    [FAULT_MULTIBULK_LEN] = "invalid multibulk length",
+    [FAULT_BULK_LEN] = "invalid bulk length",
+    [FAULT_NOT_BULK] = "expected '$', got ",
+    [FAULT_MULTIBULK_LINE] = "too big mbulk count string",
+    [FAULT_BULK_LINE] = "too big bulk count string",
+    [FAULT_INLINE_LINE] = "too big inline request",
+    [FAULT_QUOTES] = "unbalanced quotes in request",
+    [FAULT_UNAUTHENTICATED_MULTIBULK] = "unauthenticated multibulk length",
+    [FAULT_UNAUTHENTICATED_BULK] = "unauthenticated bulk length",
+    [FAULT_MEMORY] = "out of memory for the request",
+};
+
+void argv_init(struct argv *argv)
+{
+    *argv = (struct argv){ 0 };
+}
+
+void argv_fini(struct argv *argv)
+{
+    mem_free(argv->ptr);
+    argv_init(argv);
+}
+
+static bool argv_grow(struct argv *argv, size_t more)
+{
+    size_t cap = argv->cap < 16 ? 16 : argv->cap * 2;
+    if (cap < argv->len + more)
+        cap = argv->len + more;
+    struct bytes *ptr = mem_try_realloc(argv->ptr, cap * sizeof(*ptr));
+    if (ptr == NULL)
+        return false;
+    argv->ptr = ptr;
+    argv->cap = cap;
+    return true;
+}
+
+/* Room for `more` arguments; false when memory is out. */
+static inline bool argv_reserve(struct argv *argv, size_t more)
+{
+    return argv->cap - argv->len >= more || argv_grow(argv, more);
+}
+
+void reader_fini(struct reader *reader)
+{
+    for (uint32_t i = 0; i < reader->blob_count; i++)
+        blob_unref(reader->blobs[i].blob);
+    mem_free(reader->blobs);
+    reader->blobs = NULL;
+    reader->blob_count = 0;
+}
+
+static enum reader_status reader_fail(struct reader *reader, enum reader_fault fault)
+{
+    reader->error = (uint8_t)fault;
+    return READER_BAD;
+}
+
+/*
+ * Looks for the byte that ends the line at `at`, of which `len` bytes have arrived, and which needs `behind` more bytes
+ * behind it. READER_DONE: it is at *found.
+ */
+static enum reader_status reader_find_end(struct reader *reader, const char *line, size_t len, char end, size_t behind,
+    enum reader_fault too_long, const char **found)
+{
+    size_t max = len < READER_INLINE_MAX + 1 ? len : READER_INLINE_MAX + 1;
+    const char *p = memchr(line + reader->scanned, end, max - reader->scanned);
+    if (p == NULL) {
+        if (len > READER_INLINE_MAX)
+            return reader_fail(reader, too_long);
+        reader->scanned = (uint32_t)len;
+        return READER_PARTIAL;
+    }
+    if ((size_t)(p - line) + behind >= len) {
+        reader->scanned = (uint32_t)(p - line);
+        return READER_PARTIAL;
+    }
+    reader->scanned = 0;
+    *found = p;
+    return READER_DONE;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Form feed and vertical tab separate words only before a word or behind a quote, as clients have come to know it. */
+static bool ends_word(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decodes the escape at `p`, a backslash that is not the last byte before `end`, into *c; returns what follows it. */
+static const char *inline_unescape(const char *p, const char *end, char *c)
+{
+    if (p[1] == 'x' && end - p >= 4 && hex_digit(p[2]) >= 0 && hex_digit(p[3]) >= 0) {
+        *c = (char)(hex_digit(p[2]) * 16 + hex_digit(p[3]));
+        return p + 4;
+    }
+    switch (p[1]) {
+    case 'n':
+        *c = '\n';
+        break;
+    case 'r':
+        *c = '\r';
+        break;
+    case 't':
+        *c = '\t';
+        break;
+    case 'b':
+        *c = '\b';
+        break;
+    case 'a':
+        *c = '\a';
+        break;
+    default:
+        *c = p[1];
+    }
+    return p + 2;
+}
+
+/*
+ * Decodes a quoted run that begins behind its opening quote at `p`, to `*out` and on; the closing quote must end the
+ * word. Returns what follows it, or NULL if the quotes are not balanced.
+ */
+static const char *inline_unquote(const char *p, const char *end, char quote, char **out)
+{
+    char *to = *out;
+    while (p < end && *p != quote) {
+        if (*p == '\\' && p + 1 < end && (quote == '"' || p[1] == '\'')) {
+            char c = '\'';
+            p = quote == '"' ? inline_unescape(p, end, &c) : p + 2;
+            *to++ = c;
+        } else {
+            *to++ = *p++;
+        }
+    }
+    *out = to;
+    if (p == end || (p + 1 < end && !is_space(p[1])))
+        return NULL;
+    return p + 1;
+}
+
+/* Decodes one word that begins at `p`. Decoding never makes a word longer, so it is written where it was read. */
+static const char *inline_word(char *p, const char *end, struct bytes *word)
+{
+    char *out = p;
+    const char *in = p;
+    while (in < end && !ends_word(*in)) {
+        if (*in == '"' || *in == '\'') {
+            in = inline_unquote(in + 1, end, *in, &out);
+            if (in == NULL)
+                return NULL;
+            break;
+        }
+        *out++ = *in++;
+    }
+    *word = bytes_make(p, (size_t)(out - p));
+    return in;
+}
+
+static enum reader_status reader_parse_inline(struct reader *reader, char *input, size_t len, struct argv *argv)
+{
+    const char *end = NULL;
+    enum reader_status status = reader_find_end(reader, input, len, '\n', 0, FAULT_INLINE_LINE, &end);
+    if (status != READER_DONE)
+        return status;
+    reader->at = (size_t)(end - input) + 1;
+    char *p = input;
+    for (;;) {
+        while (p < end && is_space(*p))
+            p++;
+        if (p == end)
+            return READER_DONE;
+        if (!argv_reserve(argv, 1))
+            return reader_fail(reader, FAULT_MEMORY);
+        struct bytes word;
+        const char *next = inline_word(p, end, &word);
+        if (next == NULL)
+            return reader_fail(reader, FAULT_QUOTES);
+        argv->ptr[argv->len++] = word;
+        reader->argc++;
+        p = input + (next - input);
+    }
+}
+
+/* The head of the request, `*count`. A count of zero or less is a request of nothing. */
+static enum reader_status reader_parse_count(
+    struct reader *reader, const struct reader_limits *limits, const char *input, size_t len)
+{
+    const char *end = NULL;
+    enum reader_status status = reader_find_end(reader, input, len, '\r', LINE_END - 1, FAULT_MULTIBULK_LINE, &end);
+    if (status != READER_DONE)
+        return status;
+    int64_t count;
+    if (!num_parse_i64(bytes_make(input + 1, (size_t)(end - input) - 1), &count) || count > READER_ARGC_MAX)
+        return reader_fail(reader, FAULT_MULTIBULK_LEN);
+    if (count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated)
+        return reader_fail(reader, FAULT_UNAUTHENTICATED_MULTIBULK);
+    reader->at = (size_t)(end - input) + LINE_END;
+    reader->expected = count > 0 ? (uint32_t)count : 0;
+    reader->stage = STAGE_HEAD;
+    return READER_DONE;
+}
+
+/* The head of an argument, `$length`. */
+static enum reader_status reader_parse_bulk_head(
+    struct reader *reader, const struct reader_limits *limits, const char *input, size_t len)
+{
+    const char *line = input + reader->at, *end = NULL;
+    enum reader_status status =
+        reader_find_end(reader, line, len - reader->at, '\r', LINE_END - 1, FAULT_BULK_LINE, &end);
+    if (status != READER_DONE)
+        return status;
+    if (*line != '$') {
+        reader->unexpected = *line;
+        return reader_fail(reader, FAULT_NOT_BULK);
+    }
+    int64_t bulk_len;
+    if (!num_parse_i64(bytes_make(line + 1, (size_t)(end - line) - 1), &bulk_len) || bulk_len < 0 ||
+        (uint64_t)bulk_len > limits->bulk_max)
+        return reader_fail(reader, FAULT_BULK_LEN);
+    if (bulk_len > READER_UNAUTHENTICATED_BULK_MAX && !limits->authenticated)
+        return reader_fail(reader, FAULT_UNAUTHENTICATED_BULK);
+    reader->at = (size_t)(end - input) + LINE_END;
+    reader->bulk_len = (size_t)bulk_len;
+    reader->stage = STAGE_BULK;
+    return READER_DONE;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The head of the request where it is plain: one digit or two. False if reader_parse_count has to decide. */
+static inline bool reader_take_count(
+    struct reader *reader, const struct reader_limits *limits, const char *input, size_t len)
+{
+    if (len < 5 || input[1] < '1' || input[1] > '9')
+        return false;
+    uint32_t count = (uint32_t)(input[1] - '0');
+    size_t digits = 1;
+    if (is_digit(input[2])) {
+        count = count * 10 + (uint32_t)(input[2] - '0');
+        digits = 2;
+    }
+    if (input[1 + digits] != '\r' || (count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated))
+        return false;
+    reader->expected = count;
+    reader->at = 1 + digits + LINE_END;
+    reader->stage = STAGE_HEAD;
+    return true;
+}
+
+/* Reads the length at `p`, whose first byte is a digit; NULL if it is not plainly a length, or its line end has not
+ * arrived. */
+static inline const char *take_len(const char *p, const char *end, size_t *len)
+{
+    *len = (size_t)(p[0] - '0');
+    const char *q = p + 1;
+    if (__builtin_expect(*q != '\r', 1)) {
+        if (*len == 0)
+            return NULL;
+        const char *stop = end - p > LEN_DIGITS_MAX ? p + LEN_DIGITS_MAX : end;
+        while (q < stop && is_digit(*q))
+            *len = *len * 10 + (size_t)(*q++ - '0');
+        if (end - q < LINE_END || *q != '\r')
+            return NULL;
+    }
+    return q + LINE_END;
+}
+
+/* Takes arguments while they are whole and unremarkable; returns where it stopped. */
+static inline const char *reader_take_whole(
+    struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
+{
+    size_t max = limits->bulk_max;
+    if (!limits->authenticated && max > READER_UNAUTHENTICATED_BULK_MAX)
+        max = READER_UNAUTHENTICATED_BULK_MAX;
+    struct bytes *out = argv->ptr + argv->len;
+    uint32_t left = reader->expected - reader->argc;
+    while (left > 0 && end - p >= ARGUMENT_MIN && p[0] == '$' && is_digit(p[1])) {
+        size_t len;
+        const char *content = take_len(p + 1, end, &len);
+        if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
+            break;
+        *out++ = bytes_make(content, len);
+        p = content + len + LINE_END;
+        left--;
+    }
+    argv->len = (size_t)(out - argv->ptr);
+    reader->argc = reader->expected - left;
+    return p;
+}
+
+/* The bytes of an argument whose head was read. */
+static enum reader_status reader_take_bulk(struct reader *reader, char *input, size_t len, struct argv *argv)
+{
+    size_t there = len - reader->at;
+    if (reader->stage == STAGE_BULK) {
+        if (there < reader->bulk_len && reader->bulk_len >= READER_BLOB_MIN)
+            return READER_BLOB;
+        if (there < reader->bulk_len || there - reader->bulk_len < LINE_END)
+            return READER_PARTIAL;
+        argv->ptr[argv->len++] = bytes_make(input + reader->at, reader->bulk_len);
+        reader->argc++;
+        reader->at += reader->bulk_len;
+    } else if (there < LINE_END) {
+        return READER_PARTIAL;
+    }
+    reader->at += LINE_END;
+    reader->stage = STAGE_HEAD;
+    return READER_DONE;
+}
+
+/* Arguments up to the last, from wherever the reader stopped. */
+static enum reader_status reader_parse_bulks(
+    struct reader *reader, const struct reader_limits *limits, char *input, size_t len, struct argv *argv)
+{
+    size_t most = (len - reader->at) / ARGUMENT_MIN + 1, left = reader->expected - reader->argc;
+    if (!argv_reserve(argv, left < most ? left : most))
+        return reader_fail(reader, FAULT_MEMORY);
+    for (;;) {
+        if (reader->stage == STAGE_HEAD) {
+            const char *p = reader_take_whole(reader, limits, input + reader->at, input + len, argv);
+            reader->at = (size_t)(p - input);
+            if (reader->argc == reader->expected)
+                return READER_DONE;
+            enum reader_status status = reader_parse_bulk_head(reader, limits, input, len);
+            if (status != READER_DONE)
+                return status;
+        }
+        enum reader_status status = reader_take_bulk(reader, input, len, argv);
+        if (status != READER_DONE)
+            return status;
+    }
+}
+
+enum reader_status reader_parse(
+    struct reader *reader, const struct reader_limits *limits, char *input, size_t len, struct argv *argv)
+{
+    DASSERT(argv->len == reader->first + reader->argc && reader->at <= len);
+    if (reader->stage == STAGE_REQUEST) {
+        if (len == 0)
+            return READER_PARTIAL;
+        if (input[0] != '*')
+            return reader_parse_inline(reader, input, len, argv);
+        if (!reader_take_count(reader, limits, input, len)) {
+            enum reader_status status = reader_parse_count(reader, limits, input, len);
+            if (status != READER_DONE || reader->expected == 0)
+                return status;
+        }
+    }
+    return reader_parse_bulks(reader, limits, input, len, argv);
+}
+
+void reader_rebase(struct reader *reader, struct argv *argv, const char *from, const char *to)
+{
+    uint32_t blob = 0;
+    for (uint32_t i = 0; i < reader->argc; i++) {
+        if (blob < reader->blob_count && reader->blobs[blob].index == i) {
+            blob++;
+            continue;
+        }
+        struct bytes *argument = &argv->ptr[reader->first + i];
+        argument->ptr = to + (argument->ptr - from);
+    }
+}
+
+void reader_add_blob(struct reader *reader, struct argv *argv, struct blob *blob)
+{
+    ASSERT(reader->stage == STAGE_BULK && blob->len == reader->bulk_len);
+    uint32_t index = reader->argc++;
+    reader->blobs = mem_realloc(reader->blobs, (reader->blob_count + 1) * sizeof(*reader->blobs));
+    reader->blobs[reader->blob_count++] = (struct reader_blob){ .index = index, .blob = blob };
+    bool has_room = argv_reserve(
+        argv, 1); /* reader_parse made some, so this fails only if the vector was changed and memory is out */
+    ASSERT(has_room);
+    argv->ptr[argv->len++] = blob_bytes(blob);
+    reader->stage = STAGE_BULK_END;
+}
+
+void reader_error(const struct reader *reader, char *out)
+{
+    const char *text = fault_texts[reader->error];
+    if (reader->error != FAULT_NOT_BULK) {
+        snprintf(out, READER_ERROR_MAX, "Protocol error: %s", text);
+        return;
+    }
+    char c = reader->unexpected;
+    snprintf(out, READER_ERROR_MAX, "Protocol error: %s'%c'", text, c == '\0' || c == '\r' || c == '\n' ? ' ' : c);
+}
