@@ -1,0 +1,202 @@
+"""The same commands on two servers, and their replies compared byte for byte.
+
+Replies that Redis itself leaves open (the order of a set, a random key, the milliseconds that are left) have an entry in
+COMPARERS; everything else must be identical. `DifferentialRun` sends thousands of generated commands; when replies differ
+it shrinks the history to few commands that still show the difference, and fails with these and the seed.
+"""
+import random
+import socket
+import time
+
+from .resp import Client, ErrorReply, encode
+
+
+def _same_type(a, b):
+    return a.raw[:1] == b.raw[:1]
+
+
+def _unordered(a, b):
+    return _same_type(a, b) and isinstance(a.value, list) and sorted(a.value) == sorted(b.value)
+
+
+def _within(tolerance):
+    def comparer(a, b):
+        both_numbers = type(a.value) is int and type(b.value) is int
+        return both_numbers and (a.value < 0) == (b.value < 0) and abs(a.value - b.value) <= tolerance
+    return comparer
+
+
+def _random_key(a, b):
+    return _same_type(a, b) and (a.value is None) == (b.value is None)
+
+
+def _scan_page(a, b):
+    """Which page a cursor leads to is the server's own affair; only the shape is common."""
+    return all(isinstance(r.value, list) and len(r.value) == 2 and isinstance(r.value[1], list) for r in (a, b))
+
+
+COMPARERS = {
+    "SCAN": _scan_page,
+    "KEYS": _unordered,
+    "RANDOMKEY": _random_key,
+    "TTL": _within(1),
+    "EXPIRETIME": _within(1),
+    "PTTL": _within(2000),
+    "PEXPIRETIME": _within(2000),
+}
+
+
+def as_args(command):
+    """A command given as one text, or as a sequence of arguments."""
+    return command.split() if isinstance(command, str) else list(command)
+
+
+def name_of(args):
+    name = args[0] if args else ""
+    return (name.decode(errors="replace") if isinstance(name, bytes) else str(name)).upper()
+
+
+def replies_agree(args, a, b):
+    if a.raw == b.raw:
+        return True
+    comparer = COMPARERS.get(name_of(args))
+    return comparer is not None and comparer(a, b)
+
+
+def shown(args):
+    """A command as a person would write it, long arguments cut."""
+    words = []
+    for arg in args:
+        word = repr(arg) if isinstance(arg, bytes) else str(arg)
+        words.append(word if len(word) <= 200 else f"{word[:200]}...({len(word)} characters)")
+    return " ".join(words)
+
+
+class Pair:
+    """A connection to the server under test and one to the oracle, speaking the same protocol."""
+
+    def __init__(self, server_port, oracle_port, protocol):
+        self.protocol = protocol
+        self.server = Client(server_port, protocol)
+        self.oracle = Client(oracle_port, protocol)
+        self.both = (self.server, self.oracle)
+
+    def close(self):
+        for client in self.both:
+            client.close()
+
+    def flush(self):
+        for client in self.both:
+            for args in (("DISCARD",), ("SELECT", 0), ("FLUSHALL",)):
+                client.command(*args)
+
+    def exchange(self, commands):
+        """Send the commands to both in one piece; return (args, our reply, the oracle's reply) for each."""
+        request = b"".join(encode(args) for args in commands)
+        for client in self.both:
+            client.send_raw(request)
+        return [(args, self.server.read(), self.oracle.read()) for args in commands]
+
+    def same(self, *commands):
+        """Run commands one after the other; fail at the first reply that differs. Return our values."""
+        values = []
+        for command in commands:
+            args = as_args(command)
+            [(_, ours, theirs)] = self.exchange([args])
+            assert replies_agree(args, ours, theirs), (
+                f"RESP{self.protocol}: {shown(args)}\n  ours   {ours.raw[:600]!r}\n  oracle {theirs.raw[:600]!r}")
+            values.append(ours.value)
+        return values
+
+    def knows(self, name):
+        """Whether the server under test has this command."""
+        reply = self.server.command(name)
+        return not (isinstance(reply, ErrorReply) and reply.text.startswith("ERR unknown command"))
+
+
+class DifferentialRun:
+    """Random commands of one generator: a function that makes one command from a random.Random."""
+
+    BATCH = 50
+    SHRINK_SECONDS = 20
+
+    def __init__(self, pair, generate, seed):
+        self.pair, self.generate, self.seed = pair, generate, seed
+
+    def run(self, count):
+        rng = random.Random(self.seed)
+        print(f"seed {self.seed}: run again with LARDER_TEST_SEED={self.seed}")
+        history = []
+        while len(history) < count:
+            batch = [self.generate(rng) for _ in range(self.BATCH)]
+            for args, ours, theirs in self.pair.exchange(batch):
+                history.append(args)
+                if not replies_agree(args, ours, theirs):
+                    raise AssertionError(self._report(history, ours, theirs))
+
+    def _report(self, history, ours, theirs):
+        shortest, seen = self._shrink(history)
+        ours, theirs = seen or (ours, theirs)
+        lines = "\n".join(f"    {shown(args)}" for args in shortest[-40:])
+        return (f"RESP{self.pair.protocol}, seed {self.seed}, command {len(history)}: replies differ after\n{lines}\n"
+                f"  ours   {ours.raw[:600]!r}\n  oracle {theirs.raw[:600]!r}")
+
+    def _replay(self, commands):
+        """The two replies to the last command on emptied servers, or None when they agree."""
+        self.pair.flush()
+        args, ours, theirs = self.pair.exchange(commands)[-1]
+        return None if replies_agree(args, ours, theirs) else (ours, theirs)
+
+    def _shrink(self, history):
+        """Leave out ever smaller pieces of the history while its last command still shows a difference."""
+        deadline = time.monotonic() + self.SHRINK_SECONDS
+        kept, last = list(history[:-1]), history[-1]
+        seen = self._replay([*kept, last])
+        if not seen:  # it takes more than these commands: the clock, or an earlier run
+            return history, None
+        size = len(kept)
+        while size and time.monotonic() < deadline:
+            at = 0
+            while at < len(kept) and time.monotonic() < deadline:
+                fewer = kept[:at] + kept[at + size:]
+                differs = self._replay([*fewer, last])
+                if differs:
+                    kept, seen = fewer, differs
+                else:
+                    at += size
+            size //= 2
+        return [*kept, last], seen
+
+
+def raw_output(port, pieces, pause=0.0):
+    """Everything that a server answers to raw bytes, sent in the given pieces, after which the client ends its half."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        output = []
+        try:
+            for piece in pieces:
+                sock.sendall(piece)
+                if pause:
+                    time.sleep(pause)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the server has closed already; what it said before can still be read
+            pass
+        try:
+            while data := sock.recv(1 << 16):
+                output.append(data)
+        except ConnectionResetError:
+            pass
+        return b"".join(output)
+
+
+def closes_after(port, payload, expected, wait_seconds):
+    """Whether the server itself closes the connection once it has answered `payload` with `expected`."""
+    with Client(port) as client:
+        try:
+            client.send_raw(payload)
+            client.sock.settimeout(30)
+            got = client._file.read(len(expected))
+        except ConnectionResetError:
+            return True
+        assert got == expected, f"the same bytes were answered differently: {got!r}, then {expected!r}"
+        return client.is_closed_by_server(wait_seconds)

@@ -1,0 +1,146 @@
+"""Server processes on spare loopback ports: started, watched, and stopped by their process ID.
+
+`larder_binary` and `oracle_binary` say where the servers are. The oracle is redis-server 7.0; Debian's redis-tools ships
+that very program under the name redis-check-rdb, so a symbolic link with the right name is enough.
+"""
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer:")
+
+
+def larder_binary(build="test"):
+    """The server under test: LARDER_SERVER, else that of build/<build>."""
+    return os.environ.get("LARDER_SERVER") or str(ROOT / "build" / build / "src" / "server" / "larder-server")
+
+
+def oracle_binary(directory=None):
+    """redis-server: LARDER_ORACLE, one in PATH, or a link to redis-check-rdb made in `directory`. None without any."""
+    given = os.environ.get("LARDER_ORACLE") or shutil.which("redis-server")
+    if given:
+        return given
+    same_program = shutil.which("redis-check-rdb")
+    if not same_program:
+        return None
+    link = Path(directory or tempfile.mkdtemp(prefix="larder-oracle-")) / "redis-server"
+    if not link.is_symlink():
+        link.symlink_to(same_program)
+    return str(link)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class StartFailed(Exception):
+    pass
+
+
+class ServerProcess:
+    """One running server with a directory of its own.
+
+    `command` is the program and its first arguments; the port, the directory and `options` are appended in the form that
+    every server of this family takes, unless `bare` is set and {port} and {dir} stand in the command itself.
+    """
+
+    def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=20):
+        self.directory = Path(directory or tempfile.mkdtemp(prefix="larder-server-"))
+        self._owns_directory = directory is None
+        self.ended_by_us = False
+        self.name = name or Path(command[0]).name
+        self.log_path = self.directory / f"{self.name}.log"
+        for _ in range(5):  # the port found free may be taken by somebody else before the server binds it
+            self.port = free_port()
+            self._spawn(self._argv(command, options, bare))
+            if self._wait_until_ready(wait_seconds):
+                return
+            if "in use" not in self.log():
+                break
+        log = self.kill()
+        raise StartFailed(f"{self.name} did not start:\n{log[-4000:]}")
+
+    def _argv(self, command, options, bare):
+        if bare:
+            return [part.format(port=self.port, dir=self.directory) for part in command]
+        own = ["--port", self.port, "--bind", "127.0.0.1", "--dir", self.directory, "--save", ""]
+        return [str(part) for part in [*command, *own, *options]]
+
+    def _spawn(self, argv):
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
+
+    def _wait_until_ready(self, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self.process.poll() is None
+            except OSError:
+                time.sleep(0.01)
+        return False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def cpu_seconds(self):
+        """User and system CPU seconds that the process (not its children) has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) / TICKS_PER_SECOND, int(fields[12]) / TICKS_PER_SECOND
+
+    def resident_bytes(self):
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    def stop(self, seconds=60):
+        """End the server as systemd would, by SIGTERM; return its exit code. Fails when it does not end in time."""
+        self.ended_by_us = True
+        self.process.terminate()
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            log = self.kill()
+            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{log[-4000:]}") from None
+        self._last_log = self.log()
+        self._remove_directory()
+        return code
+
+    def stop_cleanly(self):
+        """Stop, and fail unless it ended well and no sanitizer complained."""
+        ended_before = self.process.poll()
+        code = self.stop()
+        log = self._last_log
+        marks = [mark for mark in SANITIZER_MARKS if mark in log]
+        assert not marks, f"{self.name}: a sanitizer reported ({marks}):\n{log[-8000:]}"
+        assert ended_before is None, f"{self.name} had ended by itself with code {ended_before}:\n{log[-4000:]}"
+        assert code == 0, f"{self.name} ended with code {code}:\n{log[-4000:]}"
+
+    def kill(self):
+        """End the server at once, as a crash would; return its log."""
+        self.ended_by_us = True
+        if self.is_alive():
+            self.process.kill()
+        self.process.wait()
+        log = self.log()
+        self._remove_directory()
+        return log
+
+    def _remove_directory(self):
+        if self._owns_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""Fixtures: the real server, and the oracle beside it, each on a free loopback port and in a directory of its own.
+
+A test takes `server` for one of its own, or `module_server` for one that its module shares. What they are started with is
+declared by @pytest.mark.server_options(...) on the test, or by SERVER_OPTIONS in the module. Every server must end with
+code 0 on SIGTERM, without a sanitizer's report in its log. `client` and `pair` run a test once for RESP2 and once for
+RESP3; a module that sets PROTOCOLS = (2,) asks for less.
+
+LARDER_SERVER names another binary, LARDER_ORACLE another redis-server, LARDER_TEST_SEED repeats a random run, and
+LARDER_TEST_SCALE (1 by default) shrinks the loads of the long tests, for binaries that are slow on purpose.
+"""
+import os
+import random
+
+import pytest
+
+from harness.differential import Pair
+from harness.process import ServerProcess, larder_binary, oracle_binary
+from harness.resp import Client
+
+
+def pytest_generate_tests(metafunc):
+    if "protocol" in metafunc.fixturenames:
+        protocols = getattr(metafunc.module, "PROTOCOLS", (2, 3))
+        metafunc.parametrize("protocol", protocols, ids=[f"resp{p}" for p in protocols], scope="module")
+
+
+@pytest.fixture(scope="session")
+def oracle_command(tmp_path_factory):
+    binary = oracle_binary(tmp_path_factory.mktemp("oracle"))
+    if not binary:
+        pytest.skip("no redis-server to compare with: install redis-tools")
+    return [binary]
+
+
+@pytest.fixture(scope="session")
+def scale():
+    """A function that shrinks a count by LARDER_TEST_SCALE."""
+    factor = float(os.environ.get("LARDER_TEST_SCALE", "1"))
+    return lambda count: max(1, int(count * factor))
+
+
+@pytest.fixture
+def seed():
+    return int(os.environ.get("LARDER_TEST_SEED") or random.randrange(1 << 32))
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Start servers within a test: start_server(*options, directory=...). Those still running at its end are stopped."""
+    started = []
+
+    def start(*options, directory=None):
+        own = directory or tmp_path / f"server-{len(started)}"
+        own.mkdir(exist_ok=True)
+        started.append(ServerProcess([larder_binary()], options, own, name="server"))
+        return started[-1]
+
+    yield start
+    _stop_all(started)
+
+
+def _stop_all(servers):
+    failures = []
+    for server in servers:
+        if not server.ended_by_us:
+            try:
+                server.stop_cleanly()
+            except AssertionError as failure:
+                failures.append(str(failure))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def server_options(request):
+    marker = request.node.get_closest_marker("server_options")
+    return marker.args if marker else getattr(request.module, "SERVER_OPTIONS", ())
+
+
+@pytest.fixture
+def server(start_server, server_options):
+    return start_server(*server_options)
+
+
+def _module_process(request, tmp_path_factory, command, name):
+    options = getattr(request.module, "SERVER_OPTIONS", ())
+    process = ServerProcess(command, options, tmp_path_factory.mktemp(name), name=name)
+    yield process
+    process.stop_cleanly()
+
+
+@pytest.fixture(scope="module")
+def module_server(request, tmp_path_factory):
+    yield from _module_process(request, tmp_path_factory, [larder_binary()], "server")
+
+
+@pytest.fixture(scope="module")
+def module_oracle(request, tmp_path_factory, oracle_command):
+    yield from _module_process(request, tmp_path_factory, oracle_command, "oracle")
+
+
+@pytest.fixture
+def client(server, protocol):
+    with Client(server.port, protocol) as connection:
+        yield connection
+
+
+@pytest.fixture
+def pair(module_server, module_oracle, protocol):
+    """Fresh connections to the module's two servers, emptied."""
+    both = Pair(module_server.port, module_oracle.port, protocol)
+    both.flush()
+    yield both
+    both.close()

@@ -1,0 +1,123 @@
+"""redis-cli and redis-benchmark against the real server, used as people use them."""
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness.resp import Client, encode
+
+PROTOCOLS = (2,)
+pytestmark = pytest.mark.skipif(not shutil.which("redis-cli"), reason="needs redis-tools")
+
+
+@pytest.fixture
+def cli(module_server):
+    """Run redis-cli with arguments; return what it printed, or fail when it failed."""
+    with Client(module_server.port) as client:
+        client.command("FLUSHALL")
+
+    def run(*args, stdin=b"", code=0):
+        argv = ["redis-cli", "-p", str(module_server.port), *map(str, args)]
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=60)
+        assert done.returncode == code, (argv, done)
+        return done.stdout.decode()
+
+    run.port = module_server.port
+    return run
+
+
+def fill(port, count=200):
+    with Client(port) as client:
+        client.load(("SET", f"key:{i:04}", "x" * i) for i in range(count))
+
+
+def watched(argv, seconds):
+    """The output of a program that runs until it is ended."""
+    program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    time.sleep(seconds)
+    program.terminate()
+    return program.communicate(timeout=20)[0].decode()
+
+
+@pytest.mark.parametrize("flag", ["-2", "-3"])
+def test_single_commands(cli, flag):
+    assert cli(flag, "PING") == "PONG\n"
+    assert cli(flag, "SET", "k", "a b") == "OK\n"
+    assert cli(flag, "GET", "k") == "a b\n"
+    assert cli(flag, "GET", "nothing") == "\n"
+    assert cli(flag, "--no-raw", "MGET", "k", "nothing") == '1) "a b"\n2) (nil)\n'
+    assert cli(flag, "INCRBY", "n", "5") == "5\n"
+    assert "redis_version:" in cli(flag, "INFO")
+    assert cli("-x", "SET", "from-stdin", stdin=b"\x00binary\xff") == "OK\n"
+    assert cli("STRLEN", "from-stdin") == "8\n"
+    assert cli("-n", "3", "DBSIZE") == "0\n"
+    assert cli("-e", "NOSUCH", code=1) == ""
+
+
+def test_repeated(cli):
+    assert cli("-r", "5", "INCR", "n") == "1\n2\n3\n4\n5\n"
+
+
+def test_commands_on_stdin(cli):
+    out = cli(stdin=b"SET k \"a\\nb\"\nGET k\nNOSUCH\nSELECT 1\nDBSIZE\n\nPING\n")
+    lines = out.splitlines()
+    assert lines[:3] == ["OK", "a", "b"]
+    assert lines[3].startswith("ERR unknown command 'NOSUCH'")
+    assert [line for line in lines[4:] if line] == ["OK", "0", "PONG"]
+
+
+def test_scan(cli):
+    fill(cli.port)
+    assert sorted(cli("--scan").split()) == [f"key:{i:04}" for i in range(200)]
+    assert sorted(cli("--scan", "--pattern", "key:000*").split()) == [f"key:{i:04}" for i in range(10)]
+
+
+def test_bigkeys(cli):
+    fill(cli.port)
+    out = cli("--bigkeys")
+    assert "Sampled 200 keys in the keyspace!" in out
+    assert 'Biggest string found "key:0199" has 199 bytes' in out.replace("'", '"').replace('""', '"')
+
+
+def test_memkeys(cli):
+    fill(cli.port)
+    assert "Sampled 200 keys in the keyspace!" in cli("--memkeys")
+
+
+def test_pipe(cli):
+    commands = b"".join(encode(["SET", f"pipe:{i}", "v" * (i % 100)]) for i in range(20_000))
+    out = cli("--pipe", stdin=commands)
+    assert "errors: 0, replies: 20000" in out
+    assert cli("DBSIZE") == "20000\n"
+
+
+def test_stat(cli):
+    fill(cli.port)
+    out = watched(["stdbuf", "-oL", "redis-cli", "-p", str(cli.port), "--stat", "-i", "0.1"], 0.8)
+    rows = [line.split() for line in out.splitlines() if line[:1].isdigit()]
+    assert len(rows) >= 3 and all(row[0] == "200" for row in rows), out
+
+
+def test_latency(cli):
+    """Without a terminal --latency runs for a second and prints one line: minimum, maximum, average, samples."""
+    least, most, average, samples = cli("--latency", "--raw").split()
+    assert 0 <= int(least) <= float(average) <= int(most)
+    assert int(samples) > 10
+
+
+def test_benchmark(module_server):
+    argv = ["redis-benchmark", "-p", str(module_server.port), "-q", "-n", "3000", "-r", "1000", "-t"]
+    for pipeline in ("1", "16"):
+        done = subprocess.run([*argv, "ping_inline,ping_mbulk,set,get,incr,mset", "-P", pipeline], capture_output=True, timeout=120)
+        out = (done.stdout + done.stderr).decode()
+        assert done.returncode == 0, out
+        for name in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"):
+            assert f"{name}: " in out
+        assert "Error" not in out and "WARNING" not in out, out
+
+
+def test_benchmark_with_many_clients_and_large_values(module_server):
+    argv = ["redis-benchmark", "-p", str(module_server.port), "-q", "-n", "2000", "-c", "200", "-d", "10000", "-t", "set,get", "-3"]
+    done = subprocess.run(argv, capture_output=True, timeout=120)
+    assert done.returncode == 0 and b"Error" not in done.stdout + done.stderr
