@@ -1,0 +1,96 @@
+/*
+ * Making and comparing entries; shared by the files of the store.
+ *
+ * An entry keeps its place as long as its size stays in one class of the allocator. All that follows from a size (the
+ * class, the sized free) asks entry_size, which the header gives exactly at any time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/entry.h"
+#include "store/keyspace.h"
+
+enum { ENTRY_NARROW_KEY_MAX = UINT8_MAX };
+
+static inline size_t entry_size_for(size_t key_len, bool expires, size_t value_len)
+{
+    return sizeof(struct entry) + (expires ? 8 : 0) + (key_len > ENTRY_NARROW_KEY_MAX ? 4 : 0) + key_len + value_len;
+}
+
+/* What an entry is made of but its content. */
+struct entry_shape {
+    enum entry_type type;
+    unsigned encoding;
+    size_t value_len;
+    int64_t at_ms; /* or EXPIRY_NONE */
+};
+
+/*
+ * Writes header, expiry and key into `entry`, which has room for them; the value's bytes are left to the caller. The
+ * key must not overlap with the entry.
+ */
+void entry_init(struct entry *entry, struct bytes key, struct entry_shape shape);
+
+/* Allocates an entry and does the same. */
+struct entry *entry_create(struct bytes key, struct entry_shape shape);
+
+/* The same; NULL when memory is out. */
+struct entry *entry_try_create(struct bytes key, struct entry_shape shape);
+
+/* Frees the entry itself, not what its value owns. */
+static inline void entry_free(struct entry *entry)
+{
+    mem_free_sized(entry, entry_size(entry));
+}
+
+static inline void entry_set_expiry_field(struct entry *entry, int64_t at_ms)
+{
+    memcpy(entry->body, &at_ms, sizeof at_ms);
+}
+
+/* True if an entry of `size` bytes may lie where this one does: it fits, and wastes nothing. */
+static inline bool entry_fits_in_place(const struct entry *entry, size_t size)
+{
+    return entry_size(entry) == size || mem_usable_size(entry) == mem_good_size(size);
+}
+
+/*
+ * Writes `from` once more into `to`, with room for `value_len` bytes of value, of which the first `keep` are those of
+ * `from`, and with the expiry `at_ms` or none. Type, encoding, flags and clock stay. `to` may be `from`.
+ */
+void entry_reshape_into(struct entry *to, const struct entry *from, int64_t at_ms, size_t value_len, size_t keep);
+
+/* Inlined, because most keys are short and a call costs more than the comparison. */
+static inline bool entry_same_bytes(const char *a, const char *b, size_t len)
+{
+    if (len < 8 || len > 64)
+        return len == 0 || memcmp(a, b, len) == 0;
+    uint64_t x, y;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return false;
+    }
+    memcpy(&x, a + len - 8, 8);
+    memcpy(&y, b + len - 8, 8);
+    return x == y;
+}
+
+/* A table_match_fn; `sought` is a struct key. */
+static inline bool entry_has_key(const void *item, const void *sought)
+{
+    const struct entry *entry = item;
+    const struct key *key = sought;
+    if (entry->flags & ENTRY_WIDE_KEY) {
+        struct bytes own = entry_key(entry);
+        return own.len == key->len && memcmp(own.ptr, key->ptr, key->len) == 0;
+    }
+    return entry->key_len == key->len &&
+           entry_same_bytes(entry->body + (entry->flags & ENTRY_EXPIRES ? 8 : 0), key->ptr, key->len);
+}

@@ -1,0 +1,297 @@
+/*
+ * Keyspace: databases, look-ups, and every change of an entry.
+ *
+ * A look-up is one table_find: a cache line of the table and the entry itself. Invariants, which keyspace_check tests:
+ * a slot's mark says ENTRY_EXPIRES of its entry, db->expires counts the marks, an entry's size is the one that it was
+ * allocated with or one of the same allocator class.
+ *
+ * Whatever removes an entry takes it out of the table first, tells the observer next and frees it last, so that an
+ * observer finds the keyspace as it will be and a key that lies in the entry is good until the end.
+ */
+#include "store/keyspace.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "entry_priv.h"
+#include "keyspace_priv.h"
+#include "store/reclaim.h"
+#include "value_priv.h"
+
+static uint64_t item_hash(const void *item)
+{
+    struct bytes key = entry_key(item);
+    return hash_bytes(key.ptr, key.len);
+}
+
+static const struct table_type keyspace_table_type = { .hash = item_hash };
+
+/* --- Databases --- */
+
+static void db_reset(struct db *db)
+{
+    db->expires = 0;
+    db->expire_cursor = 0;
+    db->ttl_sum_ms = 0;
+    db->ttl_samples = 0;
+    db->avg_ttl_ms = 0;
+}
+
+struct keyspace *keyspace_create(int db_count)
+{
+    ASSERT(db_count > 0);
+    struct keyspace *keyspace = mem_zalloc(sizeof *keyspace);
+    keyspace->dbs = mem_alloc((size_t)db_count * sizeof *keyspace->dbs);
+    keyspace->db_count = db_count;
+    keyspace->touch = true;
+    keyspace->reclaim = reclaim_create();
+    for (int i = 0; i < db_count; i++) {
+        struct db *db = mem_zalloc(sizeof *db);
+        table_init(&db->table, &keyspace_table_type);
+        db->index = i;
+        keyspace->dbs[i] = db;
+    }
+    return keyspace;
+}
+
+void keyspace_destroy(struct keyspace *keyspace)
+{
+    if (!keyspace)
+        return;
+    for (int i = 0; i < keyspace->db_count; i++) {
+        reclaim_table_take(keyspace->reclaim, &keyspace->dbs[i]->table);
+        mem_free(keyspace->dbs[i]);
+    }
+    reclaim_destroy(keyspace->reclaim);
+    mem_free(keyspace->dbs);
+    mem_free(keyspace);
+}
+
+struct db *keyspace_db(const struct keyspace *keyspace, int64_t index)
+{
+    return index >= 0 && index < keyspace->db_count ? keyspace->dbs[index] : NULL;
+}
+
+size_t keyspace_flush(struct keyspace *keyspace, struct db *db)
+{
+    size_t count = table_count(&db->table);
+    reclaim_table_take(keyspace->reclaim, &db->table);
+    db_reset(db);
+    keyspace->stats.dirty += count;
+    if (keyspace->observer.replaced)
+        keyspace->observer.replaced(keyspace->observer.context, db);
+    return count;
+}
+
+void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b)
+{
+    struct db old_a = *a;
+    int index_b = b->index;
+    *a = *b;
+    a->index = old_a.index;
+    *b = old_a;
+    b->index = index_b;
+    keyspace->stats.dirty++;
+    if (keyspace->observer.replaced) {
+        keyspace->observer.replaced(keyspace->observer.context, a);
+        keyspace->observer.replaced(keyspace->observer.context, b);
+    }
+}
+
+/* --- Taking entries out --- */
+
+/* Out of the table only; the entry is the caller's. */
+static struct entry *take_out(struct db *db, uint64_t hash, uint64_t *slot)
+{
+    struct entry *entry = table_slot_item(slot);
+    if (table_slot_marked(slot))
+        db->expires--;
+    table_remove(&db->table, hash, slot);
+    return entry;
+}
+
+void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot)
+{
+    struct entry *entry = take_out(db, hash, slot);
+    const struct keyspace_observer *observer = &keyspace->observer;
+    keyspace->stats.expired++;
+    if (observer->expired)
+        observer->expired(observer->context, db, entry_key(entry));
+    if (keyspace->watched && observer->touched)
+        observer->touched(observer->context, db, entry_key(entry));
+    reclaim_entry_take(keyspace->reclaim, entry);
+}
+
+bool keyspace_remove(struct keyspace *keyspace, struct db *db, struct key key)
+{
+    uint64_t *slot = keyspace_find(db, &key);
+    if (!slot)
+        return false;
+    struct entry *entry = take_out(db, key.hash, slot);
+    keyspace_changed(keyspace, db, entry_key(entry));
+    reclaim_entry_take(keyspace->reclaim, entry);
+    return true;
+}
+
+/* --- Looking up --- */
+
+/* The rare way, kept out of the look-ups. */
+static __attribute__((noinline, cold)) struct entry *find_expired(
+    struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot)
+{
+    keyspace_expire(keyspace, db, hash, slot);
+    return NULL;
+}
+
+static inline __attribute__((always_inline)) struct entry *find_alive(
+    struct keyspace *keyspace, struct db *db, const struct key *key, int64_t now_ms)
+{
+    uint64_t *slot = keyspace_find(db, key);
+    if (!slot)
+        return NULL;
+    struct entry *entry = table_slot_item(slot);
+    if (__builtin_expect(entry_is_expired(entry, now_ms), 0))
+        return find_expired(keyspace, db, key->hash, slot);
+    return entry;
+}
+
+struct entry *keyspace_peek(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+{
+    return find_alive(keyspace, db, &key, now_ms);
+}
+
+struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+{
+    struct entry *entry = find_alive(keyspace, db, &key, now_ms);
+    if (!entry) {
+        keyspace->stats.misses++;
+        return NULL;
+    }
+    keyspace->stats.hits++;
+    keyspace_touch(keyspace, entry);
+    return entry;
+}
+
+struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+{
+    struct entry *entry = find_alive(keyspace, db, &key, now_ms);
+    if (entry)
+        keyspace_touch(keyspace, entry);
+    return entry;
+}
+
+/* --- Changing --- */
+
+void keyspace_edit(struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry)
+{
+    (void)entry;
+    keyspace_changed(keyspace, db, key_bytes(key));
+}
+
+static inline uint64_t *put_in(struct db *db, const struct key *key, struct entry *entry)
+{
+    uint64_t *slot = table_insert(&db->table, key->hash, entry);
+    if (entry->flags & ENTRY_EXPIRES)
+        keyspace_mark(db, slot, true);
+    return slot;
+}
+
+void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry)
+{
+    entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
+    put_in(db, key, entry);
+    keyspace_changed(keyspace, db, key_bytes(*key));
+}
+
+void keyspace_replace(struct keyspace *keyspace, struct db *db, uint64_t *slot, struct entry *entry)
+{
+    struct entry *old = table_slot_item(slot);
+    table_slot_set_item(slot, entry);
+    keyspace_mark(db, slot, entry->flags & ENTRY_EXPIRES);
+    reclaim_entry_take(keyspace->reclaim, old);
+}
+
+struct entry *keyspace_reshape(struct db *db, uint64_t *slot, int64_t at_ms, size_t value_len, size_t keep)
+{
+    struct entry *entry = table_slot_item(slot);
+    bool expires = at_ms != EXPIRY_NONE;
+    size_t size = entry_size_for(entry_key(entry).len, expires, value_len);
+    if (entry_fits_in_place(entry, size)) {
+        entry_reshape_into(entry, entry, at_ms, value_len, keep);
+    } else {
+        struct entry *moved = mem_alloc(size);
+        entry_reshape_into(moved, entry, at_ms, value_len, keep);
+        table_slot_set_item(slot, moved);
+        entry_free(entry);
+        entry = moved;
+    }
+    keyspace_mark(db, slot, expires);
+    return entry;
+}
+
+struct entry *keyspace_set_expiry(
+    struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry, int64_t at_ms)
+{
+    ASSERT(at_ms != EXPIRY_KEEP);
+    keyspace_edit(keyspace, db, key, entry);
+    bool expires = at_ms != EXPIRY_NONE;
+    if (expires && entry->flags & ENTRY_EXPIRES) {
+        entry_set_expiry_field(entry, at_ms);
+        return entry;
+    }
+    if (expires == !!(entry->flags & ENTRY_EXPIRES))
+        return entry;
+    uint64_t *slot = keyspace_find(db, &key);
+    ASSERT(slot && table_slot_item(slot) == entry);
+    return keyspace_reshape(db, slot, at_ms, entry->value_len, entry->value_len);
+}
+
+/* A new entry of another key with the same content, byte by byte: value and all that it owns are in both. */
+static struct entry *entry_clone(const struct entry *entry, struct bytes key)
+{
+    struct entry *clone = entry_create(key, (struct entry_shape){
+                                                .type = entry->type,
+                                                .encoding = entry->encoding,
+                                                .value_len = entry->value_len,
+                                                .at_ms = entry_expiry(entry),
+                                            });
+    clone->clock = entry->clock;
+    clone->flags |= entry->flags & ENTRY_RAW;
+    if (entry->value_len)
+        memcpy(entry_value(clone), entry_value(entry), entry->value_len);
+    return clone;
+}
+
+/* Where something may be already. Not a change by itself. */
+static void put_over(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry)
+{
+    uint64_t *slot = keyspace_find(db, key);
+    if (slot)
+        keyspace_replace(keyspace, db, slot, entry);
+    else
+        put_in(db, key, entry);
+}
+
+void keyspace_move(struct keyspace *keyspace, struct db *from_db, struct key from, struct db *to_db, struct key to)
+{
+    uint64_t *slot = keyspace_find(from_db, &from);
+    ASSERT(slot);
+    struct entry *old = take_out(from_db, from.hash, slot);
+    struct entry *entry = bytes_equal(key_bytes(from), key_bytes(to)) ? old : entry_clone(old, key_bytes(to));
+    put_over(keyspace, to_db, &to, entry);
+    if (keyspace->watched && keyspace->observer.touched)
+        keyspace->observer.touched(keyspace->observer.context, from_db, key_bytes(from));
+    keyspace_changed(keyspace, to_db, entry_key(entry));
+    if (entry != old)
+        entry_free(old);
+}
+
+void keyspace_copy(struct keyspace *keyspace, struct db *from_db, struct key from, struct db *to_db, struct key to)
+{
+    uint64_t *slot = keyspace_find(from_db, &from);
+    ASSERT(slot);
+    struct entry *entry = entry_clone(table_slot_item(slot), key_bytes(to));
+    value_copy(entry);
+    entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
+    put_over(keyspace, to_db, &to, entry);
+    keyspace_changed(keyspace, to_db, entry_key(entry));
+}

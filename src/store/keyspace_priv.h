@@ -1,0 +1,60 @@
+/*
+ * The keyspace's doors for the types: what puts an entry into a database or changes its shape there.
+ *
+ * The types' files find a slot once (keyspace_find), and hand it on with the entry, so that no change needs a second
+ * look-up. All bookkeeping (marks, the number of entries that expire, dirty, the observer) is done in here.
+ */
+#pragma once
+
+#include "entry_priv.h"
+#include "store/keyspace.h"
+
+static inline uint64_t *keyspace_find(const struct db *db, const struct key *key)
+{
+    return table_find(&db->table, key->hash, entry_has_key, key);
+}
+
+/* Dirties the entry's cache line only when there is something new to say. */
+static inline void keyspace_touch(const struct keyspace *keyspace, struct entry *entry)
+{
+    uint32_t clock = keyspace->clock & ENTRY_CLOCK_MASK;
+    if (keyspace->touch && entry->clock != clock)
+        entry->clock = clock;
+}
+
+/* Tells that something changed under the key. */
+static inline void keyspace_changed(struct keyspace *keyspace, struct db *db, struct bytes key)
+{
+    keyspace->stats.dirty++;
+    if (__builtin_expect(keyspace->watched && keyspace->observer.touched, 0))
+        keyspace->observer.touched(keyspace->observer.context, db, key);
+}
+
+/* Sets the slot's mark and counts. */
+static inline void keyspace_mark(struct db *db, uint64_t *slot, bool expires)
+{
+    if (table_slot_marked(slot) == expires)
+        return;
+    table_slot_set_mark(slot, expires);
+    db->expires += expires ? 1 : (size_t)-1;
+}
+
+/*
+ * Adds an entry, owned by the keyspace from then on, under a key that is not there. One change; sets the access time.
+ */
+void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry);
+
+/*
+ * Puts another entry of the same key into the slot and frees what was there, in slices if it is large. The caller has
+ * said so with keyspace_edit before.
+ */
+void keyspace_replace(struct keyspace *keyspace, struct db *db, uint64_t *slot, struct entry *entry);
+
+/*
+ * Gives the entry in `slot` room for `value_len` bytes of value, of which the first `keep` stay, and the expiry `at_ms`
+ * or none. Returns the entry, which may have moved.
+ */
+struct entry *keyspace_reshape(struct db *db, uint64_t *slot, int64_t at_ms, size_t value_len, size_t keep);
+
+/* Removes the expired entry in `slot`. */
+void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot);

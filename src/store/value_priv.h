@@ -1,0 +1,77 @@
+/*
+ * Values by type: the seam between the keyspace, which knows entries, and the types, which know what an entry's value
+ * is.
+ *
+ * A type fills one `struct value_type` and gets one row in value.c; nothing else in the store asks for an entry's type.
+ * Where a type owns nothing outside the entry, or never much, the functions say so and the keyspace needs no case of
+ * its own.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/assert.h"
+#include "store/entry.h"
+
+struct value_type {
+    /* The name that OBJECT ENCODING gives. */
+    const char *(*encoding_name)(const struct entry *entry);
+
+    /* Bytes that the value owns outside the entry, as the allocator rounds them. */
+    size_t (*memory)(const struct entry *entry);
+
+    /* Frees what the value owns outside the entry, at once. The entry's body is garbage afterwards. */
+    void (*destroy)(struct entry *entry);
+
+    /* `entry` was copied byte by byte from another: gives it a value of its own. O(1) or O(value). */
+    void (*copy)(struct entry *entry);
+
+    /* Items that destroy has to visit; O(1). NULL if destroy is always O(1). */
+    size_t (*weight)(const struct entry *entry);
+
+    /*
+     * Destroys about `items` items; true while more is left, and then the value is good for nothing but more of this.
+     * With weight.
+     */
+    bool (*drain)(struct entry *entry, size_t items);
+
+    /* What is wrong with the value, or NULL. For keyspace_check. */
+    const char *(*check)(const struct entry *entry);
+};
+
+extern const struct value_type string_value_type;
+
+/* By enum entry_type; NULL where the type has none yet. */
+extern const struct value_type *const value_types[ENTRY_TYPES];
+
+static inline const struct value_type *value_type_of(const struct entry *entry)
+{
+    ASSERT(entry->type < ENTRY_TYPES && value_types[entry->type]);
+    return value_types[entry->type];
+}
+
+static inline bool value_is_small_string(const struct entry *entry)
+{
+    return entry->type == ENTRY_STRING && entry->encoding != STRING_BLOB;
+}
+
+static inline void value_destroy(struct entry *entry)
+{
+    if (!value_is_small_string(entry))
+        value_type_of(entry)->destroy(entry);
+}
+
+static inline void value_copy(struct entry *entry)
+{
+    if (!value_is_small_string(entry))
+        value_type_of(entry)->copy(entry);
+}
+
+static inline size_t value_weight(const struct entry *entry)
+{
+    if (entry->type == ENTRY_STRING)
+        return 1;
+    const struct value_type *type = value_type_of(entry);
+    return type->weight ? type->weight(entry) : 1;
+}
