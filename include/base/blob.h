@@ -1,8 +1,8 @@
 /*
  * Blob: a reference-counted run of bytes, for values too large to copy.
  *
- * A large argument is read straight into one, a value of the keyspace is one, and a reply refers to it until it is sent,
- * all without a copy. While more than one reference exists the bytes must not change (blob_is_shared).
+ * A large argument is read straight into one, a value of the keyspace is one, and a reply refers to it until it is
+ * sent, all without a copy. While more than one reference exists the bytes must not change (blob_is_shared).
  */
 #pragma once
 
@@ -21,7 +21,8 @@ struct blob {
     char data[];
 };
 
-/* A blob of length 0 with room for at least `cap` bytes, and one reference. The `try` form answers NULL when memory is out. */
+/* A blob of length 0 with room for at least `cap` bytes, and one reference. The `try` form answers NULL when memory is
+ * out. */
 struct blob *blob_create(size_t cap);
 struct blob *blob_try_create(size_t cap);
 
@@ -34,7 +35,8 @@ struct blob *blob_ref(struct blob *blob);
 /* Gives a reference back; the last one frees. NULL is nothing. Any thread. */
 void blob_unref(struct blob *blob);
 
-/* Moves to a capacity of at least `cap`, keeping length and content; only while not shared. NULL (nothing changed) when memory is out. */
+/* Moves to a capacity of at least `cap`, keeping length and content; only while not shared. NULL (nothing changed) when
+ * memory is out. */
 struct blob *blob_try_resize(struct blob *blob, size_t cap);
 
 static inline bool blob_is_shared(const struct blob *blob)

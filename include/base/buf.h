@@ -1,7 +1,8 @@
 /*
  * Buf: bytes that grow, for building text and other things off the hot path.
  *
- * Always followed by a zero byte once something was appended, so that buf_cstr costs nothing. Appending is amortised O(1).
+ * Always followed by a zero byte once something was appended, so that buf_cstr costs nothing. Appending is amortised
+ * O(1).
  */
 #pragma once
 

@@ -12,7 +12,8 @@ int64_t clock_wall_us(void);
 /* Nanoseconds since some fixed moment; never goes back. About 20 ns a call. */
 uint64_t clock_mono_ns(void);
 
-/* Processor ticks: cheaper than clock_mono_ns, meant for differences of a few ms at most. Goes over to nanoseconds by clock_ticks_to_ns. */
+/* Processor ticks: cheaper than clock_mono_ns, meant for differences of a few ms at most. Goes over to nanoseconds by
+ * clock_ticks_to_ns. */
 uint64_t clock_ticks(void);
 uint64_t clock_ticks_to_ns(uint64_t ticks);
 

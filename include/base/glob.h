@@ -1,8 +1,9 @@
 /*
  * Glob patterns as KEYS, SCAN, PSUBSCRIBE and ACL rules have them.
  *
- * `*` any run, `?` any byte, `[abc]` `[^abc]` `[a-z]` sets, `\x` the byte x. An unclosed set reaches to the end of the pattern.
- * Matching costs O(text * pattern) at worst, whatever the pattern: no pattern can make it exponential.
+ * `*` any run, `?` any byte, `[abc]` `[^abc]` `[a-z]` sets, `\x` the byte x. An unclosed set reaches to the end of the
+ * pattern. The empty text matches the empty pattern only. Matching costs O(text * pattern) at worst, whatever the
+ * pattern: no pattern can make it exponential.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * The log: levels, and one sink for the process (a file, standard output, syslog).
  *
- * A line is `pid:role day month year hour:minute:second.ms level message`, with `.`, `-`, `*`, `#` for the levels, as tools that read
- * such logs expect. The sink is one of the few mutable globals.
+ * A line is `pid:role day month year hour:minute:second.ms level message`, with `.`, `-`, `*`, `#` for the levels, as
+ * tools that read such logs expect. The sink is one of the few mutable globals.
  */
 #pragma once
 
@@ -17,7 +17,8 @@ enum log_level log_get_level(void);
 /* The letter behind the process ID: 'M' for the server (the default), 'C' for a forked child, 'S' for a replica. */
 void log_set_role(char role);
 
-/* To the end of the file `path` ("" is standard output), opened now. False, errno set and the old sink kept, if it cannot be opened. */
+/* To the end of the file `path` ("" is standard output), opened now. False, errno set and the old sink kept, if it
+ * cannot be opened. */
 bool log_open(const char *path);
 
 /* Opens the same file again now. A file that was renamed or removed is noticed anyway, within a second of logging. */

@@ -4,8 +4,9 @@
  * Three grades. mem_alloc aborts with a message when memory is out: for what is small and ours. mem_try_alloc answers
  * NULL: for what is as large as a client chose. Freeing with the size known is cheaper than without.
  *
- * mem_used reads jemalloc's per-thread counters, so accounting costs nothing per allocation. Every thread that allocates
- * calls mem_thread_register once. Built with -Dallocator=libc (for the sanitizers) the same interface counts by itself.
+ * mem_used reads jemalloc's per-thread counters, so accounting costs nothing per allocation. Every thread that
+ * allocates calls mem_thread_register once. Built with -Dallocator=libc (for the sanitizers) the same interface counts
+ * by itself.
  */
 #pragma once
 
@@ -61,7 +62,8 @@ const char *mem_allocator_name(void);
 /* Returns unused pages to the system now. */
 void mem_purge(void);
 
-/* Lets the allocator return pages from a thread of its own instead of in the middle of a request. False if it cannot. */
+/* Lets the allocator return pages from a thread of its own instead of in the middle of a request. False if it cannot.
+ */
 bool mem_set_background_purge(bool on);
 
 /* Passes the allocator's own report, a piece at a time, to `write`. */

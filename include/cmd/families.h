@@ -1,0 +1,21 @@
+/*
+ * The command families: each is an array of rows that ends with an empty one, and lives in the source file of its name.
+ */
+#pragma once
+
+#include "engine/command.h"
+
+extern const struct command bitfield_commands[];
+extern const struct command bitmap_commands[];
+extern const struct command connection_commands[];
+extern const struct command database_commands[];
+extern const struct command expire_commands[];
+extern const struct command introspection_commands[];
+extern const struct command keys_commands[];
+extern const struct command lcs_commands[];
+extern const struct command object_commands[];
+extern const struct command scan_commands[];
+extern const struct command string_commands[];
+
+/* All of them; ends with NULL. */
+extern const struct command *const command_families[];

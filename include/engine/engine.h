@@ -1,0 +1,97 @@
+/*
+ * Engine: executes requests against a keyspace.
+ *
+ * It owns the command registry, the sessions, the tasks that run in slices, slow log and statistics; it is handed the
+ * keyspace, the settings and the time. It knows neither sockets nor configuration files: the server layer joins it to
+ * both.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/random.h"
+
+struct command_info;
+struct command_registry;
+struct error_stats;
+struct keyspace;
+struct request;
+struct session;
+struct slowlog;
+struct table;
+struct task_link;
+
+/* What the server may change while it runs. Owned by the server; the engine reads it whenever it matters. */
+struct engine_settings {
+    char *requirepass;                  /* NULL or "": none */
+    int64_t slowlog_log_slower_than_us; /* negative: off; 0: everything */
+    uint64_t slowlog_max_len;
+    bool latency_tracking;
+    size_t bulk_max; /* longest string, bytes */
+    bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
+    int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */
+};
+
+struct engine_stats {
+    uint64_t commands; /* executed */
+    uint64_t sessions_opened;
+    uint64_t errors;          /* error replies */
+    uint64_t acl_denied_auth; /* failed authentications */
+    uint64_t slow_commands;   /* ever logged in the slow log */
+};
+
+struct engine {
+    struct keyspace *keyspace;               /* borrowed */
+    const struct engine_settings *settings;  /* borrowed */
+    void *host;                              /* borrowed: the server, for its own handlers */
+    struct command_registry *registry;       /* owned */
+    struct session *sessions, *last_session; /* owned list, oldest first */
+    struct table *sessions_by_id;            /* owned */
+    size_t session_count;
+    uint64_t next_session_id;
+    struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
+    size_t task_count;
+    struct error_stats *errors; /* owned: counts by code word */
+    struct slowlog *slowlog;    /* owned */
+    struct arena arena;         /* of the command under way */
+    struct random random;
+    struct engine_stats stats;
+    int64_t now_ms;         /* since 1970, as of this batch or tick */
+    int64_t pause_until_ms; /* CLIENT PAUSE; 0 if none */
+    bool pause_all;         /* else only what writes */
+    int64_t slow_us;        /* the slow log's threshold that slow_ticks was computed from */
+    uint64_t slow_ticks;
+    uint64_t refresh_ticks; /* after a command this slow the wall clock is read again */
+};
+
+struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host);
+
+/* Ends all sessions (without their transports), then everything else. NULL is nothing. */
+void engine_destroy(struct engine *engine);
+
+/*
+ * Executes a batch of requests whose owners are sessions, in order; sets `done` as net/net.h wants it. All requests are
+ * planned first: command looked up, first key hashed, bucket and then entry prefetched. `now_ms` is read once per batch
+ * and again after anything slow.
+ */
+void engine_execute(struct engine *engine, struct request *requests, size_t count);
+
+/* Runs tasks for about `budget_ns`; true while some are left. */
+bool engine_run_tasks(struct engine *engine, uint64_t budget_ns);
+
+/* Tasks that are under way. */
+size_t engine_task_count(const struct engine *engine);
+
+/* To be called some ten times a second: ends pauses that are over. */
+void engine_tick(struct engine *engine, int64_t now_ms);
+
+/* Stops clients from executing (all commands, or those that write) until a moment; CLIENT PAUSE and UNPAUSE. */
+void engine_pause(struct engine *engine, int64_t until_ms, bool all);
+void engine_unpause(struct engine *engine);
+
+/* True if `password` opens the door; takes the same time whatever it is. */
+bool engine_check_password(const struct engine *engine, struct bytes user, struct bytes password);

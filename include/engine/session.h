@@ -1,0 +1,80 @@
+/*
+ * Session: what the engine knows of one client.
+ *
+ * It is created when a client connects and lives until the connection is gone. What few clients need hangs off
+ * pointers, so that ten thousand idle ones cost little.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "resp/reply.h"
+
+struct command_info;
+struct db;
+struct engine;
+struct session;
+struct task_link;
+
+/* What the engine asks of whatever carries a session's bytes. */
+struct transport {
+    void (*wake)(void *connection);   /* output was appended outside of the session's own turn */
+    void (*pause)(void *connection);  /* offer no more requests ... */
+    void (*resume)(void *connection); /* ... until now */
+    void (*close)(void *connection, bool after_output);
+    void (*authenticated)(void *connection, bool yes);
+    void (*set_class)(void *connection, int limit_class);
+    void (*peer)(void *connection, char *out, size_t size); /* writes its address, terminated: "127.0.0.1:6379" */
+};
+
+enum session_flag {
+    SESSION_AUTHENTICATED = 1 << 0,
+    SESSION_CLOSING = 1 << 1,   /* executes nothing more */
+    SESSION_SUSPENDED = 1 << 2, /* a task or a wait is under way */
+    SESSION_REPLY_OFF = 1 << 3,
+    SESSION_REPLY_SKIP = 1 << 4,      /* the command under way is not answered */
+    SESSION_REPLY_SKIP_NEXT = 1 << 5, /* the next one will not be */
+    SESSION_NO_EVICT = 1 << 6,
+    SESSION_NO_TOUCH = 1 << 7,
+    SESSION_UNIX = 1 << 8,
+    SESSION_POSTPONED = 1 << 9,   /* waits for the end of CLIENT PAUSE */
+    SESSION_PRIVILEGED = 1 << 10, /* the peer is local: what is allowed to `local` only is allowed */
+};
+
+struct session {
+    struct engine *engine; /* borrowed */
+    uint64_t id;
+    uint32_t flags; /* enum session_flag */
+    struct reply reply;
+    struct db *db;                       /* borrowed: the selected database */
+    const struct transport *transport;   /* borrowed: static */
+    void *connection;                    /* borrowed: the transport's */
+    struct session *prev, *next;         /* the engine's list, in order of creation */
+    struct task_link *task;              /* owned: what the session waits for; NULL otherwise */
+    char *name, *lib_name, *lib_version; /* owned; NULL if not set */
+    struct command_info *last_command;   /* borrowed */
+    int64_t created_ms, last_ms;         /* since 1970 */
+    uint64_t commands;                   /* executed */
+};
+
+/* A new session that writes to `out`; proto is 2. Authenticated at once if no password is set. */
+struct session *session_create(
+    struct engine *engine, struct output *out, const struct transport *transport, void *connection);
+
+/* Ends it and whatever it waits for. To be called once its connection is gone. */
+void session_destroy(struct session *session);
+
+/* Asks the transport to close; nothing more is executed. */
+void session_close(struct session *session, bool after_output);
+
+/* Opens the door to the session, or shuts it. */
+void session_set_authenticated(struct session *session, bool yes);
+
+/* Back to the state of a new session (RESET). */
+void session_reset(struct session *session);
+
+/* The session of that ID, or NULL. O(1). */
+struct session *session_find(const struct engine *engine, uint64_t id);

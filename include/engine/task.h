@@ -1,0 +1,36 @@
+/*
+ * Task: a command that takes longer than a moment and goes on in slices, while others are served between them.
+ *
+ * A handler that finds much to do (KEYS over a large database, waiting for memory to be given back) makes a task and
+ * hands it to call_defer. The session executes nothing more until the task has answered; every other session goes on.
+ * Where that cannot be (inside a transaction) the task runs to its end at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call;
+struct engine;
+struct session;
+struct task;
+
+struct task_type {
+    /*
+     * Does a small piece of work, some 20 to 50 us; true when it is finished. It answers through call->reply, which
+     * collects apart from the session's output. call->argv is empty: the task copied what it needs. call->now_ms is
+     * current, and so is call->db.
+     */
+    bool (*step)(struct task *task, struct call *call);
+    /* Frees the task; also when its client left before it was finished. */
+    void (*destroy)(struct task *task);
+};
+
+/* To be embedded at the start of a task's own struct. */
+struct task {
+    const struct task_type *type;
+    struct task_link *link; /* the engine's; NULL before call_defer */
+};
+
+/* Takes the task over. The handler must not have answered and returns right after this. */
+void call_defer(struct call *call, struct task *task);

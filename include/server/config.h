@@ -1,0 +1,104 @@
+/*
+ * Configuration: one table of directives, from which everything follows.
+ *
+ * A row says a directive's name, type, where it is kept, default, limits, help text, and whether it may change while
+ * the server runs. The file reader, the command line, CONFIG GET, SET and REWRITE, the commented configuration file and
+ * the manual page all read these rows.
+ *
+ * Settings that another layer reads live in that layer's own struct; the rest is here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "engine/engine.h"
+#include "net/net.h"
+
+struct server;
+
+enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_UPSTART, SUPERVISED_AUTO };
+
+/* A rename-command line. */
+struct config_rename {
+    struct config_rename *next; /* owned */
+    char *from, *to;            /* owned; to is "" for a command that is switched off */
+};
+
+struct config {
+    struct net_settings net;
+    struct engine_settings engine;
+
+    char *bind; /* owned: addresses separated by spaces; "-" before one means that it may be missing; "*" is all IPv4,
+                   "::*" all IPv6 */
+    int64_t port;
+    char *unixsocket;        /* owned; "" is none */
+    int64_t unixsocket_perm; /* 0: as the umask has it */
+    bool protected_mode;
+    char *bind_source_addr;
+
+    bool daemonize;
+    char *pidfile;  /* owned; "" is none, but a daemon then writes its default */
+    int supervised; /* enum config_supervised */
+    char *dir;      /* owned: the working directory */
+    int loglevel;   /* enum log_level */
+    char *logfile;  /* owned; "" is standard output */
+    bool syslog_enabled;
+    char *syslog_ident, *syslog_facility; /* owned */
+    bool crash_log_enabled;
+    bool set_proc_title;
+    char *proc_title_template;
+    bool always_show_logo;
+
+    int64_t databases;
+    int64_t hz;
+    int64_t active_expire_effort;
+    bool jemalloc_bg_thread;
+    bool active_rehashing;
+    bool hide_user_data_from_log;
+    char *locale_collate;
+
+    struct config_rename *renames; /* owned list */
+    char *file;                    /* owned: the absolute path it was read from; NULL if none */
+};
+
+/* All defaults. */
+void config_init(struct config *config);
+void config_fini(struct config *config);
+
+/*
+ * Reads directives from a file, or from text such as the command line gives it (after `--name value ...`). Files named
+ * by `include` (globs allowed) are read in place. On the first bad line nothing more is read, `error` gets a text that
+ * names the line and what is wrong, and false is returned. A directive of Redis that has no meaning here yet is named
+ * in one warning in the log.
+ */
+bool config_read_file(struct config *config, const char *path, struct buf *error);
+bool config_read_text(struct config *config, struct bytes text, struct buf *error);
+
+/*
+ * Reads a command line's arguments (without the program's name) as redis-server does: [file | -] [--directive value
+ * ...] ...; settings on the command line override the file. --help, --version and the like are not handled here.
+ */
+bool config_read_arguments(struct config *config, int argc, char **argv, struct buf *error);
+
+/* Appends name and value of each directive that fits the glob; `each` is called with terminated texts. */
+void config_each(const struct config *config, struct bytes pattern,
+    void (*each)(void *context, const char *name, const char *value), void *context);
+
+/*
+ * Changes several directives of the running server, all or none: if one is refused, by its limits or when it is applied
+ * (a port that is taken), those applied before are put back. `pairs` holds names and values in turn. On failure `error`
+ * holds the reason, as CONFIG SET answers it.
+ */
+bool config_set(struct server *server, const struct bytes *pairs, size_t count, struct buf *error);
+
+/* Writes the configuration back to its file: lines and comments that are there stay, values that changed are replaced,
+ * new ones appended. */
+bool config_rewrite(const struct config *config, struct buf *error);
+
+/* The manual page of the configuration file (troff), and the commented default configuration, made from the rows. */
+void config_print_manual(struct buf *out);
+void config_print_default(struct buf *out);

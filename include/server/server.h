@@ -1,0 +1,108 @@
+/*
+ * Server: joins configuration, network, engine and keyspace, and runs the clockwork.
+ *
+ * There is one struct server, created by main and handed down; it is no global. Handlers of the server layer reach it
+ * through their call's engine (server_of).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "engine/call.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "server/config.h"
+
+struct keyspace;
+struct net;
+
+/* Rates over the last few seconds: a ring of samples of a growing counter. */
+enum { SERVER_RATE_SAMPLES = 16 };
+struct server_rate {
+    uint64_t last;
+    int64_t last_ms;
+    uint64_t samples[SERVER_RATE_SAMPLES]; /* per second */
+    int next;
+};
+
+/* The background walk over what expires. */
+struct server_expiry {
+    bool active;             /* DEBUG SET-ACTIVE-EXPIRE */
+    int db;                  /* the database it is in */
+    uint64_t resume_ns;      /* sleeps until then */
+    uint64_t round_start_ns; /* of the round over all databases */
+    uint64_t found_in_round; /* keys removed in it */
+    uint64_t spent_ns;       /* in all */
+    uint64_t cap_reached;    /* slices that ended with more to do */
+};
+
+struct server {
+    struct config config;
+    struct keyspace *keyspace; /* owned */
+    struct engine *engine;     /* owned */
+    struct net *net;           /* owned */
+    char run_id[41];
+    char *executable;   /* owned: absolute path */
+    int64_t started_ms; /* since 1970 */
+    uint64_t started_ns;
+    size_t memory_at_start, memory_peak; /* bytes */
+    int64_t memory_peak_ms;
+    uint64_t cron_ticks;
+    uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
+    bool background_pending;
+    struct server_rate commands_rate, input_rate, output_rate;
+    struct server_expiry expiry;
+    int shutdown_signal; /* the signal that asked for the end; 0 if none */
+    bool shutting_down;
+    int exit_code;
+    bool stats_paused; /* DEBUG PAUSE-CRON */
+};
+
+/* The server behind a call. */
+static inline struct server *server_of(const struct call *call)
+{
+    return call->engine->host;
+}
+
+/* Creates everything from an initialised configuration, which the server takes over, and listens. NULL, with the reason
+ * logged, on failure. */
+struct server *server_create(struct config *config);
+
+/* Runs until it is told to stop; returns the process's exit code. */
+int server_run(struct server *server);
+
+/* Frees everything. */
+void server_destroy(struct server *server);
+
+/* Ends the loop soon: SHUTDOWN, SIGTERM. */
+void server_stop(struct server *server, int exit_code);
+
+/* Opens the listening sockets that the configuration names; false, with the reason in `error`, if one that must work
+ * does not. */
+bool server_listen(struct server *server, struct buf *error);
+
+/* Values that depend on configuration are set anew: after start and after CONFIG SET. */
+void server_apply_settings(struct server *server);
+
+/* --- cron.c: the clockwork --- */
+
+/* Starts timers and background work. */
+void cron_start(struct server *server);
+
+/* A rate per second, averaged over the samples. */
+uint64_t server_rate_value(const struct server_rate *rate);
+
+/* Forgets statistics (CONFIG RESETSTAT). */
+void server_reset_stats(struct server *server);
+
+/* --- Families of commands that the server layer adds --- */
+extern const struct command admin_commands[];
+extern const struct command client_commands[];
+extern const struct command config_commands[];
+extern const struct command debug_commands[];
+extern const struct command info_commands[];
+extern const struct command memory_commands[];
+extern const struct command slowlog_commands[];

@@ -1,0 +1,18 @@
+#include "cmd/families.h"
+
+#include <stddef.h>
+
+const struct command *const command_families[] = {
+    string_commands,
+    lcs_commands,
+    bitmap_commands,
+    bitfield_commands,
+    keys_commands,
+    expire_commands,
+    object_commands,
+    scan_commands,
+    database_commands,
+    connection_commands,
+    introspection_commands,
+    NULL,
+};

@@ -1,0 +1,82 @@
+/*
+ * The engine's life, its pauses and its password.
+ */
+#include "engine/engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ds/table.h"
+#include "engine/command.h"
+#include "engine/engine_priv.h"
+#include "engine/error_stats.h"
+#include "engine/session.h"
+#include "engine/slowlog.h"
+
+struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
+{
+    struct engine *engine = mem_zalloc(sizeof *engine);
+    engine->keyspace = keyspace;
+    engine->settings = settings;
+    engine->host = host;
+    engine->registry = command_registry_create();
+    engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);
+    table_init(engine->sessions_by_id, &session_table_type);
+    engine->errors = error_stats_create();
+    engine->slowlog = slowlog_create();
+    engine->slow_us = INT64_MIN; /* computed before the first batch */
+    engine->now_ms = clock_wall_ms();
+    arena_init(&engine->arena);
+    random_init_secret(&engine->random);
+    return engine;
+}
+
+void engine_destroy(struct engine *engine)
+{
+    if (!engine)
+        return;
+    while (engine->sessions)
+        session_destroy(engine->sessions);
+    table_fini(engine->sessions_by_id);
+    mem_free(engine->sessions_by_id);
+    command_registry_destroy(engine->registry);
+    error_stats_destroy(engine->errors);
+    slowlog_destroy(engine->slowlog);
+    arena_fini(&engine->arena);
+    mem_free(engine);
+}
+
+void engine_tick(struct engine *engine, int64_t now_ms)
+{
+    engine->now_ms = now_ms;
+    if (engine->pause_until_ms && now_ms >= engine->pause_until_ms)
+        engine_unpause(engine);
+}
+
+void engine_pause(struct engine *engine, int64_t until_ms, bool all)
+{
+    /* A second pause never weakens the one that holds. */
+    bool holds = engine->pause_until_ms != 0;
+    engine->pause_all = all || (holds && engine->pause_all);
+    if (!holds || until_ms > engine->pause_until_ms)
+        engine->pause_until_ms = until_ms;
+}
+
+void engine_unpause(struct engine *engine)
+{
+    engine->pause_until_ms = 0;
+    engine->pause_all = false;
+    for (struct session *session = engine->sessions; session; session = session->next)
+        if (session->flags & SESSION_POSTPONED)
+            session_resume(session, SESSION_POSTPONED);
+}
+
+bool engine_check_password(const struct engine *engine, struct bytes user, struct bytes password)
+{
+    const char *secret = engine->settings->requirepass ? engine->settings->requirepass : "";
+    size_t len = strlen(secret);
+    /* Every byte of what was offered is looked at, whether earlier ones fitted or not. */
+    unsigned difference = (unsigned)(len != password.len);
+    for (size_t i = 0; i < password.len; i++)
+        difference |= (unsigned)(unsigned char)password.ptr[i] ^ (unsigned char)(len ? secret[i % len] : 0);
+    return difference == 0 && bytes_equal(user, BYTES("default"));
+}

@@ -1,0 +1,28 @@
+/* What the files of the engine share among themselves. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+struct command_info;
+struct engine;
+struct session;
+struct table_type;
+
+extern const struct table_type session_table_type;
+
+/* Clears a reason for waiting (a session flag); when none is left the session's requests go on. */
+void session_resume(struct session *session, uint32_t flag);
+
+/* Drops the session's task, if it has one, unfinished. */
+void task_abandon(struct session *session);
+
+/* Counts and logs what a command cost, once it has answered. `peer` text is made only for what is slow. */
+void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
+    bool failed, const char *code);
+
+/* Adds to the slow log what took at least the configured time. */
+void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
+    uint64_t ticks, const struct bytes *argv, uint32_t argc);

@@ -1,0 +1,297 @@
+/*
+ * Executing requests.
+ *
+ * Requests come in batches. A window of them is planned before the first is executed: the command is looked up, the
+ * first key hashed and the bucket it belongs to prefetched; then, in a second pass, the entries. By the time a handler
+ * looks for its key the cache lines have arrived.
+ *
+ * Time is taken once per command: the end of one is the beginning of the next.
+ */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "engine/call.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "engine/engine_priv.h"
+#include "engine/error_stats.h"
+#include "engine/session.h"
+#include "engine/slowlog.h"
+#include "resp/request.h"
+#include "store/keyspace.h"
+
+enum {
+    WINDOW = 64,            /* requests planned ahead: their cache lines must still be there when their turn comes */
+    ARGS_ECHO_MAX = 128,    /* bytes of arguments repeated in an error text */
+    CLOCK_REFRESH_US = 500, /* after a command this slow the wall clock is read again */
+};
+
+/* Looks up the commands and asks for the buckets of their first keys. */
+static void plan(struct engine *engine, struct request *requests, size_t count)
+{
+    struct bytes last_name = { 0 };
+    struct command_info *last = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct request *request = &requests[i];
+        struct bytes name = request->argv[0];
+        if (!last || !bytes_equal(name, last_name)) {
+            last = command_find(engine->registry, name);
+            last_name = name;
+        }
+        request->plan = last;
+        if (!last || last->first_key == 0 || last->first_key >= request->argc)
+            continue;
+        struct bytes key = request->argv[last->first_key];
+        request->hash = hash_bytes(key.ptr, key.len);
+        const struct session *session = request->owner;
+        keyspace_prefetch_bucket(session->db, request->hash);
+    }
+}
+
+static void plan_entries(const struct request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct command_info *command = requests[i].plan;
+        if (!command || command->first_key == 0 || command->first_key >= requests[i].argc)
+            continue;
+        const struct session *session = requests[i].owner;
+        keyspace_prefetch_entry(session->db, requests[i].hash);
+    }
+}
+
+/* "ERR unknown command 'x', with args beginning with: 'a' 'b' " */
+static void fail_unknown(struct call *call)
+{
+    struct buf args = BUF_EMPTY;
+    for (uint32_t i = 1; i < call->argc && args.len < ARGS_ECHO_MAX; i++) {
+        struct bytes arg = call->argv[i];
+        size_t room = ARGS_ECHO_MAX - args.len;
+        buf_append_char(&args, '\'');
+        buf_append(&args, bytes_make(arg.ptr, arg.len < room ? arg.len : room));
+        buf_append_cstr(&args, "' ");
+    }
+    struct bytes name = call->argv[0];
+    struct buf text = BUF_EMPTY;
+    buf_append_cstr(&text, "ERR unknown command '");
+    buf_append(&text, bytes_make(name.ptr, name.len < ARGS_ECHO_MAX ? name.len : ARGS_ECHO_MAX));
+    buf_append_cstr(&text, "', with args beginning with: ");
+    buf_append(&text, buf_bytes(&args));
+    reply_error(call->reply, buf_bytes(&text));
+    buf_fini(&text);
+    buf_fini(&args);
+}
+
+static void fail_unknown_subcommand(struct call *call)
+{
+    struct bytes word = call->argv[1];
+    reply_error_printf(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+        (int)(word.len < ARGS_ECHO_MAX ? word.len : ARGS_ECHO_MAX), word.ptr, call->command->row->name);
+}
+
+static bool debug_is_allowed(const struct engine *engine, const struct session *session)
+{
+    int setting = engine->settings->enable_debug_command;
+    return setting == 1 || (setting == 2 && session->flags & SESSION_PRIVILEGED);
+}
+
+/* Resolves a subcommand; false (answered) if there is no such thing. */
+static bool find_subcommand(struct call *call)
+{
+    struct command_info *command = call->command;
+    if (!command->subs || call->argc < 2)
+        return true;
+    struct command_info *sub = command_find_sub(command, call->argv[1]);
+    if (!sub) {
+        fail_unknown_subcommand(call);
+        return false;
+    }
+    call->command = sub;
+    return true;
+}
+
+/* What every command must pass before its handler runs; false if it was answered with an error. */
+static bool admit(struct call *call)
+{
+    const struct command_info *command = call->command;
+    if (!command_argc_fits(command, call->argc) || !command->row->run) {
+        call_fail_arity(call);
+        return false;
+    }
+    if (command->flags & CMD_PROTECTED && !debug_is_allowed(call->engine, call->session)) {
+        reply_error_printf(call->reply,
+            "ERR %s command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a "
+            "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+            "server.",
+            command->parent ? command->parent->row->name : command->row->name);
+        return false;
+    }
+    if (!(call->session->flags & SESSION_AUTHENTICATED) && !(command->flags & CMD_NO_AUTH)) {
+        reply_fail(call->reply, ERROR_NO_AUTH);
+        return false;
+    }
+    return true;
+}
+
+static bool is_paused(const struct engine *engine, const struct command_info *command)
+{
+    return engine->pause_until_ms && (engine->pause_all || command->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) &&
+           !(command->flags & CMD_ADMIN && command->row->group == GROUP_CONNECTION);
+}
+
+void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
+    bool failed, const char *code)
+{
+    command_stats_add(&command->stats, ticks, engine->settings->latency_tracking);
+    engine->stats.commands++;
+    session->commands++;
+    if (!failed)
+        return;
+    command->stats.failed++;
+    engine->stats.errors++;
+    error_stats_add(engine->errors, code);
+}
+
+void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
+    uint64_t ticks, const struct bytes *argv, uint32_t argc)
+{
+    if (ticks < engine->slow_ticks || command->flags & CMD_SKIP_SLOWLOG)
+        return;
+    struct bytes name = bytes_from_cstr(command->full_name);
+    char peer[128];
+    session->transport->peer(session->connection, peer, sizeof peer);
+    int64_t us = (int64_t)(clock_ticks_to_ns(ticks) / 1000);
+    slowlog_add(engine->slowlog, engine->settings->slowlog_max_len, engine->now_ms / 1000, us, argv ? argv : &name,
+        argv ? argc : 1, peer, session->name ? session->name : "");
+    engine->stats.slow_commands++;
+}
+
+/* A command that was refused before its handler ran. */
+static void account_rejected(struct call *call)
+{
+    if (call->command)
+        call->command->stats.rejected++;
+    call->engine->stats.errors++;
+    error_stats_add(call->engine->errors, call->reply->code);
+}
+
+/* Takes the threshold over from the settings when it changed, so that testing it costs one comparison. */
+static void refresh_slow_ticks(struct engine *engine)
+{
+    int64_t us = engine->settings->slowlog_log_slower_than_us;
+    if (us == engine->slow_us)
+        return;
+    const uint64_t probe = UINT64_C(1) << 32;
+    double ticks_per_us = 1000.0 * (double)probe / (double)clock_ticks_to_ns(probe);
+    engine->slow_us = us;
+    engine->refresh_ticks = (uint64_t)(ticks_per_us * CLOCK_REFRESH_US);
+    engine->slow_ticks = us < 0 ? UINT64_MAX : (uint64_t)((double)us * ticks_per_us);
+}
+
+/* Runs an admitted command's handler. Returns the ticks at its end. */
+static uint64_t run(struct call *call, uint64_t start)
+{
+    struct engine *engine = call->engine;
+    struct session *session = call->session;
+    session->last_command = call->command;
+    call->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
+    call->command->row->run(call);
+    arena_reset(call->arena);
+    uint64_t end = clock_ticks();
+    if (session->task) /* accounted for when it has answered */
+        return end;
+    execute_account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
+    if (__builtin_expect(end - start >= engine->slow_ticks, 0))
+        execute_log_if_slow(engine, session, call->command, end - start, call->argv, call->argc);
+    return end;
+}
+
+/* Executes one request of a session that may execute; returns the ticks at its end. */
+static uint64_t execute(struct engine *engine, struct session *session, struct request *request, uint64_t start)
+{
+    struct call call = {
+        .keyspace = engine->keyspace,
+        .db = session->db,
+        .session = session,
+        .engine = engine,
+        .reply = &session->reply,
+        .arena = &engine->arena,
+        .argv = request->argv,
+        .argc = request->argc,
+        .key_hash = request->hash,
+        .now_ms = engine->now_ms,
+        .command = request->plan,
+        .request = request,
+    };
+    session->last_ms = engine->now_ms;
+    reply_begin(call.reply);
+    if (!call.command)
+        fail_unknown(&call);
+    else if (find_subcommand(&call) && admit(&call)) {
+        if (__builtin_expect(is_paused(engine, call.command), 0)) {
+            session->flags |= SESSION_POSTPONED;
+            session->transport->pause(session->connection);
+            return start;
+        }
+        struct command_info *planned = request->plan;
+        if (planned->first_key < request->argc)
+            call.key_arg = planned->first_key;
+        request->done = true;
+        return run(&call, start);
+    }
+    request->done = true;
+    account_rejected(&call);
+    return start;
+}
+
+/* The same for a client that asked for no replies (CLIENT REPLY). */
+static uint64_t execute_silently(
+    struct engine *engine, struct session *session, struct request *request, uint64_t start)
+{
+    struct output_mark mark = output_mark(session->reply.out);
+    bool skip_now = session->flags & SESSION_REPLY_SKIP_NEXT;
+    session->flags &= ~(uint32_t)SESSION_REPLY_SKIP_NEXT;
+    session->flags |= SESSION_REPLY_SKIP;
+    uint64_t end = execute(engine, session, request, start);
+    bool silent = session->flags & SESSION_REPLY_SKIP; /* CLIENT REPLY ON clears it to be heard */
+    session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+    if (!request->done && skip_now)
+        session->flags |= SESSION_REPLY_SKIP_NEXT;
+    if (silent)
+        output_rewind(session->reply.out, mark);
+    return end;
+}
+
+static void execute_window(struct engine *engine, struct request *requests, size_t count)
+{
+    plan(engine, requests, count);
+    plan_entries(requests, count);
+    uint64_t at = clock_ticks();
+    for (size_t i = 0; i < count; i++) {
+        struct request *request = &requests[i];
+        struct session *session = request->owner;
+        if (__builtin_expect(session->flags & SESSION_CLOSING, 0)) {
+            request->done = true;
+            continue;
+        }
+        if (__builtin_expect(session->flags & (SESSION_SUSPENDED | SESSION_POSTPONED), 0))
+            continue;
+        uint64_t end;
+        if (__builtin_expect(session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT), 0))
+            end = execute_silently(engine, session, request, at);
+        else
+            end = execute(engine, session, request, at);
+        if (__builtin_expect(end - at > engine->refresh_ticks, 0))
+            engine->now_ms = clock_wall_ms();
+        at = end;
+    }
+}
+
+void engine_execute(struct engine *engine, struct request *requests, size_t count)
+{
+    engine->now_ms = clock_wall_ms();
+    refresh_slow_ticks(engine);
+    for (size_t i = 0; i < count; i += WINDOW)
+        execute_window(engine, &requests[i], count - i < WINDOW ? count - i : WINDOW);
+}

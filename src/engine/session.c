@@ -1,0 +1,111 @@
+/*
+ * Sessions: a list in order of age for CLIENT LIST, and a table by ID.
+ */
+#include "engine/session.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "ds/table.h"
+#include "engine/engine.h"
+#include "engine/engine_priv.h"
+#include "engine/task.h"
+#include "store/keyspace.h"
+
+static uint64_t id_hash(uint64_t id)
+{
+    return hash_bytes(&id, sizeof id);
+}
+
+static uint64_t session_hash(const void *item)
+{
+    const struct session *session = item;
+    return id_hash(session->id);
+}
+
+static bool session_has_id(const void *item, const void *id)
+{
+    const struct session *session = item;
+    return session->id == *(const uint64_t *)id;
+}
+
+const struct table_type session_table_type = { .hash = session_hash };
+
+static bool password_is_set(const struct engine *engine)
+{
+    const char *password = engine->settings->requirepass;
+    return password && password[0];
+}
+
+struct session *session_create(
+    struct engine *engine, struct output *out, const struct transport *transport, void *connection)
+{
+    struct session *session = mem_zalloc(sizeof *session);
+    session->engine = engine;
+    session->id = ++engine->next_session_id;
+    session->transport = transport;
+    session->connection = connection;
+    session->created_ms = session->last_ms = engine->now_ms;
+    session->db = keyspace_db(engine->keyspace, 0);
+    reply_init(&session->reply, out, 2);
+    session->prev = engine->last_session;
+    *(session->prev ? &session->prev->next : &engine->sessions) = session;
+    engine->last_session = session;
+    table_insert(engine->sessions_by_id, id_hash(session->id), session);
+    engine->session_count++;
+    engine->stats.sessions_opened++;
+    session_set_authenticated(session, !password_is_set(engine));
+    return session;
+}
+
+void session_set_authenticated(struct session *session, bool yes)
+{
+    session->flags = (session->flags & ~(uint32_t)SESSION_AUTHENTICATED) | (yes ? SESSION_AUTHENTICATED : 0);
+    session->transport->authenticated(session->connection, yes);
+}
+
+void session_destroy(struct session *session)
+{
+    if (!session)
+        return;
+    struct engine *engine = session->engine;
+    task_abandon(session);
+    *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
+    *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
+    uint64_t hash = id_hash(session->id);
+    uint64_t *slot = table_find(engine->sessions_by_id, hash, session_has_id, &session->id);
+    table_remove(engine->sessions_by_id, hash, slot);
+    engine->session_count--;
+    mem_free(session->name);
+    mem_free(session->lib_name);
+    mem_free(session->lib_version);
+    mem_free(session);
+}
+
+void session_close(struct session *session, bool after_output)
+{
+    session->flags |= SESSION_CLOSING;
+    session->transport->close(session->connection, after_output);
+}
+
+void session_reset(struct session *session)
+{
+    mem_free(session->name);
+    session->name = NULL;
+    session->db = keyspace_db(session->engine->keyspace, 0);
+    session->reply.proto = 2;
+    session->flags &= ~(uint32_t)(SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT | SESSION_NO_EVICT | SESSION_NO_TOUCH);
+    session_set_authenticated(session, !password_is_set(session->engine));
+}
+
+void session_resume(struct session *session, uint32_t flag)
+{
+    session->flags &= ~flag;
+    if (!(session->flags & (SESSION_SUSPENDED | SESSION_POSTPONED)))
+        session->transport->resume(session->connection);
+}
+
+struct session *session_find(const struct engine *engine, uint64_t id)
+{
+    uint64_t *slot = table_find(engine->sessions_by_id, id_hash(id), session_has_id, &id);
+    return slot ? table_slot_item(slot) : NULL;
+}

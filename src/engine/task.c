@@ -1,0 +1,154 @@
+/*
+ * Tasks run round robin, a step each, until the slice's time is up. Each answers into an output of its own, which moves
+ * behind the session's when the task is finished: a push message that arrives meanwhile never lands in the middle of a
+ * reply.
+ */
+#include "engine/task.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/call.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "engine/engine_priv.h"
+#include "engine/session.h"
+
+struct task_link {
+    struct task *task; /* owned */
+    struct session *session;
+    struct command_info *command;
+    struct task_link *prev, *next; /* the engine's ring */
+    struct output out;
+    struct reply reply;
+    uint64_t ticks; /* spent so far */
+    bool silent;    /* the client wants no answer */
+};
+
+static void ring_insert(struct engine *engine, struct task_link *link)
+{
+    if (engine->tasks) {
+        link->next = engine->tasks;
+        link->prev = engine->tasks->prev;
+        link->prev->next = link->next->prev = link;
+    } else {
+        link->prev = link->next = link;
+        engine->tasks = link;
+    }
+    engine->task_count++;
+}
+
+static void ring_remove(struct engine *engine, struct task_link *link)
+{
+    if (link->next == link) {
+        engine->tasks = NULL;
+    } else {
+        link->prev->next = link->next;
+        link->next->prev = link->prev;
+        if (engine->tasks == link)
+            engine->tasks = link->next;
+    }
+    engine->task_count--;
+}
+
+static void link_destroy(struct task_link *link)
+{
+    link->task->type->destroy(link->task);
+    output_fini(&link->out);
+    mem_free(link);
+}
+
+/* One step with a call of its own; true when the task has finished. */
+static bool step(struct engine *engine, struct task *task, struct task_link *link, struct call *call)
+{
+    uint64_t start = clock_ticks();
+    call->now_ms = engine->now_ms;
+    call->db = link->session->db;
+    bool finished = task->type->step(task, call);
+    arena_reset(call->arena);
+    link->ticks += clock_ticks() - start;
+    return finished;
+}
+
+static void make_call(struct engine *engine, struct task_link *link, struct call *call)
+{
+    *call = (struct call){
+        .keyspace = engine->keyspace,
+        .session = link->session,
+        .engine = engine,
+        .reply = &link->reply,
+        .arena = &engine->arena,
+        .command = link->command,
+    };
+}
+
+void call_defer(struct call *call, struct task *task)
+{
+    ASSERT(!task->link);
+    if (!call->request) { /* nobody can wait here: run it to its end */
+        while (!task->type->step(task, call))
+            ;
+        task->type->destroy(task);
+        return;
+    }
+    struct engine *engine = call->engine;
+    struct session *session = call->session;
+    struct task_link *link = mem_zalloc(sizeof *link);
+    link->task = task;
+    link->session = session;
+    link->command = call->command;
+    link->silent = session->flags & SESSION_REPLY_SKIP;
+    output_init(&link->out);
+    reply_init(&link->reply, &link->out, call->reply->proto);
+    task->link = link;
+    session->task = link;
+    session->flags |= SESSION_SUSPENDED;
+    ring_insert(engine, link);
+    session->transport->pause(session->connection);
+}
+
+/* The task has answered: its reply goes out, and the session goes on. */
+static void finish(struct engine *engine, struct task_link *link)
+{
+    struct session *session = link->session;
+    ring_remove(engine, link);
+    session->task = NULL;
+    execute_account(engine, session, link->command, link->ticks, link->reply.failed, link->reply.code);
+    execute_log_if_slow(engine, session, link->command, link->ticks, NULL, 0);
+    if (!link->silent)
+        output_append_output(session->reply.out, &link->out);
+    link_destroy(link);
+    session_resume(session, SESSION_SUSPENDED);
+    session->transport->wake(session->connection);
+}
+
+bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
+{
+    uint64_t end_ns = clock_mono_ns() + budget_ns;
+    engine->now_ms = clock_wall_ms();
+    while (engine->tasks) {
+        struct task_link *link = engine->tasks;
+        engine->tasks = link->next;
+        struct call call;
+        make_call(engine, link, &call);
+        if (step(engine, link->task, link, &call))
+            finish(engine, link);
+        if (clock_mono_ns() >= end_ns)
+            break;
+    }
+    return engine->tasks != NULL;
+}
+
+size_t engine_task_count(const struct engine *engine)
+{
+    return engine->task_count;
+}
+
+void task_abandon(struct session *session)
+{
+    if (!session->task)
+        return;
+    ring_remove(session->engine, session->task);
+    link_destroy(session->task);
+    session->task = NULL;
+}
