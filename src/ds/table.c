@@ -31,8 +31,8 @@
 
 enum {
     CACHE_LINE = 64,
-    MERGE_CHAIN_MAX = 16,
-    MERGES_PER_CALL = 4,
+    MERGE_CHAIN_MAX = 32,
+    MERGE_BUDGET = 128, /* buckets that merging may read in one call */
     PREFETCH_SLOTS_PER_INSERT = 3,
     PREFETCH_INSERTS = 6, /* at most so many inserts lie between two splits of a growing table */
 };
@@ -175,27 +175,32 @@ static void split(struct table *table)
     chain_cut(table, kept.bucket);
 }
 
-/* Merges the last bucket into the one it was split from. False if that would make too long a chain. */
-static bool merge(struct table *table)
+/* Merges the last bucket into the one it was split from. Returns how many buckets it read; 0 if the chain would be too
+ * long. */
+static uint32_t merge(struct table *table)
 {
     size_t last = table->buckets - 1;
     struct table_bucket *source = table_bucket_at(table, last);
     struct chain_end end = chain_find_end(table_bucket_at(table, last & (table->mask >> 1)));
-    if (end.length + chain_find_end(source).length > MERGE_CHAIN_MAX)
-        return false;
+    uint32_t length = end.length + chain_find_end(source).length;
+    if (length > MERGE_CHAIN_MAX)
+        return 0;
     for (struct table_bucket *bucket = source; bucket; bucket = bucket->next)
         for (int i = 0; i < TABLE_SLOTS && bucket->slot[i]; i++)
             chain_push(table, &end, bucket->slot[i]);
     chain_cut(table, source);
     last_bucket_drop(table);
-    return true;
+    return length;
 }
 
 static void shrink(struct table *table)
 {
-    for (int i = 0; i < MERGES_PER_CALL && table->count < table->shrink_at; i++)
-        if (!merge(table))
+    for (uint32_t spent = 0; spent < MERGE_BUDGET && table->count < table->shrink_at;) {
+        uint32_t cost = merge(table);
+        if (cost == 0)
             return;
+        spent += cost;
+    }
 }
 
 static void prefetch_item(uint64_t slot)
@@ -286,7 +291,7 @@ uint64_t *table_insert(struct table *table, uint64_t hash, void *item)
     } else if (table->count < table->shrink_at) {
         shrink(table);
     }
-    if (table->grow_at - table->count <= PREFETCH_INSERTS)
+    if (table->count + PREFETCH_INSERTS >= table->grow_at)
         prefetch_split(table);
     struct chain_end end = chain_find_end(table_bucket_of(table, hash));
     table->count++;
