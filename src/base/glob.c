@@ -7,6 +7,7 @@
  *
  * The corners are those that clients know: `[]` matches nothing and `[^]` anything, a range may be given backwards, an
  * escaped byte in a set is compared as it is even when letters are folded, and a lone `\` at the end stands for itself.
+ * The empty text is matched by the empty pattern only, not even by `*`.
  */
 #include "base/glob.h"
 
@@ -75,6 +76,8 @@ static inline bool match(struct bytes pattern, struct bytes text, bool nocase)
     const char *t = text.ptr, *t_end = text.ptr + text.len;
     const char *p_retry = NULL, *t_retry = NULL; /* behind the last `*`, and where in the text it is tried next */
 
+    if (text.len == 0)
+        return pattern.len == 0;
     while (t != t_end) {
         if (p != p_end && *p == '*') {
             while (p != p_end && *p == '*')

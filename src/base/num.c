@@ -1,24 +1,16 @@
 /*
- * Numbers to text and back.
+ * Integers to text and back, and amounts of memory.
  *
- * Integers are the hot path (INCR, lengths in replies): read eight digits at a time where there are that many, written
- * two at a time. Doubles go through exact fast paths that cover what people store (integers, a few decimals) and fall
- * back to the C library's conversions, called in a C locale of our own, which are correctly rounded and slow.
- *
- * Nothing reads a byte outside the text it was given, and nothing depends on the locale of the process.
+ * This is the hot path of INCR and of every length in a reply: digits are read eight at a time where there are that
+ * many, and written two at a time. Nothing reads a byte outside the text it was given. Floating point is in
+ * num_double.c.
  */
 #include "base/num.h"
 
-#include <errno.h>
-#include <locale.h>
-#include <math.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "base/mem.h"
+#include "num_priv.h"
 
 static const uint64_t powers_of_10[20] = {
     1ULL,
@@ -181,223 +173,6 @@ size_t num_format_i64(char *out, int64_t value)
     return 1 + num_format_u64(out + 1, -(uint64_t)value);
 }
 
-static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
-static locale_t c_locale;
-
-static void c_locale_create(void)
-{
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    ASSERT(c_locale != (locale_t)0);
-}
-
-static locale_t c_locale_get(void)
-{
-    pthread_once(&c_locale_once, c_locale_create);
-    return c_locale;
-}
-
-/* True if strtod might accept what begins like this; what it would skip, white space, we refuse. */
-static bool number_may_begin(struct bytes text)
-{
-    return text.len != 0 && text.ptr[0] > ' ';
-}
-
-enum { DOUBLE_FAST_DIGITS = 19, DOUBLE_EXACT_POWER = 22 };
-
-static const double exact_powers_of_10[DOUBLE_EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
-    1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
-
-/*
- * Plain decimals whose digits fit in 53 bits, scaled by a power of ten that a double holds exactly: one rounding, so
- * the result is right (Clinger, "How to read floating point numbers accurately", 1990). False: not of that kind, or no
- * number at all.
- */
-static bool parse_double_fast(struct bytes text, double *value)
-{
-    const char *at = text.ptr, *end = text.ptr + text.len;
-    bool negative = at != end && *at == '-';
-    uint64_t digits = 0;
-    size_t digit_count = 0, fraction_count = 0;
-
-    at += negative;
-    if (end - at > DOUBLE_FAST_DIGITS + 1)
-        return false;
-    for (bool fraction = false; at != end; at++) {
-        unsigned digit = (unsigned)(unsigned char)*at - '0';
-        if (digit <= 9) {
-            digits = digits * 10 + digit;
-            digit_count++;
-            fraction_count += fraction;
-        } else if (*at == '.' && !fraction) {
-            fraction = true;
-        } else {
-            return false;
-        }
-    }
-    if (digit_count == 0 || digit_count > DOUBLE_FAST_DIGITS || digits > (uint64_t)1 << 53)
-        return false;
-    double magnitude = (double)digits / exact_powers_of_10[fraction_count];
-    *value = negative ? -magnitude : magnitude;
-    return true;
-}
-
-bool num_parse_double(struct bytes text, double *value)
-{
-    char room[256], *copy = room, *end;
-
-    if (parse_double_fast(text, value))
-        return true;
-    if (!number_may_begin(text))
-        return false;
-    if (text.len >= sizeof(room) && (copy = mem_try_alloc(text.len + 1)) == NULL)
-        return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    errno = 0;
-    double result = strtod_l(copy, &end, c_locale_get());
-    bool whole = end == copy + text.len;
-    if (copy != room)
-        mem_free(copy);
-    if (!whole || isnan(result) || (errno == ERANGE && (isinf(result) || result == 0)))
-        return false;
-    *value = result;
-    return true;
-}
-
-bool num_parse_ldouble(struct bytes text, long double *value)
-{
-    char copy[NUM_LDOUBLE_MAX_LEN], *end;
-
-    if (!number_may_begin(text) || text.len >= sizeof(copy))
-        return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    errno = 0;
-    long double result = strtold_l(copy, &end, c_locale_get());
-    if (end != copy + text.len || isnan(result) || (errno == ERANGE && (isinf(result) || result == 0)))
-        return false;
-    *value = result;
-    return true;
-}
-
-static size_t format_word(char *out, const char *word)
-{
-    size_t len = strlen(word);
-
-    memcpy(out, word, len);
-    return len;
-}
-
-/* digits * 10^exponent, with no zero at the end of digits. */
-struct decimal {
-    uint64_t digits;
-    int exponent;
-};
-
-/* The decimal with the fewest digits that reads back as `value`, positive and finite. */
-static struct decimal double_shortest(double value)
-{
-    struct decimal decimal = { 0 };
-    char text[40];
-
-    for (int precision = 14; precision <= 16; precision++) {
-        snprintf(text, sizeof(text), "%.*e", precision, value);
-        char *at = text;
-        decimal.digits = 0;
-        for (; *at != 'e'; at++) {
-            if (*at >= '0' && *at <= '9')
-                decimal.digits = decimal.digits * 10 + (uint64_t)(*at - '0');
-        }
-        decimal.exponent = atoi(at + 1) - precision;
-        snprintf(text, sizeof(text), "%llue%d", (unsigned long long)decimal.digits, decimal.exponent);
-        if (strtod_l(text, NULL, c_locale_get()) == value)
-            break;
-    }
-    while (decimal.digits % 10 == 0) {
-        decimal.digits /= 10;
-        decimal.exponent++;
-    }
-    return decimal;
-}
-
-static size_t format_zeros(char *out, size_t count)
-{
-    memset(out, '0', count);
-    return count;
-}
-
-/* Lays out as Redis from 7.2 on does: see num_format_double. */
-static size_t format_decimal(char *out, struct decimal decimal)
-{
-    char digits[NUM_I64_MAX_LEN + 1];
-    int count = (int)num_format_u64(digits, decimal.digits);
-    int magnitude = decimal.exponent + count - 1;
-    char *at = out;
-
-    if (decimal.exponent >= 0 && magnitude < count + 7) {
-        memcpy(at, digits, (size_t)count);
-        return (size_t)count + format_zeros(at + count, (size_t)decimal.exponent);
-    }
-    if (decimal.exponent < 0 && (decimal.exponent > -7 || (magnitude > -4 && magnitude < 4))) {
-        int before = count + decimal.exponent;
-        if (before <= 0) {
-            at += format_word(at, "0.");
-            at += format_zeros(at, (size_t)-before);
-            before = 0;
-        } else {
-            memcpy(at, digits, (size_t)before);
-            at += before;
-            *at++ = '.';
-        }
-        memcpy(at, digits + before, (size_t)(count - before));
-        return (size_t)(at + (count - before) - out);
-    }
-    *at++ = digits[0];
-    if (count > 1) {
-        *at++ = '.';
-        memcpy(at, digits + 1, (size_t)count - 1);
-        at += count - 1;
-    }
-    *at++ = 'e';
-    *at++ = magnitude < 0 ? '-' : '+';
-    return (size_t)(at - out) + num_format_u64(at, (uint64_t)abs(magnitude));
-}
-
-size_t num_format_double(char *out, double value)
-{
-    if (isnan(value))
-        return format_word(out, "nan");
-    size_t sign = signbit(value) != 0;
-    if (sign)
-        *out++ = '-';
-    value = fabs(value);
-    if (isinf(value))
-        return sign + format_word(out, "inf");
-    if (value < 0x1p53 && value == (double)(uint64_t)value)
-        return sign + num_format_u64(out, (uint64_t)value);
-    return sign + format_decimal(out, double_shortest(value));
-}
-
-size_t num_format_ldouble(char *out, long double value)
-{
-    if (isnan(value))
-        return format_word(out, "nan");
-    if (isinf(value))
-        return format_word(out, value > 0 ? "inf" : "-inf");
-    locale_t before = uselocale(c_locale_get());
-    int printed = snprintf(out, NUM_LDOUBLE_MAX_LEN, "%.17Lf", value);
-    uselocale(before);
-    ASSERT(printed > 0 && printed < NUM_LDOUBLE_MAX_LEN);
-    size_t len = (size_t)printed;
-    while (out[len - 1] == '0')
-        len--;
-    if (out[len - 1] == '.')
-        len--;
-    if (len == 2 && out[0] == '-' && out[1] == '0')
-        out[0] = '0', len = 1;
-    return len;
-}
-
 bool num_parse_memory(struct bytes text, uint64_t *value_bytes)
 {
     static const struct {
@@ -414,6 +189,10 @@ bool num_parse_memory(struct bytes text, uint64_t *value_bytes)
     /* Leading zeros are harmless here, unlike in a value. */
     while (digits > 1 && text.ptr[0] == '0')
         text.ptr++, digits--;
+    if (text.len == 0) {
+        *value_bytes = 0;
+        return true;
+    }
     if (digits == 0 || !num_parse_u64(bytes_make(text.ptr, digits), &count))
         return false;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -436,7 +215,7 @@ void num_format_human(char *out, uint64_t value_bytes)
     }
     for (; scaled >= 1024; scaled /= 1024)
         unit++;
-    locale_t before = uselocale(c_locale_get());
+    locale_t before = uselocale(num_c_locale());
     snprintf(out, 16, "%.2f%c", scaled, units[unit]);
     uselocale(before);
 }
