@@ -1,9 +1,9 @@
 """Fixtures: the real server, and the oracle beside it, each on a free loopback port and in a directory of its own.
 
-A test takes `server` for one of its own, or `module_server` for one that its module shares. What they are started with is
-declared by @pytest.mark.server_options(...) on the test, or by SERVER_OPTIONS in the module. Every server must end with
-code 0 on SIGTERM, without a sanitizer's report in its log. `client` and `pair` run a test once for RESP2 and once for
-RESP3; a module that sets PROTOCOLS = (2,) asks for less.
+A test takes `server` for one of its own, or `module_server` for one that its module shares. What they are started
+with is declared by @pytest.mark.server_options(...) on the test, or by SERVER_OPTIONS in the module. Every server
+must end with code 0 on SIGTERM, without a sanitizer's report in its log. `client` and `pair` run a test once for
+RESP2 and once for RESP3; a module that sets PROTOCOLS = (2,) asks for less.
 
 LARDER_SERVER names another binary, LARDER_ORACLE another redis-server, LARDER_TEST_SEED repeats a random run, and
 LARDER_TEST_SCALE (1 by default) shrinks the loads of the long tests, for binaries that are slow on purpose.
@@ -46,7 +46,7 @@ def seed():
 
 @pytest.fixture
 def start_server(tmp_path):
-    """Start servers within a test: start_server(*options, directory=...). Those still running at its end are stopped."""
+    """start_server(*options, directory=...) within a test; servers still running at its end are stopped."""
     started = []
 
     def start(*options, directory=None):

@@ -10,10 +10,12 @@ LARGE = [2**31 - 1, 2**31, 2**32, 2**40, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 2**
 INTEGERS = [0, 1, -1, 2, 7, 10, 99, -99, 10_000, *LARGE, *(-n for n in LARGE)]
 OFFSETS = [0, 1, 2, 3, 7, 8, 9, 15, 63, 64, 100, 1000, 5000, 2**32, 2**40, 2**63 - 1, 2**63, -1, -2, -100]
 BAD_NUMBERS = ["", " 1", "1 ", "+1", "01", "-0", "0x10", "1e3", "abc", "1.0", "\x00", "--1", "-", "inf", "nan"]
-FLOATS = ["0", "1.5", "-1.5", "3.0e3", "1e308", "-1e308", "1e-10", "0.1", "0.2", "5.0e-324", "inf", "-inf", "nan", "1.",
-          ".5", "1e400", "12345678901234567890", "3.14159265358979323846264338327950288", " 1.5", "1.5 ", "0x1p3", "abc"]
-TEXTS = ["", "a", "hello", "Hello World", "12345", "-7", "3.25", "9223372036854775807", "-9223372036854775808", "x" * 43,
-         "x" * 44, "x" * 45, "ohmytext", "mynewtext", "y" * 300, "0", "00", "1e5", "\r\n", "a b\tc", "\x00\x01\x02"]
+FLOATS = ["0", "1.5", "-1.5", "3.0e3", "1e308", "-1e308", "1e-10", "0.1", "0.2", "5.0e-324", "inf", "-inf", "nan",
+          "1.", ".5", "1e400", "12345678901234567890", "3.14159265358979323846264338327950288", " 1.5", "1.5 ",
+          "0x1p3", "abc"]
+TEXTS = ["", "a", "hello", "Hello World", "12345", "-7", "3.25", "9223372036854775807", "-9223372036854775808",
+         "x" * 43, "x" * 44, "x" * 45, "ohmytext", "mynewtext", "y" * 300, "0", "00", "1e5", "\r\n", "a b\tc",
+         "\x00\x01\x02"]
 BINARY = [b"\xff\xfe\x00\x80", b"\x00" * 8, b"\xff" * 16, bytes(range(256))]
 KEYS = [f"k{i}" for i in range(8)]
 PATTERNS = ["*", "k*", "k?", "k[0-3]", "k[^0-3]", "[", "k\\1", "", "nothing", "**k**", "k[3-0]", "?", "*[67]", "K1"]
@@ -196,8 +198,8 @@ class Keys(Generator):
         if rng.random() < 0.2:
             when = rng.choice([0, -1, 1, "x", "", 2**63 - 1, -2**63, 2**63, 2**62, -2**62, 2**63 // 1000])
             when = when if when != 1 or name.endswith("AT") else 0
-        conditions = rng.choice(([], [], ["NX"], ["XX"], ["GT"], ["LT"], ["nx", "xx"], ["GT", "LT"], ["XX", "GT"], ["NX", "LT"],
-                                 ["JUNK"], ["XX", "LT"]))
+        conditions = rng.choice(([], [], ["NX"], ["XX"], ["GT"], ["LT"], ["nx", "xx"], ["GT", "LT"],
+                                 ["XX", "GT"], ["NX", "LT"], ["JUNK"], ["XX", "LT"]))
         return [name, self.key(rng), when, *conditions]
 
     def make_ttl(self, rng):
@@ -210,8 +212,8 @@ class Keys(Generator):
         return [rng.choice(("RENAME", "RENAMENX")), self.key(rng), self.key(rng)]
 
     def make_copy(self, rng):
-        tail = rng.choice(([], ["REPLACE"], ["DB", rng.choice((0, 1, 2, 15, 16, -1, "x"))], ["DB", 1, "REPLACE"], ["DB"],
-                           ["JUNK"]))
+        database = ["DB", rng.choice((0, 1, 2, 15, 16, -1, "x"))]
+        tail = rng.choice(([], ["REPLACE"], database, ["DB", 1, "REPLACE"], ["DB"], ["JUNK"]))
         return ["COPY", self.key(rng), self.key(rng), *tail]
 
     def make_move(self, rng):
@@ -250,7 +252,8 @@ class Keys(Generator):
 
 class Bitmaps(Generator):
     WEIGHTS = {"setbit": 4, "bitfield": 5, "bitcount": 3, "bitpos": 3, "bitop": 2}
-    TYPES = ["u1", "u2", "u4", "u7", "u8", "u13", "u16", "u31", "u32", "u63", "i1", "i2", "i5", "i8", "i16", "i33", "i63", "i64"]
+    TYPES = ["u1", "u2", "u4", "u7", "u8", "u13", "u16", "u31", "u32", "u63", "i1", "i2", "i5", "i8", "i16", "i33",
+             "i63", "i64"]
 
     def bit(self, rng):
         return rng.choice((0, 1, 0, 1, 0, 1, 2, -1, "x"))

@@ -109,7 +109,8 @@ def test_latency(cli):
 def test_benchmark(module_server):
     argv = ["redis-benchmark", "-p", str(module_server.port), "-q", "-n", "3000", "-r", "1000", "-t"]
     for pipeline in ("1", "16"):
-        done = subprocess.run([*argv, "ping_inline,ping_mbulk,set,get,incr,mset", "-P", pipeline], capture_output=True, timeout=120)
+        args = [*argv, "ping_inline,ping_mbulk,set,get,incr,mset", "-P", pipeline]
+        done = subprocess.run(args, capture_output=True, timeout=120)
         out = (done.stdout + done.stderr).decode()
         assert done.returncode == 0, out
         for name in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"):
@@ -118,6 +119,7 @@ def test_benchmark(module_server):
 
 
 def test_benchmark_with_many_clients_and_large_values(module_server):
-    argv = ["redis-benchmark", "-p", str(module_server.port), "-q", "-n", "2000", "-c", "200", "-d", "10000", "-t", "set,get", "-3"]
+    argv = ["redis-benchmark", "-p", str(module_server.port), "-q", "-n", "2000", "-c", "200", "-d", "10000", "-t",
+            "set,get", "-3"]
     done = subprocess.run(argv, capture_output=True, timeout=120)
     assert done.returncode == 0 and b"Error" not in done.stdout + done.stderr

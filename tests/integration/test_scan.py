@@ -55,7 +55,7 @@ def scan(population, between, page_size, *options, most_calls=20_000):
 
 def check(population, seen):
     missing = population.stable - seen.keys()
-    assert not missing, f"{len(missing)} keys that were there throughout were not returned, such as {sorted(missing)[:5]}"
+    assert not missing, f"{len(missing)} keys were there throughout but not returned, such as {sorted(missing)[:5]}"
     unknown = [key for key in seen if not population.has_been(key)]
     assert not unknown, f"returned but never set: {unknown[:5]}"
 

@@ -1,8 +1,8 @@
 """The same commands on two servers, and their replies compared byte for byte.
 
-Replies that Redis itself leaves open (the order of a set, a random key, the milliseconds that are left) have an entry in
-COMPARERS; everything else must be identical. `DifferentialRun` sends thousands of generated commands; when replies differ
-it shrinks the history to few commands that still show the difference, and fails with these and the seed.
+Replies that Redis itself leaves open (the order of a set, a random key, the milliseconds that are left) have an entry
+in COMPARERS; everything else must be identical. `DifferentialRun` sends thousands of generated commands; when replies
+differ it shrinks the history to few commands that still show the difference, and fails with these and the seed.
 """
 import random
 import socket

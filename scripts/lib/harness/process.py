@@ -1,7 +1,7 @@
 """Server processes on spare loopback ports: started, watched, and stopped by their process ID.
 
-`larder_binary` and `oracle_binary` say where the servers are. The oracle is redis-server 7.0; Debian's redis-tools ships
-that very program under the name redis-check-rdb, so a symbolic link with the right name is enough.
+`larder_binary` and `oracle_binary` say where the servers are. The oracle is redis-server 7.0; Debian's redis-tools
+ships that very program under the name redis-check-rdb, so a symbolic link with the right name is enough.
 """
 import os
 import shutil
@@ -48,8 +48,8 @@ class StartFailed(Exception):
 class ServerProcess:
     """One running server with a directory of its own.
 
-    `command` is the program and its first arguments; the port, the directory and `options` are appended in the form that
-    every server of this family takes, unless `bare` is set and {port} and {dir} stand in the command itself.
+    `command` is the program and its first arguments; the port, the directory and `options` are appended in the form
+    that every server of this family takes, unless `bare` is set and {port} and {dir} stand in the command itself.
     """
 
     def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=20):
