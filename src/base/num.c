@@ -196,8 +196,12 @@ bool num_parse_memory(struct bytes text, uint64_t *value_bytes)
     if (digits == 0 || !num_parse_u64(bytes_make(text.ptr, digits), &count))
         return false;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (bytes_is(unit, units[i].name))
-            return !__builtin_mul_overflow(count, units[i].factor, value_bytes);
+        if (!bytes_is(unit, units[i].name))
+            continue;
+        if (__builtin_mul_overflow(count, units[i].factor, &count))
+            return false;
+        *value_bytes = count;
+        return true;
     }
     return false;
 }
