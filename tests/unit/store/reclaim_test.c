@@ -1,0 +1,72 @@
+/*
+ * Tests of the queue of memory to be given back.
+ */
+#include "store/reclaim.h"
+
+#include "fixture.h"
+
+static void fill(struct fixture *f, struct db *db, int count, size_t len)
+{
+    static char text[2000];
+    for (int i = 0; i < count; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key:%d", i);
+        keyspace_set_string(f->keyspace, db, key_of(key), bytes_make(text, len), EXPIRY_NONE, NOW);
+    }
+}
+
+Test(reclaim, nothing_queued)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    struct reclaim *reclaim = f.keyspace->reclaim;
+    REQUIRE(!reclaim_step(reclaim, 10) && reclaim_pending(reclaim) == 0 && reclaim_freed(reclaim) == 0);
+    REQUIRE(reclaim_is_done(reclaim, reclaim_ticket(reclaim)));
+    keyspace_flush(f.keyspace, f.db);
+    REQUIRE(!reclaim_step(reclaim, 10) && reclaim_is_done(reclaim, reclaim_ticket(reclaim)));
+    reclaim_destroy(NULL);
+    fixture_end(&f);
+}
+
+Test(reclaim, tables_in_slices_and_in_order)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    struct reclaim *reclaim = f.keyspace->reclaim;
+    size_t used_empty = mem_used();
+    fill(&f, f.db, 1000, 64);
+    keyspace_flush(f.keyspace, f.db);
+    uint64_t first = reclaim_ticket(reclaim);
+    fill(&f, f.other, 500, 1500);
+    keyspace_flush(f.keyspace, f.other);
+    uint64_t second = reclaim_ticket(reclaim);
+    REQUIRE(second > first && reclaim_pending(reclaim) == 1500);
+
+    REQUIRE(reclaim_step(reclaim, 100));
+    REQUIRE(reclaim_freed(reclaim) == 100 && reclaim_pending(reclaim) == 1400);
+    REQUIRE(!reclaim_is_done(reclaim, first) && !reclaim_is_done(reclaim, second));
+    size_t used = mem_used();
+    REQUIRE(reclaim_step(reclaim, 1));
+    REQUIRE(reclaim_freed(reclaim) == 101 && mem_used() < used);
+    REQUIRE(reclaim_step(reclaim, 900));
+    REQUIRE(reclaim_is_done(reclaim, first) && !reclaim_is_done(reclaim, second));
+    REQUIRE(reclaim_pending(reclaim) == 499);
+    REQUIRE(!reclaim_step(reclaim, 1000));
+    REQUIRE(reclaim_is_done(reclaim, second) && reclaim_freed(reclaim) == 1500 && reclaim_pending(reclaim) == 0);
+    REQUIRE(mem_used() == used_empty);
+    fixture_end(&f);
+}
+
+Test(reclaim, a_flushed_table_is_ready_for_use)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    fill(&f, f.db, 1000, 64);
+    keyspace_flush(f.keyspace, f.db);
+    fill(&f, f.db, 100, 2000);
+    REQUIRE(keyspace_size(f.db) == 100 && peek(&f, "key:99") && !peek(&f, "key:100"));
+    reclaim_step(f.keyspace->reclaim, 300);
+    check(&f);
+    /* The rest goes with the keyspace. */
+    fixture_end(&f);
+}
