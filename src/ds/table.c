@@ -49,8 +49,8 @@ static struct chain_end chain_find_end(struct table_bucket *first)
     struct chain_end end = { first, 0, 1 };
     for (; end.bucket->next; end.length++)
         end.bucket = end.bucket->next;
-    while (end.used < TABLE_SLOTS && end.bucket->slot[end.used])
-        end.used++;
+    for (int i = 0; i < TABLE_SLOTS; i++)
+        end.used += end.bucket->slot[i] != 0;
     return end;
 }
 
@@ -206,8 +206,8 @@ static void shrink(struct table *table)
 static void prefetch_item(uint64_t slot)
 {
     const char *item = table_slot_item(&slot);
-    __builtin_prefetch(item);
-    __builtin_prefetch(item + CACHE_LINE);
+    table_prefetch_line(item);
+    table_prefetch_line(item + CACHE_LINE);
 }
 
 /* Asks for a part of what the next split will read: first for the bucket, then, call by call, for the items in its
@@ -218,7 +218,7 @@ static void prefetch_split(struct table *table)
     const struct table_bucket *bucket = table_bucket_at(table, index);
     uint32_t step = table->prefetched++;
     if (step == 0) {
-        __builtin_prefetch(bucket);
+        table_prefetch_line(bucket);
         return;
     }
     uint32_t at = (step - 1) * PREFETCH_SLOTS_PER_INSERT;
@@ -234,7 +234,7 @@ static void prefetch_split(struct table *table)
         }
     }
     if (bucket && bucket->next)
-        __builtin_prefetch(bucket->next);
+        table_prefetch_line(bucket->next);
 }
 
 void table_init(struct table *table, const struct table_type *type)
@@ -273,11 +273,11 @@ void table_prefetch_items(const struct table *table, uint64_t hash)
     if (table->buckets == 0)
         return;
     const struct table_bucket *bucket = table_bucket_of(table, hash);
-    for (int i = 0; i < TABLE_SLOTS; i++)
-        if ((bucket->slot[i] ^ hash) >> 48 == 0)
-            prefetch_item(bucket->slot[i]);
-    if (bucket->next)
-        __builtin_prefetch(bucket->next);
+    unsigned match_bits = table_tags_match(bucket->slot, hash);
+    for (unsigned rest = match_bits; rest; rest &= rest - 1)
+        prefetch_item(bucket->slot[__builtin_ctz(rest)]);
+    if (!match_bits && bucket->next)
+        table_prefetch_line(bucket->next);
 }
 
 uint64_t *table_insert(struct table *table, uint64_t hash, void *item)
