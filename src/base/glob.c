@@ -13,19 +13,20 @@
 
 #include <stddef.h>
 
+/* Signed, as bytes beyond ASCII come before the others in Redis's ranges. */
 struct range {
-    unsigned char low, high;
+    signed char low, high;
 };
 
-static inline unsigned char fold(char c, bool nocase)
+static inline signed char fold(char c, bool nocase)
 {
-    return (unsigned char)(nocase ? ascii_lower(c) : c);
+    return (signed char)(nocase ? ascii_lower(c) : c);
 }
 
 /* Folded after the ends are put in order, not before: `[Z-a]` is then empty, as it is in Redis. */
 static struct range range_make(char from, char to, bool nocase)
 {
-    bool swapped = (unsigned char)from > (unsigned char)to;
+    bool swapped = (signed char)from > (signed char)to;
 
     return (struct range){ fold(swapped ? to : from, nocase), fold(swapped ? from : to, nocase) };
 }

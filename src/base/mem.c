@@ -12,7 +12,6 @@
  */
 #include "base/mem.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>

@@ -200,6 +200,6 @@ size_t num_format_ldouble(char *out, long double value)
     if (out[len - 1] == '.')
         len--;
     if (len == 2 && out[0] == '-' && out[1] == '0')
-        out[0] = '0', len = 1;
+        return format_word(out, "0");
     return len;
 }

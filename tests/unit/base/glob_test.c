@@ -41,6 +41,12 @@ Test(glob, sets)
     cr_assert(matches("[abc", "b") && matches("[a-", "-") && matches("[a-", "a") && matches("x[", "x[") == false);
 }
 
+Test(glob, bytes_beyond_ascii_come_first_in_ranges)
+{
+    cr_assert(matches("[\x80-\xff]", "\xc3") && !matches("[\x80-\xff]", "a"));
+    cr_assert(matches("[\xff-a]", "B") && !matches("[\xff-a]", "b") && !matches("[\xff-a]", "\xfe"));
+}
+
 Test(glob, escapes)
 {
     cr_assert(matches("\\*", "*") && !matches("\\*", "a") && matches("a\\?", "a?") && !matches("a\\?", "ab"));
@@ -84,7 +90,7 @@ static size_t naive_element(const char *p, size_t len, char c, bool *found)
         if (p[i] == '\\' && i + 1 < len) {
             any |= p[++i] == c;
         } else if (i + 2 < len && p[i + 1] == '-') {
-            unsigned char from = (unsigned char)p[i], to = (unsigned char)p[i + 2], byte = (unsigned char)c;
+            signed char from = (signed char)p[i], to = (signed char)p[i + 2], byte = (signed char)c;
             any |= (from <= byte && byte <= to) || (to <= byte && byte <= from);
             i += 2;
         } else {
@@ -127,8 +133,8 @@ Test(glob, random_patterns_against_the_definition)
 
     for (int i = 0; i < 500000; i++) {
         char pattern[12], text[10];
-        size_t p_len = random_text(&random, pattern, i % 2 == 0 ? "ab*?" : "abc*?[]^-\\", sizeof(pattern));
-        size_t t_len = random_text(&random, text, i % 2 == 0 ? "ab" : "abc]^-\\", sizeof(text));
+        size_t p_len = random_text(&random, pattern, i % 2 == 0 ? "ab*?" : "abc*?[]^-\\\xff", sizeof(pattern));
+        size_t t_len = random_text(&random, text, i % 2 == 0 ? "ab" : "abc]^-\\\xff", sizeof(text));
         struct bytes p = guard_place(&pattern_guard, bytes_make(pattern, p_len));
         struct bytes t = guard_place(&text_guard, bytes_make(text, t_len));
         bool expected = t_len == 0 ? p_len == 0 : naive_match(pattern, p_len, text, t_len);

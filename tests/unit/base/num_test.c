@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 
 #include <criterion/criterion.h>
