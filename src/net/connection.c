@@ -1,0 +1,265 @@
+/*
+ * Connections: from accepting to freeing, and what the layers above may ask of them.
+ *
+ * Closing only marks. A marked connection is not watched any more, but stays valid until the end of the turn, because
+ * requests in the batch, the lists of the turn and callers up the stack may refer to it.
+ *
+ * Each has one watcher, whose events follow from the state (connection_watch); in the steady state they never change,
+ * so that the kernel is told once.
+ */
+#include "net_priv.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "resp/reply.h"
+
+static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+    (void)loop;
+    struct connection *connection = (struct connection *)watcher;
+    if (events & EV_WRITE) {
+        connection->is_writable = true;
+        connection_push_writer(connection);
+    }
+    if (events & EV_READ)
+        input_read(connection);
+}
+
+/* The family is filled in only for TCP: a Unix socket's ends are named by the listener's path. */
+static struct address address_of(int fd, const struct address *peer)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    struct address address = *peer;
+    if (peer->family == AF_UNIX || getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
+        return address;
+    address_from_sockaddr(&address, &storage);
+    return address;
+}
+
+void connection_open(struct listener *listener, int fd, const struct address *peer)
+{
+    struct net *net = listener->net;
+    struct connection *connection = mem_zalloc(sizeof(*connection));
+    connection->net = net;
+    connection->listener = listener;
+    listener->refs++;
+    connection->peer = *peer;
+    connection->local = address_of(fd, peer);
+    connection->active_ms = net->now_ms;
+    output_init(&connection->out);
+    connection->index = (uint32_t)net->all.count;
+    connections_push(&net->all, connection);
+    net->stats.connections_received++;
+    ev_io_init(&connection->io, on_event, fd, EV_READ);
+    ev_io_start(net->loop, &connection->io);
+    connection->owner = net->receiver.opened(net->receiver.context, connection, &connection->out);
+    if (connection->owner == NULL)
+        connection_close_after_output(connection);
+    else if (output_len(&connection->out) > 0)
+        connection_push_writer(connection);
+}
+
+static void connection_free(struct connection *connection)
+{
+    struct net *net = connection->net;
+    if (connection->owner != NULL)
+        net->receiver.closed(net->receiver.context, connection->owner);
+    struct connection *last = net->all.ptr[--net->all.count];
+    net->all.ptr[connection->index] = last;
+    last->index = connection->index;
+    input_drop(connection);
+    net->stats.output_memory -= connection->output_accounted;
+    if (connection->soft_since_s != 0)
+        net->soft_count--;
+    output_fini(&connection->out);
+    if (connection->finishing && !connection->eof)
+        socket_close_gently(connection->io.fd);
+    else
+        close(connection->io.fd);
+    listener_unref(connection->listener);
+    mem_free_sized(connection, sizeof(*connection));
+}
+
+static void connections_remove_closing(struct connections *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!list->ptr[i]->closing)
+            list->ptr[kept++] = list->ptr[i];
+    }
+    list->count = kept;
+}
+
+/* The receiver's `closed` may close others: they come behind in the list, and their turn comes too. */
+void connection_free_closing(struct net *net)
+{
+    while (net->closing.count > 0) {
+        connections_remove_closing(&net->ready);
+        connections_remove_closing(&net->writers);
+        struct connections list = net->closing;
+        net->closing = (struct connections){ 0 };
+        for (size_t i = 0; i < list.count; i++)
+            connection_free(list.ptr[i]);
+        mem_free(list.ptr);
+    }
+}
+
+void connection_watch(struct connection *connection)
+{
+    int wanted = 0;
+    if (!connection->closing) {
+        const struct input *input = connection->input;
+        bool is_full = connection->paused && input != NULL && input->len - input->start >= NET_PAUSED_INPUT_MAX;
+        if (!connection->eof && !connection->finishing && !is_full)
+            wanted |= EV_READ;
+        if (connection->is_stuck)
+            wanted |= EV_WRITE;
+    }
+    struct ev_io *io = &connection->io;
+    int present = ev_is_active(io) ? io->events & (EV_READ | EV_WRITE) : 0;
+    if (wanted == present)
+        return;
+    ev_io_stop(connection->net->loop, io);
+    ev_io_modify(io, wanted);
+    if (wanted != 0)
+        ev_io_start(connection->net->loop, io);
+}
+
+void connection_push_ready(struct connection *connection)
+{
+    if (connection->is_ready || connection->closing)
+        return;
+    connection->is_ready = true;
+    connections_push(&connection->net->ready, connection);
+    net_hurry(connection->net);
+}
+
+void connection_push_writer(struct connection *connection)
+{
+    if (connection->is_writer || connection->closing)
+        return;
+    connection->is_writer = true;
+    connections_push(&connection->net->writers, connection);
+    net_hurry(connection->net);
+}
+
+void connection_wake(struct connection *connection)
+{
+    connection_push_writer(connection);
+}
+
+void connection_pause(struct connection *connection)
+{
+    connection->paused = true;
+}
+
+void connection_resume(struct connection *connection)
+{
+    if (!connection->paused)
+        return;
+    connection->paused = false;
+    if (connection->input != NULL || connection->eof)
+        connection_push_ready(connection);
+    connection_watch(connection);
+}
+
+void connection_close(struct connection *connection)
+{
+    if (connection->closing)
+        return;
+    connection->closing = true;
+    connection_watch(connection);
+    connections_push(&connection->net->closing, connection);
+    net_hurry(connection->net);
+}
+
+void connection_close_after_output(struct connection *connection)
+{
+    if (connection->finishing || connection->closing)
+        return;
+    connection->finishing = true;
+    connection_watch(connection);
+    connection_push_writer(connection);
+}
+
+void connection_fail(struct connection *connection, struct bytes text)
+{
+    struct reply reply;
+    reply_init(&reply, &connection->out, 2);
+    reply_error(&reply, text);
+    connection_close_after_output(connection);
+}
+
+void connection_set_authenticated(struct connection *connection, bool authenticated)
+{
+    connection->authenticated = authenticated;
+}
+
+void connection_set_class(struct connection *connection, int limit_class)
+{
+    ASSERT(limit_class >= 0 && limit_class < 3);
+    connection->limit_class = (uint8_t)limit_class;
+}
+
+void connection_set_patient(struct connection *connection, bool patient)
+{
+    connection->patient = patient;
+}
+
+void connection_sweep(struct net *net)
+{
+    uint64_t idle_max_ms = (uint64_t)net->settings->idle_timeout_s * 1000;
+    if (idle_max_ms == 0 && net->soft_count == 0)
+        return;
+    for (size_t left = (net->all.count + 9) / 10; left > 0; left--) {
+        if (net->sweep_at >= net->all.count)
+            net->sweep_at = 0;
+        struct connection *connection = net->all.ptr[net->sweep_at++];
+        if (connection->soft_since_s != 0)
+            send_check_limit(connection);
+        if (idle_max_ms != 0 && !connection->patient && net->now_ms - connection->active_ms > idle_max_ms) {
+            log_write(LOG_VERBOSE, "Closing idle client");
+            connection_close(connection);
+        }
+    }
+}
+
+static bool address_is_loopback(const struct address *address)
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    if (address->family == AF_INET)
+        return address->ip[0] == 127;
+    if (address->family == AF_INET6 && memcmp(address->ip, mapped, sizeof(mapped)) == 0)
+        return address->ip[12] == 127;
+    return address->family == AF_UNIX || memcmp(address->ip, &in6addr_loopback, sizeof(in6addr_loopback)) == 0;
+}
+
+void connection_describe(const struct connection *connection, struct connection_facts *facts)
+{
+    const struct input *input = connection->input;
+    const char *path = connection->listener->path;
+    *facts = (struct connection_facts){
+        .fd = connection->io.fd,
+        .is_unix = connection->peer.family == AF_UNIX,
+        .is_loopback = address_is_loopback(&connection->peer),
+        .output_len = output_len(&connection->out),
+        .output_memory = output_memory(&connection->out),
+        .input_bytes = connection->input_bytes,
+        .output_bytes = connection->output_bytes,
+        .idle_ms = connection->net->now_ms - connection->active_ms,
+    };
+    if (input != NULL) {
+        facts->input_len = input->len - input->start + (input->blob != NULL ? input->blob->len : 0);
+        facts->input_free = input->cap - input->len;
+        facts->input_memory = input_memory(input);
+    }
+    address_format(&connection->peer, path, facts->peer, sizeof(facts->peer));
+    address_format(&connection->local, path, facts->local, sizeof(facts->local));
+}

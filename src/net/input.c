@@ -1,0 +1,266 @@
+/*
+ * Input: reading from connections, and what a connection holds while some of its input waits.
+ *
+ * Everything is read into the next free part of one area, whoever it is from: a busy server then works in the few
+ * kilobytes at its beginning, which stay in the nearest cache. Only a rest that cannot be executed yet is copied to the
+ * connection's own buffer; what arrives later is appended there, until nothing waits and the buffer is freed.
+ *
+ * A large argument that has not arrived whole is read straight into its blob. What follows it in the stream goes into
+ * the area by the same system call.
+ *
+ * Costs: own buffers grow by doubling and move with their arguments, so that a request is O(n) however finely it is
+ * split.
+ */
+#include "net_priv.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "resp/errors.h"
+
+enum {
+    INPUT_CAP_MIN = 256,
+    INPUT_SHRINK_MIN = 64 * 1024, /* own buffers larger than this are exchanged when little waits in them */
+};
+
+struct input *input_need(struct connection *connection)
+{
+    if (connection->input == NULL) {
+        connection->input = mem_zalloc(sizeof(struct input));
+        reader_init(&connection->input->reader, 0);
+        argv_init(&connection->input->argv);
+    }
+    return connection->input;
+}
+
+size_t input_memory(const struct input *input)
+{
+    size_t memory = sizeof(*input) + input->cap + input->argv.cap * sizeof(struct bytes) + input->blob_bytes;
+    if (input->blob != NULL)
+        memory += input->blob->cap;
+    if (input->parked != NULL)
+        memory += input->parked->size;
+    return memory;
+}
+
+void input_account(struct connection *connection)
+{
+    struct input *input = connection->input;
+    size_t memory = input_memory(input);
+    connection->net->stats.input_memory += memory - input->accounted;
+    input->accounted = memory;
+}
+
+void input_drop(struct connection *connection)
+{
+    struct input *input = connection->input;
+    if (input == NULL)
+        return;
+    connection->net->stats.input_memory -= input->accounted;
+    reader_fini(&input->reader);
+    argv_fini(&input->argv);
+    blob_unref(input->blob);
+    parked_free(input->parked);
+    mem_free(input->buf);
+    mem_free(input);
+    connection->input = NULL;
+}
+
+static void slices_move(struct bytes *slices, size_t count, uintptr_t from, size_t len, const char *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t offset = (uintptr_t)slices[i].ptr - from;
+        if (offset < len)
+            slices[i].ptr = to + offset;
+    }
+}
+
+void input_move(struct input *input, const char *from, size_t len, const char *to)
+{
+    slices_move(input->argv.ptr, input->argv.len, (uintptr_t)from, len, to);
+    if (input->parked != NULL)
+        slices_move(input->parked->args, input->parked->arg_count, (uintptr_t)from, len, to);
+}
+
+/* Moves what waits to the front. */
+static void input_compact(struct input *input)
+{
+    size_t start = input->start;
+    memmove(input->buf, input->buf + start, input->len - start);
+    input_move(input, input->buf + start, input->len - start, input->buf);
+    input->at -= start;
+    input->len -= start;
+    input->start = 0;
+}
+
+/* Moves to a buffer of `cap` bytes. False when memory is out. */
+static bool input_resize(struct input *input, size_t cap)
+{
+    char *buf = mem_try_alloc(cap);
+    if (buf == NULL)
+        return false;
+    size_t waiting = input->len - input->start;
+    if (waiting > 0) {
+        memcpy(buf, input->buf + input->start, waiting);
+        input_move(input, input->buf + input->start, waiting, buf);
+    }
+    mem_free(input->buf);
+    input->buf = buf;
+    input->at -= input->start;
+    input->len = waiting;
+    input->start = 0;
+    input->cap = cap;
+    return true;
+}
+
+static bool input_reserve(struct input *input, size_t more)
+{
+    if (input->cap - input->len >= more)
+        return true;
+    size_t waiting = input->len - input->start;
+    if (input->start >= waiting && input->cap - waiting >= more) {
+        input_compact(input);
+        return true;
+    }
+    size_t cap = input->cap < INPUT_CAP_MIN ? INPUT_CAP_MIN : input->cap;
+    while (cap - waiting < more)
+        cap *= 2;
+    return input_resize(input, mem_good_size(cap));
+}
+
+void input_shrink(struct input *input)
+{
+    size_t waiting = input->len - input->start;
+    if (input->cap > INPUT_SHRINK_MIN && waiting < input->cap / 4)
+        input_resize(input, mem_good_size(waiting + INPUT_CAP_MIN));
+}
+
+bool input_is_over_limit(struct connection *connection, size_t more)
+{
+    struct net *net = connection->net;
+    const struct input *input = connection->input;
+    if (input->len - input->start + input->blob_bytes + more <= net->settings->query_buffer_max)
+        return false;
+    struct connection_facts facts;
+    connection_describe(connection, &facts);
+    log_write(LOG_WARNING, "Closing client that reached max query buffer length: addr=%s fd=%d qbuf=%zu", facts.peer,
+        facts.fd, facts.input_len);
+    net->stats.query_limit_closed++;
+    connection_close(connection);
+    return true;
+}
+
+bool input_append(struct connection *connection, const char *bytes, size_t len)
+{
+    struct input *input = input_need(connection);
+    if (input_is_over_limit(connection, len))
+        return false;
+    if (!input_reserve(input, len)) {
+        connection_fail(connection, error_text(ERROR_MEMORY_REQUEST));
+        return false;
+    }
+    memcpy(input->buf + input->len, bytes, len);
+    input->len += len;
+    return true;
+}
+
+/* The end of what the client sends, or an error. */
+static void input_end(struct connection *connection, ssize_t got)
+{
+    const struct input *input = connection->input;
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            connection_close(connection);
+        return;
+    }
+    connection->eof = true;
+    if (connection->paused && connection->patient)
+        connection_close(connection);
+    else if (connection->paused || connection->is_ready || (input != NULL && input->parked != NULL))
+        connection_watch(connection);
+    else
+        connection_close_after_output(connection);
+}
+
+static void input_count(struct connection *connection, ssize_t got)
+{
+    struct net *net = connection->net;
+    connection->input_bytes += (size_t)got;
+    connection->active_ms = net->now_ms;
+    net->stats.input_bytes += (size_t)got;
+    net->stats.reads++;
+}
+
+/* Something was added to the input: offers it, unless its time is later. */
+static void input_offer(struct connection *connection)
+{
+    struct input *input = connection->input;
+    input_account(connection);
+    if (connection->paused)
+        connection_watch(connection);
+    else if (input->parked != NULL || connection->is_ready)
+        connection_push_ready(connection);
+    else
+        batch_add_input(connection);
+}
+
+/* Goes on reading a large argument. */
+static void input_read_blob(struct connection *connection, char *area, size_t room)
+{
+    struct input *input = connection->input;
+    struct blob *blob = input->blob;
+    size_t rest = input->reader.bulk_len - blob->len;
+    struct iovec vectors[2] = {
+        { .iov_base = blob->data + blob->len, .iov_len = rest < NET_LARGE_READ_MAX ? rest : NET_LARGE_READ_MAX },
+        { .iov_base = area, .iov_len = room },
+    };
+    ssize_t got = readv(connection->io.fd, vectors, rest <= NET_LARGE_READ_MAX ? 2 : 1);
+    if (got <= 0) {
+        input_end(connection, got);
+        return;
+    }
+    input_count(connection, got);
+    if ((size_t)got < rest) {
+        blob->len += (size_t)got;
+        return;
+    }
+    blob->len += rest;
+    input->blob = NULL;
+    input->blob_bytes += blob->len;
+    reader_add_blob(&input->reader, &input->argv, blob);
+    if (input_append(connection, area, (size_t)got - rest))
+        input_offer(connection);
+}
+
+void input_read(struct connection *connection)
+{
+    struct net *net = connection->net;
+    if (NET_AREA - net->area_used < NET_READ_MIN) {
+        batch_execute(net);
+        if (connection->closing || connection->finishing)
+            return;
+    }
+    char *area = net->area + net->area_used;
+    size_t room = NET_AREA - net->area_used;
+    if (room > NET_READ_MAX)
+        room = NET_READ_MAX;
+    if (connection->input != NULL && connection->input->blob != NULL) {
+        input_read_blob(connection, area, room);
+        return;
+    }
+    ssize_t got = recv(connection->io.fd, area, room, 0);
+    if (got <= 0) {
+        input_end(connection, got);
+        return;
+    }
+    input_count(connection, got);
+    if (connection->input == NULL && !connection->paused) {
+        net->area_used += (size_t)got;
+        batch_add_bytes(connection, area, (size_t)got);
+    } else if (input_append(connection, area, (size_t)got)) {
+        input_offer(connection);
+    }
+}

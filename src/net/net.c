@@ -1,0 +1,263 @@
+/*
+ * The loop: libev for readiness, timers, signals and wake-ups, and a turn of ours around the callbacks of each round.
+ *
+ * libev lets one function stand in for "invoke what is pending" (ev_set_invoke_pending_cb). That function is the turn:
+ * it lets libev call back, which gathers requests, and then executes, works and sends. So everything that happens in a
+ * round, timers and signals included, is followed by one execution and one pass of sending, and nothing is registered
+ * with the loop for it.
+ *
+ * While something must go on in the next turn an idle watcher is active, for which libev polls without waiting.
+ */
+#include "net_priv.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+void connections_push(struct connections *list, struct connection *connection)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap == 0 ? 64 : list->cap * 2;
+        list->ptr = mem_realloc(list->ptr, list->cap * sizeof(*list->ptr));
+    }
+    list->ptr[list->count++] = connection;
+}
+
+void net_hurry(struct net *net)
+{
+    if (!net->in_turn)
+        ev_idle_start(net->loop, &net->again);
+}
+
+static void run_ready(struct net *net)
+{
+    size_t count = net->ready.count;
+    for (size_t i = 0; i < count; i++) {
+        struct connection *connection = net->ready.ptr[i];
+        connection->is_ready = false;
+        batch_add_input(connection);
+    }
+    batch_execute(net);
+    net->ready.count -= count;
+    memmove(net->ready.ptr, net->ready.ptr + count, net->ready.count * sizeof(*net->ready.ptr));
+}
+
+static void run_background(struct net *net)
+{
+    net->in_background = true;
+    net->background_wanted = false;
+    bool more = net->background(net->background_context);
+    net->background_wanted |= more;
+    net->in_background = false;
+}
+
+static void turn_end(struct net *net)
+{
+    if (net->before_send != NULL)
+        net->before_send(net->before_send_context);
+    if (net->writers.count > 0)
+        send_all(net);
+    if (net->closing.count > 0)
+        connection_free_closing(net);
+}
+
+static void turn(struct ev_loop *loop)
+{
+    struct net *net = ev_userdata(loop);
+    ASSERT(!net->batch.executing);
+    bool is_nested = net->in_turn;
+    net->in_turn = true;
+    net->stats.turns++;
+    net->now_ms = clock_mono_ns() / 1000000;
+
+    ev_invoke_pending(loop);
+    batch_execute(net);
+    if (net->ready.count > 0)
+        run_ready(net);
+    if (net->background_wanted && !net->in_background)
+        run_background(net);
+    turn_end(net);
+
+    net->in_turn = is_nested;
+    bool again = net->ready.count > 0 || net->writers.count > 0 || net->closing.count > 0 || net->background_wanted;
+    if (again && !ev_is_active(&net->again))
+        ev_idle_start(loop, &net->again);
+    else if (!again && ev_is_active(&net->again))
+        ev_idle_stop(loop, &net->again);
+}
+
+static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)
+{
+    (void)loop, (void)watcher, (void)events;
+}
+
+static void on_sweep(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    (void)timer, (void)events;
+    connection_sweep(ev_userdata(loop));
+}
+
+static void on_notify(struct ev_loop *loop, struct ev_async *async, int events)
+{
+    (void)async, (void)events;
+    struct net *net = ev_userdata(loop);
+    if (net->notify_fire != NULL)
+        net->notify_fire(net->notify_context);
+}
+
+struct net *net_create(const struct net_settings *settings, const struct net_receiver *receiver)
+{
+    struct net *net = mem_zalloc(sizeof(*net));
+    net->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (net->loop == NULL)
+        net->loop = ev_loop_new(EVFLAG_NOENV);
+    ASSERT(net->loop != NULL);
+    net->settings = settings;
+    net->receiver = *receiver;
+    net->area = mem_alloc(NET_AREA);
+    net->now_ms = clock_mono_ns() / 1000000;
+    batch_init(&net->batch);
+    ev_set_userdata(net->loop, net);
+    ev_set_invoke_pending_cb(net->loop, turn);
+    ev_idle_init(&net->again, on_again);
+    ev_timer_init(&net->accept_again, listener_accept_again, 0, 0);
+    ev_timer_init(&net->sweep, on_sweep, NET_SWEEP_MS / 1000.0, NET_SWEEP_MS / 1000.0);
+    ev_timer_start(net->loop, &net->sweep);
+    ev_async_init(&net->notify, on_notify);
+    ev_async_start(net->loop, &net->notify);
+    return net;
+}
+
+void net_destroy(struct net *net)
+{
+    if (net == NULL)
+        return;
+    ASSERT(!net->in_turn);
+    for (size_t i = 0; i < net->all.count; i++)
+        connection_close(net->all.ptr[i]);
+    connection_free_closing(net);
+    net_unlisten(net);
+    for (int slot = 0; slot < NET_TIMERS; slot++)
+        net_set_timer(net, slot, 0, NULL, NULL);
+    struct net_signal *next;
+    for (struct net_signal *signal = net->signals; signal != NULL; signal = next) {
+        next = signal->next;
+        ev_signal_stop(net->loop, &signal->signal);
+        mem_free(signal);
+    }
+    ev_async_stop(net->loop, &net->notify);
+    ev_timer_stop(net->loop, &net->sweep);
+    ev_timer_stop(net->loop, &net->accept_again);
+    ev_idle_stop(net->loop, &net->again);
+    ev_loop_destroy(net->loop);
+    batch_fini(&net->batch);
+    mem_free(net->all.ptr);
+    mem_free(net->ready.ptr);
+    mem_free(net->writers.ptr);
+    mem_free(net->closing.ptr);
+    mem_free(net->listeners);
+    mem_free(net->area);
+    mem_free(net);
+}
+
+void net_run(struct net *net)
+{
+    ev_run(net->loop, 0);
+}
+
+void net_stop(struct net *net)
+{
+    ev_break(net->loop, EVBREAK_ALL);
+}
+
+void net_turn(struct net *net)
+{
+    ASSERT(!net->batch.executing);
+    ev_run(net->loop, EVRUN_NOWAIT);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+    (void)loop, (void)events;
+    struct net_timer *timer = (struct net_timer *)watcher;
+    timer->fire(timer->context);
+}
+
+void net_set_timer(struct net *net, int slot, uint32_t interval_ms, void (*fire)(void *context), void *context)
+{
+    ASSERT(slot >= 0 && slot < NET_TIMERS);
+    struct net_timer *timer = &net->timers[slot];
+    ev_timer_stop(net->loop, &timer->timer);
+    if (interval_ms == 0)
+        return;
+    timer->fire = fire;
+    timer->context = context;
+    ev_now_update(net->loop);
+    ev_timer_init(&timer->timer, on_timer, interval_ms / 1000.0, interval_ms / 1000.0);
+    ev_timer_start(net->loop, &timer->timer);
+}
+
+static void on_signal(struct ev_loop *loop, struct ev_signal *watcher, int events)
+{
+    (void)loop, (void)events;
+    struct net_signal *signal = (struct net_signal *)watcher;
+    signal->fire(signal->context, watcher->signum);
+}
+
+void net_set_signal(struct net *net, int signal, void (*fire)(void *context, int signal), void *context)
+{
+    struct net_signal *added = mem_zalloc(sizeof(*added));
+    added->fire = fire;
+    added->context = context;
+    added->next = net->signals;
+    net->signals = added;
+    ev_signal_init(&added->signal, on_signal, signal);
+    ev_signal_start(net->loop, &added->signal);
+}
+
+void net_set_notify(struct net *net, void (*fire)(void *context), void *context)
+{
+    net->notify_fire = fire;
+    net->notify_context = context;
+}
+
+void net_notify(struct net *net)
+{
+    ev_async_send(net->loop, &net->notify);
+}
+
+void net_set_background(struct net *net, bool (*run)(void *context), void *context)
+{
+    net->background = run;
+    net->background_context = context;
+    net->background_wanted = run != NULL;
+    net_hurry(net);
+}
+
+void net_wake_background(struct net *net)
+{
+    net->background_wanted = net->background != NULL;
+    net_hurry(net);
+}
+
+void net_set_before_send(struct net *net, void (*run)(void *context), void *context)
+{
+    net->before_send = run;
+    net->before_send_context = context;
+}
+
+void net_stats_read(const struct net *net, struct net_stats *stats)
+{
+    *stats = net->stats;
+    stats->connections = net->all.count;
+}
+
+void net_stats_reset(struct net *net)
+{
+    net->stats = (struct net_stats){
+        .input_memory = net->stats.input_memory,
+        .output_memory = net->stats.output_memory,
+    };
+}

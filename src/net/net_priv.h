@@ -1,0 +1,270 @@
+/*
+ * What the files of net share: the loop, a connection, what it holds of its input, and the batch being gathered.
+ *
+ * A turn has phases, and each list here is drained in one of them:
+ *
+ *   libev's callbacks   readable connections are read and cut into the batch (input.c, batch.c)
+ *   execute             the batch goes to the receiver; what is left over is kept with its connection
+ *   ready               connections resumed since then offer what they kept, once more
+ *   background, before_send
+ *   writers             what waits is sent (send.c)
+ *   closing             connections are freed: nowhere else, so that no pointer dangles within a turn (connection.c)
+ *
+ * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "net/connection.h"
+#include "net/net.h"
+
+enum {
+    NET_AREA = 1024 * 1024,           /* the input buffer that connections share */
+    NET_READ_MAX = 64 * 1024,         /* bytes read from a connection in one turn */
+    NET_READ_MIN = 16 * 1024,         /* room below which the batch gathered so far is executed first */
+    NET_LARGE_READ_MAX = 256 * 1024,  /* bytes of a large argument read in one turn: about 50 us of copying */
+    NET_SEND_MAX = 256 * 1024,        /* bytes sent to a connection in one turn */
+    NET_PAUSED_INPUT_MAX = 64 * 1024, /* a paused connection that holds more is not read from */
+    NET_BATCH_REQUESTS = 1024,        /* requests in one call of execute */
+    NET_SWEEP_MS = 100,               /* between two looks at a tenth of the connections */
+};
+
+/* A growing list of connections, each borrowed. */
+struct connections {
+    struct connection **ptr; /* owned */
+    size_t count, cap;
+};
+
+/* One end of a socket, in a third of the space of sockaddr_in6. The family is AF_INET, AF_INET6 or AF_UNIX. */
+struct address {
+    uint8_t ip[16];
+    uint16_t port;
+    uint16_t family;
+};
+
+struct listener {
+    struct ev_io io; /* first: libev's callbacks are handed this */
+    struct net *net; /* borrowed */
+    char *path;      /* owned; of a Unix socket, else NULL */
+    uint32_t refs;   /* the list of listeners, and each connection that came by it */
+    uint16_t port;
+};
+
+/* Requests that were cut but not executed, with copies of their vectors. */
+struct parked {
+    struct bytes *args; /* owned */
+    size_t arg_count;
+    size_t size; /* bytes allocated */
+    uint32_t from, count;
+    struct request requests[];
+};
+
+/*
+ * What a connection holds while some of its input waits:
+ *
+ *   buf  | executed | parked requests | unfinished request, not cut yet | room |
+ *        0          start             at                                len    cap
+ *
+ * Arguments are slices of buf and move with it (input_move), but for those that are blobs.
+ */
+struct input {
+    char *buf; /* owned */
+    size_t start, at, len, cap;
+    struct reader reader;  /* of the request at `at` */
+    struct argv argv;      /* its arguments so far */
+    struct blob *blob;     /* owned: its large argument, being read; NULL if none */
+    struct parked *parked; /* owned; NULL if none */
+    size_t blob_bytes;     /* in the blobs of the unfinished request */
+    size_t accounted;      /* bytes that net's input_memory counts for it */
+    bool bad;              /* the reader found an error, to be told once the parked requests are done */
+};
+
+struct connection {
+    struct ev_io io; /* first: libev's callbacks are handed this */
+    struct net *net; /* borrowed */
+    void *owner;     /* borrowed: the receiver's */
+    struct output out;
+    struct input *input;       /* owned; NULL while nothing waits */
+    struct listener *listener; /* a reference */
+    uint64_t input_bytes, output_bytes;
+    uint64_t active_ms;      /* when bytes last moved */
+    size_t output_accounted; /* bytes that net's output_memory counts for it */
+    uint32_t index;          /* in net's connections */
+    uint32_t soft_since_s;   /* since when its output is above the soft limit; 0: it is not */
+    struct address peer, local;
+    uint8_t limit_class;
+    bool authenticated : 1, patient : 1;
+    bool paused : 1;
+    bool eof : 1;         /* the client sends no more */
+    bool finishing : 1;   /* to be closed once its output was sent; reads and executes no more */
+    bool closing : 1;     /* in net->closing */
+    bool is_ready : 1;    /* in net->ready */
+    bool is_writer : 1;   /* in net->writers */
+    bool is_stuck : 1;    /* the socket takes no more: waits to be writable, */
+    bool is_writable : 1; /* which it became in this turn */
+};
+
+/* Why cutting stopped. */
+enum offer_end {
+    OFFER_ALL,     /* nothing is left */
+    OFFER_UNCUT,   /* what is left was not looked at */
+    OFFER_PARTIAL, /* the reader's statuses; input->reader has the state */
+    OFFER_BLOB,
+    OFFER_BAD,
+};
+
+/* One connection's part of the batch. */
+struct offer {
+    struct connection *connection;
+    char *base;            /* its unexecuted bytes, */
+    size_t len, at;        /* of which those before `at` were cut into requests */
+    uint32_t first, count; /* its requests in the batch */
+    enum offer_end end;
+    bool from_parked; /* offers parked requests, and nothing else */
+    bool in_own;      /* base is in input->buf, else in the shared area */
+    bool args_shared; /* the arguments of input->reader are in the batch's vector */
+};
+
+struct batch {
+    struct request *requests; /* owned: NET_BATCH_REQUESTS */
+    uint32_t count;
+    struct argv argv;     /* of all requests that were cut from the area */
+    struct offer *offers; /* owned */
+    size_t offer_count, offer_cap;
+    bool executing;
+};
+
+struct net_timer {
+    struct ev_timer timer;
+    void (*fire)(void *context);
+    void *context;
+};
+
+struct net_signal {
+    struct ev_signal signal;
+    struct net_signal *next; /* owned */
+    void (*fire)(void *context, int signal);
+    void *context;
+};
+
+struct net {
+    struct ev_loop *loop;
+    const struct net_settings *settings; /* borrowed: the server's */
+    struct net_receiver receiver;
+    uint64_t now_ms; /* of this turn, monotonic */
+    char *area;      /* owned: NET_AREA bytes */
+    size_t area_used;
+    struct batch batch;
+    struct connections all, ready, writers, closing;
+    size_t sweep_at;             /* index in `all` */
+    size_t soft_count;           /* connections above their soft limit */
+    struct listener **listeners; /* owned */
+    size_t listener_count;
+    struct ev_timer accept_again, sweep;
+    uint64_t accept_warned_ms;
+    struct ev_idle again; /* active while the next turn must not wait */
+    struct ev_async notify;
+    void (*notify_fire)(void *context);
+    void *notify_context;
+    struct net_timer timers[NET_TIMERS];
+    struct net_signal *signals; /* owned chain */
+    bool (*background)(void *context);
+    void *background_context;
+    bool background_wanted, in_background, in_turn;
+    void (*before_send)(void *context);
+    void *before_send_context;
+    struct net_stats stats;
+};
+
+/* net.c: the next turn is not to wait. */
+void net_hurry(struct net *net);
+
+void connections_push(struct connections *list, struct connection *connection);
+
+/* connection.c */
+
+/* Takes over the socket and a reference to the listener, and tells the receiver. */
+void connection_open(struct listener *listener, int fd, const struct address *peer);
+
+/* Frees those in net->closing. */
+void connection_free_closing(struct net *net);
+
+/* Closes what is idle or too long above a soft limit, among the next tenth of the connections. */
+void connection_sweep(struct net *net);
+
+/* Watches for what the state of the connection calls for. */
+void connection_watch(struct connection *connection);
+
+/* Puts it into net->ready or net->writers, unless it is there. */
+void connection_push_ready(struct connection *connection);
+void connection_push_writer(struct connection *connection);
+
+/* Writes an error reply, and closes after it: for what is wrong before a request can be made of it. */
+void connection_fail(struct connection *connection, struct bytes text);
+
+/* listen.c */
+
+/* Reads away what a peer has sent and closes: unread bytes would make the kernel reset, and drop the last reply. */
+void socket_close_gently(int fd);
+
+void listener_unref(struct listener *listener);
+void listener_accept_again(struct ev_loop *loop, struct ev_timer *timer, int events);
+
+struct sockaddr_storage;
+
+/* Left alone unless it is an Internet address. */
+void address_from_sockaddr(struct address *address, const struct sockaddr_storage *storage);
+
+/* "127.0.0.1:6379", "[::1]:6379" or "path:0". */
+void address_format(const struct address *address, const char *path, char *out, size_t size);
+
+/* input.c */
+
+/* Reads what has arrived, once. */
+void input_read(struct connection *connection);
+
+/* Makes sure that there is an input. */
+struct input *input_need(struct connection *connection);
+
+/* Appends to what waits. False, and the connection is done for, if that is too much. */
+bool input_append(struct connection *connection, const char *bytes, size_t len);
+
+/* Closes the connection if its input and `more` bytes are above the query buffer's limit; true if so. */
+bool input_is_over_limit(struct connection *connection, size_t more);
+
+/* Exchanges a large buffer in which little waits. */
+void input_shrink(struct input *input);
+
+/* Moves the arguments of the unfinished request, and of the parked ones, that lie in `len` bytes at `from`. */
+void input_move(struct input *input, const char *from, size_t len, const char *to);
+
+/* Frees everything that waits. */
+void input_drop(struct connection *connection);
+
+/* Bytes held for input; brings net's sum up to date. */
+size_t input_memory(const struct input *input);
+void input_account(struct connection *connection);
+
+/* batch.c */
+void batch_init(struct batch *batch);
+void batch_fini(struct batch *batch);
+
+/* Cuts `len` bytes in the shared area, of a connection that has no input waiting, into requests. */
+void batch_add_bytes(struct connection *connection, char *bytes, size_t len);
+
+/* Adds what waits in the connection's input: parked requests if there are any, else what can be cut. */
+void batch_add_input(struct connection *connection);
+
+/* Hands over what was gathered, and settles what is left of it. */
+void batch_execute(struct net *net);
+
+void parked_free(struct parked *parked);
+
+/* send.c */
+
+/* Sends to all writers. */
+void send_all(struct net *net);
+
+/* Closes the connection if its output is above a limit of its class. */
+void send_check_limit(struct connection *connection);

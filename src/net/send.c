@@ -1,0 +1,126 @@
+/*
+ * Sending: once per turn, to each connection that has output, in one system call of a bounded size.
+ *
+ * What the socket does not take waits until libev finds it writable again; such a connection is "stuck" and left alone
+ * until then, so that a client that does not read costs nothing. The output limits are looked at before sending: what a
+ * client has let pile up counts, not what the socket might still take.
+ */
+#include "net_priv.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+
+enum { SEND_VECTORS = 64 };
+
+static void send_account(struct net *net, struct connection *connection)
+{
+    size_t held = output_memory(&connection->out);
+    if (held != connection->output_accounted) {
+        net->stats.output_memory += held - connection->output_accounted;
+        connection->output_accounted = held;
+    }
+}
+
+/* Above the hard limit, or above the soft one for too long? Notes since when it is above the soft one. */
+static bool send_is_over_limit(struct net *net, struct connection *connection)
+{
+    const struct net_output_limit *limit = &net->settings->output_limits[connection->limit_class];
+    size_t held = output_memory(&connection->out);
+    if (limit->hard_bytes != 0 && held > limit->hard_bytes)
+        return true;
+    if (limit->soft_bytes == 0 || held <= limit->soft_bytes) {
+        if (connection->soft_since_s != 0)
+            net->soft_count--;
+        connection->soft_since_s = 0;
+        return false;
+    }
+    uint32_t now_s = (uint32_t)(net->now_ms / 1000) + 1;
+    if (connection->soft_since_s == 0) {
+        connection->soft_since_s = now_s;
+        net->soft_count++;
+    }
+    return now_s - connection->soft_since_s > limit->soft_s;
+}
+
+void send_check_limit(struct connection *connection)
+{
+    struct net *net = connection->net;
+    if (!send_is_over_limit(net, connection))
+        return;
+    char peer[sizeof((struct connection_facts){ 0 }.peer)];
+    address_format(&connection->peer, connection->listener->path, peer, sizeof(peer));
+    log_write(LOG_WARNING,
+        "Client addr=%s fd=%d omem=%zu scheduled to be closed ASAP for overcoming of output buffer limits.", peer,
+        connection->io.fd, output_memory(&connection->out));
+    net->stats.output_limit_closed++;
+    connection_close(connection);
+}
+
+/* Sends from the front of the output. Returns what was sent, or -1 with errno. */
+static ssize_t send_front(struct connection *connection)
+{
+    struct iovec vectors[SEND_VECTORS];
+    size_t len;
+    int count = output_gather(&connection->out, vectors, SEND_VECTORS, &len);
+    if (count == 1) {
+        len = len > NET_SEND_MAX ? NET_SEND_MAX : len;
+        return send(connection->io.fd, vectors[0].iov_base, len, MSG_NOSIGNAL);
+    }
+    while (len > NET_SEND_MAX) {
+        struct iovec *last = &vectors[count - 1];
+        size_t over = len - NET_SEND_MAX;
+        size_t cut = over < last->iov_len ? over : last->iov_len;
+        last->iov_len -= cut;
+        len -= cut;
+        count -= last->iov_len == 0;
+    }
+    struct msghdr message = { .msg_iov = vectors, .msg_iovlen = (size_t)count };
+    return sendmsg(connection->io.fd, &message, MSG_NOSIGNAL);
+}
+
+static void send_one(struct net *net, struct connection *connection)
+{
+    if (output_len(&connection->out) > 0) {
+        ssize_t sent = send_front(connection);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            connection_close(connection);
+            return;
+        }
+        if (sent > 0) {
+            output_consume(&connection->out, (size_t)sent);
+            connection->output_bytes += (size_t)sent;
+            connection->active_ms = net->now_ms;
+            net->stats.output_bytes += (size_t)sent;
+            net->stats.writes++;
+        }
+    }
+    bool was_stuck = connection->is_stuck;
+    connection->is_stuck = output_len(&connection->out) > 0;
+    send_account(net, connection);
+    if (connection->is_stuck || was_stuck)
+        connection_watch(connection);
+    if (!connection->is_stuck && connection->finishing)
+        connection_close(connection);
+}
+
+void send_all(struct net *net)
+{
+    for (size_t i = 0; i < net->writers.count; i++) {
+        struct connection *connection = net->writers.ptr[i];
+        connection->is_writer = false;
+        if (connection->closing)
+            continue;
+        send_check_limit(connection);
+        if (connection->closing)
+            continue;
+        if (connection->is_stuck && !connection->is_writable)
+            send_account(net, connection);
+        else
+            send_one(net, connection);
+        connection->is_writable = false;
+    }
+    net->writers.count = 0;
+}
