@@ -195,7 +195,7 @@ def closes_after(port, payload, expected, wait_seconds):
         try:
             client.send_raw(payload)
             client.sock.settimeout(30)
-            got = client._file.read(len(expected))
+            got = client.read_raw(len(expected))
         except ConnectionResetError:
             return True
         assert got == expected, f"the same bytes were answered differently: {got!r}, then {expected!r}"

@@ -73,6 +73,10 @@ class Client:
     def send(self, *args):
         self.sock.sendall(encode(args))
 
+    def read_raw(self, count):
+        """The next `count` bytes, whatever they are; fewer when the connection ends before."""
+        return self._file.read(count)
+
     def command(self, *args):
         """Send one command and return the value of its reply."""
         self.send(*args)
