@@ -4,6 +4,7 @@
 
 const struct command *const command_families[] = {
     string_commands,
+    string_set_commands,
     lcs_commands,
     bitmap_commands,
     bitfield_commands,
