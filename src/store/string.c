@@ -122,50 +122,66 @@ bool string_to_i64(const struct entry *entry, int64_t *value)
 
 /* --- Storing --- */
 
+/* Over a value of another type. */
+static __attribute__((noinline, cold)) struct entry *put_over_other_type(
+    struct keyspace *keyspace, struct db *db, uint64_t *slot, struct entry_shape shape)
+{
+    const struct entry *old = table_slot_item(slot);
+    struct entry *entry = entry_create(entry_key(old), shape);
+    entry->clock = old->clock;
+    keyspace_replace(keyspace, db, slot, entry);
+    keyspace_touch(keyspace, entry);
+    return entry;
+}
+
+static inline __attribute__((always_inline)) struct entry *put_over(
+    struct keyspace *keyspace, struct db *db, uint64_t *slot, struct entry_shape shape)
+{
+    struct entry *entry = table_slot_item(slot);
+    bool expires = shape.at_ms != EXPIRY_NONE;
+    if (__builtin_expect(entry->type != ENTRY_STRING, 0))
+        return put_over_other_type(keyspace, db, slot, shape);
+    /* Before the encoding is written, since a load of the clock right after that would wait for it. */
+    keyspace_touch(keyspace, entry);
+    if (entry->encoding == STRING_BLOB)
+        blob_unref(entry_pointer(entry));
+    if (entry->value_len != shape.value_len || expires != !!(entry->flags & ENTRY_EXPIRES))
+        entry = keyspace_reshape(db, slot, shape.at_ms, shape.value_len, 0);
+    else if (expires)
+        entry_set_expiry_field(entry, shape.at_ms);
+    entry->encoding = shape.encoding;
+    entry->flags &= (uint8_t)~ENTRY_RAW;
+    return entry;
+}
+
 /*
- * Stores `body` as a string's bytes in the entry. Inlined into each of its users, where encoding, and often the length,
- * are known.
+ * Stores `body` as a string's bytes in the entry. Inlined into each of its users, where the encoding, and often the
+ * length, are known.
  */
 static inline __attribute__((always_inline)) struct entry *put(struct keyspace *keyspace, struct db *db,
     const struct key *key, enum string_encoding encoding, struct bytes body, int64_t at_ms, int64_t now_ms)
 {
+    struct entry_shape shape = { ENTRY_STRING, encoding, body.len, at_ms };
     uint64_t *slot = keyspace_find(db, key);
     if (slot && __builtin_expect(entry_is_expired(table_slot_item(slot), now_ms), 0)) {
         keyspace_expire(keyspace, db, key->hash, slot);
         slot = NULL;
     }
-    struct entry_shape shape = { ENTRY_STRING, encoding, body.len, at_ms };
     struct entry *entry;
-    if (!slot) {
-        shape.at_ms = at_ms == EXPIRY_KEEP ? EXPIRY_NONE : at_ms;
+    if (slot) {
+        entry = table_slot_item(slot);
+        keyspace_edit(keyspace, db, *key, entry);
+        if (at_ms == EXPIRY_KEEP)
+            shape.at_ms = entry_expiry(entry);
+        entry = put_over(keyspace, db, slot, shape);
+        memcpy(entry_value(entry), body.ptr, body.len);
+    } else {
+        if (at_ms == EXPIRY_KEEP)
+            shape.at_ms = EXPIRY_NONE;
         entry = entry_create(key_bytes(*key), shape);
         memcpy(entry_value(entry), body.ptr, body.len);
         keyspace_insert(keyspace, db, key, entry);
-        return entry;
     }
-
-    entry = table_slot_item(slot);
-    keyspace_edit(keyspace, db, *key, entry);
-    if (at_ms == EXPIRY_KEEP)
-        shape.at_ms = entry_expiry(entry);
-    if (__builtin_expect(entry->type != ENTRY_STRING, 0)) {
-        struct entry *fresh = entry_create(key_bytes(*key), shape);
-        fresh->clock = entry->clock;
-        keyspace_replace(keyspace, db, slot, fresh);
-        entry = fresh;
-    } else {
-        if (entry->encoding == STRING_BLOB)
-            blob_unref(entry_pointer(entry));
-        bool expires = shape.at_ms != EXPIRY_NONE;
-        if (entry->value_len != body.len || expires != !!(entry->flags & ENTRY_EXPIRES))
-            entry = keyspace_reshape(db, slot, shape.at_ms, body.len, 0);
-        else if (expires)
-            entry_set_expiry_field(entry, shape.at_ms);
-        entry->encoding = encoding;
-        entry->flags &= (uint8_t)~ENTRY_RAW;
-    }
-    keyspace_touch(keyspace, entry);
-    memcpy(entry_value(entry), body.ptr, body.len);
     return entry;
 }
 
