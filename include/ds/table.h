@@ -3,8 +3,8 @@
  *
  * Linear hashing (Litwin, VLDB 1980): when the average load passes 5.5 items, one bucket is split in two; when it
  * falls well below, two are merged. There is never a second table or a pause, and the cost per item is flat: 64 bytes a
- * bucket at 5.5 items a bucket is, with the overflow buckets that Poisson loads need, 14.0 to 14.5 bytes an item at
- * every size.
+ * bucket at 5.5 items a bucket is, with the overflow buckets that Poisson loads need, 13.9 to 14.6 bytes an item
+ * at every size.
  *
  *   bucket (64 bytes, aligned)   slot 0 | slot 1 | ... | slot 6 | next bucket of the chain
  *   slot (64 bits)               hash tag : 16 | item pointer : 45, 8-aligned | unused : 2 | mark : 1      0 = empty
@@ -52,7 +52,7 @@ struct table {
     size_t grow_at;          /* count from which on an insert splits a bucket first */
     size_t shrink_at;        /* count below which a removal merges two */
     size_t overflow_buckets; /* allocated behind the chains */
-    uint32_t longest_chain;  /* no chain is longer (in buckets); an upper bound, reset when the table empties */
+    uint32_t longest_chain;  /* no chain is longer (in buckets); an upper bound, reset when no chain is */
     uint32_t prefetched;     /* steps of prefetching the bucket that splits next that were taken already */
 };
 
@@ -151,7 +151,9 @@ void table_prefetch_items(const struct table *table, uint64_t hash);
  */
 uint64_t *table_insert(struct table *table, uint64_t hash, void *item);
 
-/* Takes the item of `slot` out (not freed; the caller has it) where `hash` is the item's; may merge two buckets. O(1).
+/*
+ * Takes the item of `slot` out (not freed; the caller has it) where `hash` is the item's; may merge two buckets, or
+ * several if merges had to wait because chains would have become long. O(1).
  */
 void table_remove(struct table *table, uint64_t hash, uint64_t *slot);
 
@@ -168,16 +170,20 @@ uint64_t table_scan(const struct table *table, uint64_t cursor, table_visit_fn v
 /* The same for marked items only; touches no item that is not. */
 uint64_t table_scan_marked(const struct table *table, uint64_t cursor, table_visit_fn visit, void *context);
 
-/* Exact variant for a walk in slices: as table_scan, but an item is visited at most once over the whole walk, merges or
- * not. Reads the items' hashes. */
+/*
+ * Exact variant for a walk in slices: as table_scan, but an item is visited at most once over the whole walk, merges or
+ * not. Reads the items' hashes where a merge has happened.
+ */
 uint64_t table_scan_once(const struct table *table, uint64_t cursor, table_visit_fn visit, void *context);
 
-/* A slot chosen uniformly among all items; NULL when empty. Expected O(1): rejection sampling over bucket and position.
- */
+/* A slot chosen uniformly among all items; NULL when empty. Expected O(1): rejection over bucket and position. */
 uint64_t *table_random(const struct table *table, struct random *random);
 
-/* Takes and returns any item, NULL when empty; never splits or merges. For taking a table down in slices, together with
- * table_fini. Amortised O(1); at the end only small remains are left to table_fini. */
+/*
+ * Takes and returns any item, NULL when empty; reads no hash and moves no item. For taking a table down in slices,
+ * together with table_fini: buckets are given back as they become empty, so at the end only small remains are left to
+ * table_fini. Amortised O(1). The table stays valid for every other use.
+ */
 void *table_drain(struct table *table);
 
 /* Checks every invariant and calls `complain` with a text for each one that is broken; returns how many. O(n). */

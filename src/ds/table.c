@@ -5,8 +5,8 @@
  * of the hashes, until there are 2^(n+1). Merging takes the same steps backwards. What is allocated follows from
  * `buckets` alone:
  *
- *   buckets 1 to 1024     one segment with room for the next power of two (exactly `mask` + 1), moved whole when that
- * changes from 1025             segments of 1024; the directory has room for the next power of two of them
+ *   1 to 1024 buckets   one segment with room for the next power of two (exactly `mask` + 1), moved when that changes
+ *   from 1025 on        segments of 1024; the directory has room for the next power of two of them
  *
  * A bucket is written first when it comes into use, never a whole segment at once: page faults of new memory are spread
  * over the inserts. Splits begin at 5.5 items a bucket and merges at 2.2, so no sequence of inserts and removals can
@@ -19,7 +19,7 @@
  * Removing items in the order of a scan (clients do, expiry does) empties the space of hashes from one end, while
  * merging lets each bucket cover more of it: what remains would gather in ever fewer, longer chains. So a merge that
  * would make a chain of more than MERGE_CHAIN_MAX buckets waits until the chain is shorter; later calls then catch up,
- * MERGES_PER_CALL at a time.
+ * several at a time (MERGE_BUDGET).
  */
 #include "ds/table.h"
 
@@ -124,7 +124,7 @@ static void first_bucket_create(struct table *table)
     set_buckets(table, 1, 0);
 }
 
-/* Adds an empty bucket, the one that `source` is to be split into. */
+/* Adds an empty bucket behind the last one. */
 static struct table_bucket *last_bucket_add(struct table *table)
 {
     size_t index = table->buckets;

@@ -8,7 +8,6 @@
  * reversed once more, which makes them small numbers, and hashes themselves: the bucket to visit is the one that the
  * cursor belongs to. So any 64 bits are a valid cursor.
  */
-#include "base/assert.h"
 #include "base/random.h"
 #include "ds/table.h"
 #include "table_priv.h"
@@ -37,8 +36,7 @@ static inline __attribute__((always_inline)) uint64_t scan(
         return 0;
     uint64_t mask = depth_mask(table, cursor);
     uint64_t from = reverse_bits(cursor);
-    /* A cursor inside the interval: buckets were merged since the last call, and the first part of this one was
-     * visited. */
+    /* A cursor inside the interval: after a merge, the first part of this bucket has been visited already. */
     bool partly = which == VISIT_ONCE && (cursor & ~mask) != 0;
     for (struct table_bucket *bucket = table_bucket_of(table, cursor); bucket; bucket = bucket->next)
         for (int i = 0; i < TABLE_SLOTS && bucket->slot[i]; i++) {

@@ -735,8 +735,15 @@ static void *number(size_t i)
     return (void *)(uintptr_t)((i + 1) * 8);
 }
 
+static void skip_without_jemalloc(void)
+{
+    if (strncmp(mem_allocator_name(), "jemalloc", 8) != 0)
+        cr_skip_test("what memory costs is known of jemalloc only");
+}
+
 Test(table, overhead_is_14_bytes_an_item_at_every_size)
 {
+    skip_without_jemalloc();
     static const size_t sizes[] = { 100000, 180000, 300000, 700000, 1000000, 1200000, 1500000, 2000000 };
     struct table table;
     table_init(&table, &number_type);
@@ -754,9 +761,8 @@ Test(table, overhead_is_14_bytes_an_item_at_every_size)
 
 Test(table, overhead_is_what_the_allocator_counts)
 {
+    skip_without_jemalloc();
     mem_thread_register();
-    if (strncmp(mem_allocator_name(), "jemalloc", 8) != 0)
-        cr_skip_test("only jemalloc says what it rounds to");
     size_t before = mem_used();
     struct table table;
     table_init(&table, &number_type);
