@@ -59,6 +59,14 @@ struct reader_blob {
     struct blob *blob; /* owned by the reader; who takes it leaves NULL here */
 };
 
+/* What stands at the reader's place. */
+enum reader_stage {
+    READER_AT_REQUEST,  /* a request's first byte */
+    READER_AT_HEAD,     /* the head of an argument */
+    READER_AT_BULK,     /* the bulk_len bytes of an argument */
+    READER_AT_BULK_END, /* the line end of an argument that was handed over as a blob */
+};
+
 /* The state of one request. All zero but `first` (reader_init) before its first byte. */
 struct reader {
     size_t at;                 /* bytes of the request consumed; the request's length once it is done */
@@ -67,7 +75,7 @@ struct reader {
     uint32_t argc;             /* arguments found so far */
     uint32_t expected;         /* arguments announced; 0 before the head was read */
     uint32_t scanned;          /* bytes from `at` on that are known to hold no line end */
-    uint8_t stage;             /* what comes next */
+    uint8_t stage;             /* enum reader_stage */
     uint8_t error;             /* for reader_error */
     char unexpected;           /* the byte that was no '$' */
     uint32_t blob_count;       /* blobs in the vector; 0 in nearly every request */

@@ -1,14 +1,11 @@
 /*
- * Reader: the hottest code of the server, so multibulk requests have a path of their own for what nearly every request
- * is made of: counts and lengths of one or two digits, everything arrived. Whatever that path does not recognise, the
- * general one decides, with the same result; only it knows errors and partial input.
+ * Reader: the hottest code of the server, so multibulk requests have a path of their own (reader_take_...) for what
+ * nearly every request is made of: plain counts and lengths, everything arrived. Whatever that path does not recognise,
+ * the general one (reader_parse_...) decides, with the same result; only it knows errors and partial input.
  *
  * What is accepted is what Redis accepts: of a line end that closes a head only the carriage return is looked at, and
  * the two bytes behind an argument are passed over whatever they are. A line is too long when none of its first
  * READER_INLINE_MAX + 1 bytes ends it; the test depends on the bytes alone, never on how they arrived.
- *
- * `stage` says what stands at `at`: the head of the request, the head of an argument, its bytes, or its line end alone
- * (after a blob).
  *
  * Costs: each byte of a head is looked at once, arguments are not looked at. Room in the vector is made once per call:
  * an argument takes at least six bytes of input, so a client cannot make it larger than what it sent.
@@ -20,8 +17,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/num.h"
-
-enum { STAGE_REQUEST, STAGE_HEAD, STAGE_BULK, STAGE_BULK_END };
 
 enum {
     ARGUMENT_MIN = 6, /* $0\r\n\r\n */
@@ -254,7 +249,7 @@ static enum reader_status reader_parse_count(
         return reader_fail(reader, FAULT_UNAUTHENTICATED_MULTIBULK);
     reader->at = (size_t)(end - input) + LINE_END;
     reader->expected = count > 0 ? (uint32_t)count : 0;
-    reader->stage = STAGE_HEAD;
+    reader->stage = READER_AT_HEAD;
     return READER_DONE;
 }
 
@@ -279,7 +274,7 @@ static enum reader_status reader_parse_bulk_head(
         return reader_fail(reader, FAULT_UNAUTHENTICATED_BULK);
     reader->at = (size_t)(end - input) + LINE_END;
     reader->bulk_len = (size_t)bulk_len;
-    reader->stage = STAGE_BULK;
+    reader->stage = READER_AT_BULK;
     return READER_DONE;
 }
 
@@ -303,8 +298,9 @@ static inline bool reader_take_count(
     if (input[1 + digits] != '\r' || (count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated))
         return false;
     reader->expected = count;
+    reader->scanned = 0;
     reader->at = 1 + digits + LINE_END;
-    reader->stage = STAGE_HEAD;
+    reader->stage = READER_AT_HEAD;
     return true;
 }
 
@@ -353,7 +349,7 @@ static inline const char *reader_take_whole(
 static enum reader_status reader_take_bulk(struct reader *reader, char *input, size_t len, struct argv *argv)
 {
     size_t there = len - reader->at;
-    if (reader->stage == STAGE_BULK) {
+    if (reader->stage == READER_AT_BULK) {
         if (there < reader->bulk_len && reader->bulk_len >= READER_BLOB_MIN)
             return READER_BLOB;
         if (there < reader->bulk_len || there - reader->bulk_len < LINE_END)
@@ -365,7 +361,7 @@ static enum reader_status reader_take_bulk(struct reader *reader, char *input, s
         return READER_PARTIAL;
     }
     reader->at += LINE_END;
-    reader->stage = STAGE_HEAD;
+    reader->stage = READER_AT_HEAD;
     return READER_DONE;
 }
 
@@ -377,9 +373,12 @@ static enum reader_status reader_parse_bulks(
     if (!argv_reserve(argv, left < most ? left : most))
         return reader_fail(reader, FAULT_MEMORY);
     for (;;) {
-        if (reader->stage == STAGE_HEAD) {
+        if (reader->stage == READER_AT_HEAD) {
             const char *p = reader_take_whole(reader, limits, input + reader->at, input + len, argv);
-            reader->at = (size_t)(p - input);
+            if (p != input + reader->at) {
+                reader->at = (size_t)(p - input);
+                reader->scanned = 0;
+            }
             if (reader->argc == reader->expected)
                 return READER_DONE;
             enum reader_status status = reader_parse_bulk_head(reader, limits, input, len);
@@ -396,7 +395,7 @@ enum reader_status reader_parse(
     struct reader *reader, const struct reader_limits *limits, char *input, size_t len, struct argv *argv)
 {
     DASSERT(argv->len == reader->first + reader->argc && reader->at <= len);
-    if (reader->stage == STAGE_REQUEST) {
+    if (reader->stage == READER_AT_REQUEST) {
         if (len == 0)
             return READER_PARTIAL;
         if (input[0] != '*')
@@ -425,7 +424,7 @@ void reader_rebase(struct reader *reader, struct argv *argv, const char *from, c
 
 void reader_add_blob(struct reader *reader, struct argv *argv, struct blob *blob)
 {
-    ASSERT(reader->stage == STAGE_BULK && blob->len == reader->bulk_len);
+    ASSERT(reader->stage == READER_AT_BULK && blob->len == reader->bulk_len);
     uint32_t index = reader->argc++;
     reader->blobs = mem_realloc(reader->blobs, (reader->blob_count + 1) * sizeof(*reader->blobs));
     reader->blobs[reader->blob_count++] = (struct reader_blob){ .index = index, .blob = blob };
@@ -433,7 +432,7 @@ void reader_add_blob(struct reader *reader, struct argv *argv, struct blob *blob
         argv, 1); /* reader_parse made some, so this fails only if the vector was changed and memory is out */
     ASSERT(has_room);
     argv->ptr[argv->len++] = blob_bytes(blob);
-    reader->stage = STAGE_BULK_END;
+    reader->stage = READER_AT_BULK_END;
 }
 
 void reader_error(const struct reader *reader, char *out)
