@@ -19,3 +19,6 @@ uint64_t clock_ticks_to_ns(uint64_t ticks);
 
 /* Measures how long a tick is; called once, before the first clock_ticks. Takes about 10 ms at most. */
 void clock_init(void);
+
+/* What ticks are, for INFO: "X86 TSC" or "POSIX clock_gettime". After clock_init. */
+const char *clock_ticks_source(void);

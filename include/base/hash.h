@@ -11,3 +11,6 @@ void hash_init(void);
 void hash_init_seeded(uint64_t seed);
 
 uint64_t hash_bytes(const void *ptr, size_t len);
+
+/* The plain XXH3 of a seed: the same in every process, for digests; never for tables. */
+uint64_t hash_bytes_seeded(const void *ptr, size_t len, uint64_t seed);

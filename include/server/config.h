@@ -59,6 +59,8 @@ struct config {
     bool jemalloc_bg_thread;
     bool active_rehashing;
     bool hide_user_data_from_log;
+    double latency_percentiles[16]; /* latency-tracking-info-percentiles */
+    size_t latency_percentile_count;
     char *locale_collate;
 
     struct config_rename *renames; /* owned list */

@@ -52,13 +52,15 @@ struct server {
     int64_t memory_peak_ms;
     uint64_t cron_ticks;
     uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
-    bool background_pending;
+    bool background_pending;               /* the last slice left work */
+    bool busy_since_slice;                 /* requests were executed since */
     struct server_rate commands_rate, input_rate, output_rate;
     struct server_expiry expiry;
     int shutdown_signal; /* the signal that asked for the end; 0 if none */
     bool shutting_down;
     int exit_code;
-    bool stats_paused; /* DEBUG PAUSE-CRON */
+    bool cron_paused;  /* DEBUG PAUSE-CRON */
+    int64_t logged_ms; /* when the statistics went to the log last */
 };
 
 /* The server behind a call. */
@@ -91,6 +93,9 @@ void server_apply_settings(struct server *server);
 
 /* Starts timers and background work. */
 void cron_start(struct server *server);
+
+/* Takes over how often the clockwork ticks (hz). */
+void cron_set_hz(struct server *server);
 
 /* A rate per second, averaged over the samples. */
 uint64_t server_rate_value(const struct server_rate *rate);

@@ -80,6 +80,11 @@ uint64_t clock_ticks_to_ns(uint64_t ticks)
     return (uint64_t)(((uint128_t)ticks * ns_per_tick) >> CLOCK_RATE_BITS);
 }
 
+const char *clock_ticks_source(void)
+{
+    return counter_is_used ? "X86 TSC" : "POSIX clock_gettime";
+}
+
 #else
 
 void clock_init(void)
@@ -94,6 +99,11 @@ uint64_t clock_ticks(void)
 uint64_t clock_ticks_to_ns(uint64_t ticks)
 {
     return ticks;
+}
+
+const char *clock_ticks_source(void)
+{
+    return "POSIX clock_gettime";
 }
 
 #endif

@@ -53,3 +53,8 @@ uint64_t hash_bytes(const void *ptr, size_t len)
 #endif
     return XXH3_64bits_withSecret(ptr, len, secret, sizeof(secret));
 }
+
+uint64_t hash_bytes_seeded(const void *ptr, size_t len, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(ptr, len, seed);
+}

@@ -79,7 +79,7 @@ static const char *container_name(const struct call *call)
 
 void call_reply_help(struct call *call, const char *const *lines)
 {
-    static const char *const tail[] = { "HELP", "    Print this help." };
+    static const char *const tail[] = { "HELP", "    Prints this help." };
     size_t count = 0;
     while (lines[count])
         count++;

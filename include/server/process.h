@@ -1,0 +1,33 @@
+/*
+ * Process: what a server does with the process it runs in: becoming a daemon, PID file, limits, readiness, title, crash
+ * report.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Goes to the background: a new session without a terminal, standard streams on /dev/null. False if the system refuses.
+ */
+bool process_daemonize(void);
+
+/* Writes the process ID to a file; false, errno set, if that fails. process_remove_pidfile removes it, if it still
+ * holds our ID. */
+bool process_write_pidfile(const char *path);
+void process_remove_pidfile(const char *path);
+
+/* Raises the limit of open files so that `clients` fit; returns how many clients do fit. */
+uint32_t process_raise_file_limit(uint32_t clients);
+
+/* Tells the supervisor (systemd's notification socket, if NOTIFY_SOCKET names one) a state such as
+ * "READY=1\nSTATUS=...". True if it was told. */
+bool process_notify(const char *state);
+
+/* What ps shows. Long titles are cut. process_init_title is called once with main's arguments, before anything else
+ * uses them. */
+void process_init_title(int argc, char **argv);
+void process_set_title(const char *title);
+
+/* Logs a report with a backtrace when the process crashes (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT), then dies of the
+ * signal. */
+void process_install_crash_report(void);

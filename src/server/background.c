@@ -1,0 +1,108 @@
+/*
+ * Background work: tasks of clients, memory to give back, keys that expired; in slices, between the requests.
+ *
+ * A slice lasts SLICE_NS at most, so nobody waits longer than that for it. While clients are being served, the work
+ * gets a third of the time: after a slice the requests go first for twice as long as it took. When nobody asks for
+ * anything it goes on without a pause.
+ *
+ * The walk over what can expire has two gaits. As long as it finds much it is work like any other. When it finds little
+ * it only takes a slice every EXPIRY_NAP_NS, about 1 % of the time, and no new round over the databases begins within
+ * EXPIRY_ROUND_NS of the last.
+ */
+#include "base/clock.h"
+#include "server/server_priv.h"
+#include "store/keyspace.h"
+#include "store/reclaim.h"
+
+enum {
+    SLICE_NS = 200 * 1000,
+    EXPIRY_NAP_NS = 20 * 1000 * 1000,
+    EXPIRY_ROUND_NS = 100 * 1000 * 1000,
+    EXPIRY_BUCKETS = 64, /* visited between two looks at the clock */
+    RECLAIM_ITEMS = 128,
+    /* The walk hurries while it removes at least one key per this many buckets (of about five keys each). */
+    EXPIRY_POOR_BUCKETS = 4,
+};
+
+/* Frees what is queued; true while more is left. */
+static bool run_reclaim(struct server *server, uint64_t end_ns)
+{
+    bool more = true;
+    while (more && clock_mono_ns() < end_ns)
+        more = reclaim_step(server->keyspace->reclaim, RECLAIM_ITEMS);
+    return more;
+}
+
+/* Goes to the next database that holds something that can expire; false when the round over all databases is over. */
+static bool expiry_next_db(struct server *server)
+{
+    struct server_expiry *expiry = &server->expiry;
+    for (expiry->db++; expiry->db < server->keyspace->db_count; expiry->db++)
+        if (server->keyspace->dbs[expiry->db]->expires)
+            return true;
+    expiry->db = -1;
+    return false;
+}
+
+/* Begins a round; false if nothing can expire. */
+static bool expiry_begin(struct server *server, uint64_t now_ns)
+{
+    server->expiry.db = -1;
+    server->expiry.round_start_ns = now_ns;
+    return expiry_next_db(server);
+}
+
+static uint64_t nap_ns(const struct server *server)
+{
+    return EXPIRY_NAP_NS / (uint64_t)server->config.active_expire_effort;
+}
+
+/* Walks; true if there is reason to go on without a nap. */
+static bool run_expiry(struct server *server, uint64_t now_ns, uint64_t end_ns)
+{
+    struct server_expiry *expiry = &server->expiry;
+    if (!expiry->active || now_ns < expiry->resume_ns)
+        return false;
+    if (expiry->db < 0 && !expiry_begin(server, now_ns)) {
+        expiry->resume_ns = now_ns + EXPIRY_ROUND_NS;
+        return false;
+    }
+    int64_t now_ms = clock_wall_ms();
+    size_t removed = 0, visited = 0;
+    uint64_t at_ns = now_ns;
+    while (at_ns < end_ns) {
+        size_t rounds = 0;
+        struct db *db = server->keyspace->dbs[expiry->db];
+        removed += keyspace_expire_step(server->keyspace, db, EXPIRY_BUCKETS, now_ms, &rounds);
+        visited += EXPIRY_BUCKETS;
+        at_ns = clock_mono_ns();
+        if (rounds && !expiry_next_db(server)) {
+            expiry->spent_ns += at_ns - now_ns;
+            expiry->resume_ns = expiry->round_start_ns + EXPIRY_ROUND_NS;
+            return false;
+        }
+    }
+    expiry->spent_ns += at_ns - now_ns;
+    expiry->cap_reached++;
+    if (removed * EXPIRY_POOR_BUCKETS >= visited)
+        return true;
+    expiry->resume_ns = at_ns + nap_ns(server);
+    return false;
+}
+
+bool background_run(void *context)
+{
+    struct server *server = context;
+    uint64_t now_ns = clock_mono_ns();
+    bool rests = server->busy_since_slice && now_ns < server->slice_end_ns + 2 * server->slice_spent_ns;
+    if (rests && server->background_pending)
+        return true;
+    uint64_t end_ns = now_ns + SLICE_NS;
+    server->background_pending = engine_task_count(server->engine) && engine_run_tasks(server->engine, SLICE_NS / 2);
+    server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
+    server->background_pending |= run_expiry(server, clock_mono_ns(), end_ns);
+    server->slice_end_ns = clock_mono_ns();
+    server->slice_spent_ns = server->slice_end_ns - now_ns;
+    server->busy_since_slice = false;
+    return server->background_pending;
+}

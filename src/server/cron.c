@@ -1,0 +1,124 @@
+/*
+ * The clockwork: what happens some times a second whether or not anybody asks for anything.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/command.h"
+#include "engine/error_stats.h"
+#include "server/server_priv.h"
+#include "store/keyspace.h"
+
+enum { TIMER_CRON, TIMER_EXPIRY };
+
+enum { EXPIRY_TIMER_MS = 20, RATE_INTERVAL_MS = 100, LOG_STATS_MS = 5000 };
+
+static void rate_sample(struct server_rate *rate, uint64_t value, int64_t now_ms)
+{
+    int64_t passed_ms = now_ms - rate->last_ms;
+    if (passed_ms <= 0)
+        return;
+    rate->samples[rate->next] = (value - rate->last) * 1000 / (uint64_t)passed_ms;
+    rate->next = (rate->next + 1) % SERVER_RATE_SAMPLES;
+    rate->last = value;
+    rate->last_ms = now_ms;
+}
+
+uint64_t server_rate_value(const struct server_rate *rate)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < SERVER_RATE_SAMPLES; i++)
+        sum += rate->samples[i];
+    return sum / SERVER_RATE_SAMPLES;
+}
+
+void cron_sample_memory(struct server *server)
+{
+    size_t used = mem_used();
+    if (used <= server->memory_peak)
+        return;
+    server->memory_peak = used;
+    server->memory_peak_ms = clock_wall_ms();
+}
+
+static void log_databases(const struct server *server)
+{
+    for (int i = 0; i < server->keyspace->db_count; i++) {
+        const struct db *db = server->keyspace->dbs[i];
+        if (keyspace_size(db))
+            log_write(LOG_DEBUG_LEVEL, "DB %d: %zu keys (%zu volatile)", i, keyspace_size(db), db->expires);
+    }
+    struct net_stats stats;
+    net_stats_read(server->net, &stats);
+    log_write(LOG_DEBUG_LEVEL, "%zu clients connected, %zu bytes in use", stats.connections, mem_used());
+}
+
+static void fire_cron(void *context)
+{
+    struct server *server = context;
+    if (server->cron_paused)
+        return;
+    int64_t now_ms = clock_wall_ms();
+    server->cron_ticks++;
+    server->keyspace->clock = (uint32_t)(now_ms / 1000) & ENTRY_CLOCK_MASK;
+    engine_tick(server->engine, now_ms);
+    cron_sample_memory(server);
+    if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
+        struct net_stats stats;
+        net_stats_read(server->net, &stats);
+        rate_sample(&server->commands_rate, server->engine->stats.commands, now_ms);
+        rate_sample(&server->input_rate, stats.input_bytes, now_ms);
+        rate_sample(&server->output_rate, stats.output_bytes, now_ms);
+    }
+    if (log_get_level() == LOG_DEBUG_LEVEL && now_ms - server->logged_ms >= LOG_STATS_MS) {
+        server->logged_ms = now_ms;
+        log_databases(server);
+    }
+}
+
+/* The walk over what expires naps between its slices; this wakes it. */
+static void fire_expiry(void *context)
+{
+    struct server *server = context;
+    if (server->expiry.active && clock_mono_ns() >= server->expiry.resume_ns)
+        net_wake_background(server->net);
+}
+
+void cron_set_hz(struct server *server)
+{
+    net_set_timer(server->net, TIMER_CRON, (uint32_t)(1000 / server->config.hz), fire_cron, server);
+}
+
+void cron_start(struct server *server)
+{
+    server->expiry.active = true;
+    server->expiry.db = -1;
+    server->keyspace->clock = (uint32_t)(clock_wall_ms() / 1000) & ENTRY_CLOCK_MASK;
+    net_set_background(server->net, background_run, server);
+    net_set_timer(server->net, TIMER_EXPIRY, EXPIRY_TIMER_MS, fire_expiry, server);
+    cron_set_hz(server);
+}
+
+static void reset_command(struct command_info *info)
+{
+    command_stats_reset(&info->stats);
+    for (uint32_t i = 0; i < info->sub_count; i++)
+        command_stats_reset(&info->subs[i].stats);
+}
+
+void server_reset_stats(struct server *server)
+{
+    struct command_info *info;
+    for (size_t i = 0; (info = command_at(server->engine->registry, i)); i++)
+        reset_command(info);
+    error_stats_reset(server->engine->errors);
+    server->engine->stats = (struct engine_stats){ 0 };
+    server->keyspace->stats.hits = server->keyspace->stats.misses = 0;
+    server->keyspace->stats.expired = server->keyspace->stats.expired_by_walk = 0;
+    server->keyspace->stats.expired_stale_ratio = 0;
+    server->expiry.spent_ns = server->expiry.cap_reached = 0;
+    server->memory_peak = mem_used();
+    net_stats_reset(server->net);
+    server->commands_rate = server->input_rate = server->output_rate =
+        (struct server_rate){ .last_ms = clock_wall_ms() };
+}

@@ -1,0 +1,410 @@
+/*
+ * DEBUG: what tests and engineers need to look inside, or to bring about what otherwise takes patience.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "engine/command.h"
+#include "engine/session.h"
+#include "server/digest.h"
+#include "server/server_priv.h"
+#include "store/keyspace.h"
+#include "store/string.h"
+
+/* --- Looking inside --- */
+
+static struct entry *peek(struct call *call, uint32_t index)
+{
+    struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, index), call->now_ms);
+    if (!entry)
+        reply_fail(call->reply, ERROR_NO_SUCH_KEY);
+    return entry;
+}
+
+static void run_object(struct call *call)
+{
+    const struct entry *entry = peek(call, 2);
+    if (!entry)
+        return;
+    char text[256];
+    int len = snprintf(text, sizeof text,
+        "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u memory:%zu",
+        (const void *)entry, entry_encoding_name(entry),
+        entry->type == ENTRY_STRING ? string_len(entry) : entry_memory(entry), entry->clock,
+        (call->keyspace->clock - entry->clock) & ENTRY_CLOCK_MASK, entry_memory(entry));
+    reply_status(call->reply, bytes_make(text, (size_t)len));
+}
+
+static void reply_digest(struct call *call, const struct digest *digest)
+{
+    char hex[DIGEST_HEX_LEN];
+    digest_format(digest, hex);
+    reply_status(call->reply, bytes_make(hex, sizeof hex));
+}
+
+static void run_digest(struct call *call)
+{
+    struct digest digest = { 0 };
+    for (int i = 0; i < call->keyspace->db_count; i++)
+        digest_add_db(&digest, call->keyspace->dbs[i], call->now_ms);
+    reply_digest(call, &digest);
+}
+
+static void run_digest_value(struct call *call)
+{
+    reply_array(call->reply, call->argc - 2);
+    for (uint32_t i = 2; i < call->argc; i++) {
+        const struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, i), call->now_ms);
+        struct digest digest = { 0 };
+        if (entry)
+            digest_add_value(&digest, entry);
+        reply_digest(call, &digest);
+    }
+}
+
+static void run_htstats(struct call *call)
+{
+    int64_t index;
+    if (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &index))
+        return;
+    const struct db *db = keyspace_db(call->keyspace, index);
+    if (!db) {
+        reply_error(call->reply, BYTES("ERR Out of range database"));
+        return;
+    }
+    const struct table *table = &db->table;
+    struct buf out = BUF_EMPTY;
+    buf_printf(&out, "[Dictionary HT]\nitems: %zu\nbuckets: %zu\noverflow buckets: %zu\nlongest chain (buckets): %u\n",
+        table->count, table->buckets, table->overflow_buckets, table->longest_chain);
+    buf_printf(&out, "overhead: %zu bytes, %.2f per item\n[Expires HT]\nitems: %zu (marked in the table above)\n",
+        table_overhead_bytes(table), table->count ? (double)table_overhead_bytes(table) / (double)table->count : 0,
+        db->expires);
+    reply_verbatim(call->reply, "txt", buf_bytes(&out));
+    buf_fini(&out);
+}
+
+static void run_structsize(struct call *call)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "bits:%d entry:%zu bucket:%zu session:%zu", (int)(sizeof(void *) * 8),
+        sizeof(struct entry), sizeof(struct table_bucket), sizeof(struct session));
+    reply_status(call->reply, bytes_make(text, (size_t)len));
+}
+
+static void collect_complaint(void *context, const char *what)
+{
+    buf_printf(context, "%s\n", what);
+}
+
+/* Ours: every invariant of the whole keyspace. */
+static void run_check(struct call *call)
+{
+    struct buf complaints = BUF_EMPTY;
+    if (keyspace_check(call->keyspace, collect_complaint, &complaints) == 0)
+        reply_ok(call->reply);
+    else
+        reply_error_printf(call->reply, "ERR invariants are broken: %.512s", buf_cstr(&complaints));
+    buf_fini(&complaints);
+}
+
+/* --- Bringing things about --- */
+
+static void run_sleep(struct call *call)
+{
+    double seconds;
+    if (!num_parse_double(call->argv[2], &seconds) || seconds < 0 || seconds > 3600)
+        seconds = 0;
+    double whole = floor(seconds);
+    struct timespec pause = { .tv_sec = (time_t)whole, .tv_nsec = (long)((seconds - whole) * 1e9) };
+    nanosleep(&pause, NULL);
+    reply_ok(call->reply);
+}
+
+static void run_set_active_expire(struct call *call)
+{
+    server_of(call)->expiry.active = !bytes_equal(call->argv[2], BYTES("0"));
+    reply_ok(call->reply);
+}
+
+static void run_pause_cron(struct call *call)
+{
+    server_of(call)->cron_paused = !bytes_equal(call->argv[2], BYTES("0"));
+    reply_ok(call->reply);
+}
+
+/* Stores "value:<i>", cut or padded with zero bytes to `size` bytes if that is above 0, unless the key exists. */
+static void populate_one(struct call *call, struct bytes prefix, int64_t i, int64_t size, struct buf *key, char *value)
+{
+    buf_clear(key);
+    buf_append(key, prefix);
+    buf_printf(key, ":%lld", (long long)i);
+    struct key k = key_make(buf_bytes(key));
+    if (keyspace_peek(call->keyspace, call->db, k, call->now_ms))
+        return;
+    char text[32];
+    size_t text_len = (size_t)snprintf(text, sizeof text, "value:%lld", (long long)i);
+    size_t len = size > 0 ? (size_t)size : text_len;
+    if (size > 0) {
+        memset(value, 0, len);
+        memcpy(value, text, text_len < len ? text_len : len);
+    }
+    keyspace_set_string(
+        call->keyspace, call->db, k, bytes_make(size > 0 ? value : text, len), EXPIRY_NONE, call->now_ms);
+}
+
+static void run_populate(struct call *call)
+{
+    int64_t count, size = 0;
+    const char *range = "ERR value is out of range, must be positive";
+    if (!call_arg_i64(call, 2, 0, INT64_MAX, range, &count) ||
+        (call->argc >= 5 && !call_arg_i64(call, 4, 0, (int64_t)call->engine->settings->bulk_max, range, &size)))
+        return;
+    struct bytes prefix = call->argc >= 4 ? call->argv[3] : BYTES("key");
+    char *value = arena_try_alloc(call->arena, (size_t)size + 1);
+    if (!value) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    struct buf key = BUF_EMPTY;
+    for (int64_t i = 0; i < count; i++)
+        populate_one(call, prefix, i, size, &key, value);
+    buf_fini(&key);
+    reply_ok(call->reply);
+}
+
+static void run_log(struct call *call)
+{
+    struct buf text = BUF_EMPTY;
+    for (uint32_t i = 2; i < call->argc; i++)
+        buf_append_quoted(&text, call->argv[i]);
+    log_write(LOG_WARNING, "DEBUG LOG: %s", buf_cstr(&text));
+    buf_fini(&text);
+    reply_ok(call->reply);
+}
+
+static void run_error(struct call *call)
+{
+    reply_error(call->reply, call->argv[2]);
+}
+
+static void run_change_repl_id(struct call *call)
+{
+    log_write(LOG_NOTICE, "Changing replication IDs after receiving change-repl-id");
+    random_hex(server_of(call)->run_id, 40);
+    reply_ok(call->reply);
+}
+
+static void run_crash(struct call *call)
+{
+    log_write(LOG_WARNING, "Crashing on request: DEBUG %s", call->command->row->name);
+    abort();
+}
+
+/* The reply buffer shrinks by itself here: nothing waits, nothing is held. Both forms are read and have nothing to
+ * change. */
+static void run_replybuffer(struct call *call)
+{
+    bool peak = call_arg_is(call, 2, "PEAK-RESET-TIME"), resizing = call_arg_is(call, 2, "RESIZING");
+    int64_t value;
+    if (!peak && !resizing) {
+        call_fail_subcommand(call);
+        return;
+    }
+    if (resizing || call_arg_is(call, 3, "NEVER") || call_arg_is(call, 3, "RESET") ||
+        call_arg_i64(call, 3, 0, INT64_MAX, NULL, &value))
+        reply_ok(call->reply);
+}
+
+static void run_quicklist_packed_threshold(struct call *call)
+{
+    uint64_t bytes;
+    if (num_parse_memory(call->argv[2], &bytes) && bytes <= UINT32_MAX)
+        reply_ok(call->reply);
+    else
+        reply_error(call->reply, BYTES("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
+}
+
+static void run_listpack(struct call *call)
+{
+    if (peek(call, 2))
+        reply_error(call->reply, BYTES("ERR Not a listpack encoded object."));
+}
+
+/* --- A reply of each type --- */
+
+static void protocol_map(struct call *call)
+{
+    reply_map(call->reply, 3);
+    for (int i = 0; i < 3; i++) {
+        reply_int(call->reply, i);
+        reply_bool(call->reply, i == 1);
+    }
+}
+
+static void protocol_attribute(struct call *call)
+{
+    if (call->reply->proto > 2) {
+        reply_attribute(call->reply, 1);
+        reply_bulk(call->reply, BYTES("key-popularity"));
+        reply_array(call->reply, 2);
+        reply_bulk(call->reply, BYTES("key:123"));
+        reply_int(call->reply, 90);
+    }
+    reply_bulk(call->reply, BYTES("Some real reply following the attribute"));
+}
+
+static void protocol_push(struct call *call)
+{
+    if (call->reply->proto < 3) {
+        reply_error(call->reply, BYTES("ERR RESP2 is not supported by this command"));
+        return;
+    }
+    reply_push(call->reply, 2);
+    reply_bulk(call->reply, BYTES("server-cpu-usage"));
+    reply_int(call->reply, 42);
+    reply_bulk(call->reply, BYTES("Some real reply following the push reply"));
+}
+
+static void three_integers(struct call *call)
+{
+    for (int i = 0; i < 3; i++)
+        reply_int(call->reply, i);
+}
+
+static void run_protocol(struct call *call)
+{
+    struct bytes type = call->argv[2];
+    if (bytes_is(type, "string"))
+        reply_bulk(call->reply, BYTES("Hello World"));
+    else if (bytes_is(type, "integer"))
+        reply_int(call->reply, 12345);
+    else if (bytes_is(type, "double"))
+        reply_double(call->reply, 3.141);
+    else if (bytes_is(type, "bignum"))
+        reply_bignum(call->reply, BYTES("1234567999999999999999999999999999999"));
+    else if (bytes_is(type, "null"))
+        reply_null(call->reply);
+    else if (bytes_is(type, "array")) {
+        reply_array(call->reply, 3);
+        three_integers(call);
+    } else if (bytes_is(type, "set")) {
+        reply_set(call->reply, 3);
+        three_integers(call);
+    } else if (bytes_is(type, "map"))
+        protocol_map(call);
+    else if (bytes_is(type, "attrib"))
+        protocol_attribute(call);
+    else if (bytes_is(type, "push"))
+        protocol_push(call);
+    else if (bytes_is(type, "verbatim"))
+        reply_verbatim(call->reply, "txt", BYTES("This is a verbatim\nstring"));
+    else if (bytes_is(type, "true") || bytes_is(type, "false"))
+        reply_bool(call->reply, bytes_is(type, "true"));
+    else
+        reply_error(
+            call->reply, BYTES("ERR Wrong protocol type name. Please use one of the following: "
+                               "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"));
+}
+
+static void run_help(struct call *call)
+{
+    static const char *const lines[] = {
+        "ASSERT, PANIC, SEGFAULT",
+        "    Crash the server.",
+        "CHANGE-REPL-ID",
+        "    Take a new run ID.",
+        "CHECK",
+        "    Check every invariant of the keyspace.",
+        "DIGEST",
+        "    Show a digest of the contents of all databases.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Show a digest of each key's value.",
+        "ERROR <string>",
+        "    Answer an error with that text.",
+        "HTSTATS <dbid>",
+        "    Show the state of a database's table.",
+        "LISTPACK <key>",
+        "    Show the listpack of a small value.",
+        "LOG <message>",
+        "    Write to the server's log.",
+        "OBJECT <key>",
+        "    Show how a key's value is kept.",
+        "PAUSE-CRON <0|1>",
+        "    Stop the clockwork, or let it go on.",
+        "POPULATE <count> [<prefix>] [<size>]",
+        "    Create keys <prefix>:<n> (prefix \"key\") with values value:<n>, of <size> bytes.",
+        "PROTOCOL <type>",
+        "    Answer something of that type: string, integer, double, bignum, null, array, set, map,",
+        "    attrib, push, verbatim, true, false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Set the size from which a list's element has a node of its own.",
+        "REPLYBUFFER (PEAK-RESET-TIME|RESIZING) <value>",
+        "    Accepted; reply buffers hold nothing while nothing waits.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Stop the background walk over what expires, or let it go on.",
+        "SLEEP <seconds>",
+        "    Stop the whole server for some time.",
+        "STRUCTSIZE",
+        "    Show the sizes of some structures.",
+        NULL,
+    };
+    call_reply_help(call, lines);
+}
+
+/* What the argument count of a subcommand must be, so that one row serves all of them as in Redis, where DEBUG has no
+ * rows below it. */
+static const struct {
+    const char *name;
+    command_run_fn run;
+    uint32_t min, max; /* arguments, DEBUG included; max 0: no limit */
+} subcommands[] = {
+    { "ASSERT", run_crash, 2, 2 },
+    { "CHANGE-REPL-ID", run_change_repl_id, 2, 2 },
+    { "CHECK", run_check, 2, 2 },
+    { "DIGEST", run_digest, 2, 2 },
+    { "DIGEST-VALUE", run_digest_value, 2, 0 },
+    { "ERROR", run_error, 3, 3 },
+    { "HELP", run_help, 2, 2 },
+    { "HTSTATS", run_htstats, 3, 4 },
+    { "LISTPACK", run_listpack, 3, 3 },
+    { "LOG", run_log, 3, 0 },
+    { "OBJECT", run_object, 3, 4 },
+    { "PANIC", run_crash, 2, 2 },
+    { "PAUSE-CRON", run_pause_cron, 3, 3 },
+    { "POPULATE", run_populate, 3, 5 },
+    { "PROTOCOL", run_protocol, 3, 3 },
+    { "QUICKLIST-PACKED-THRESHOLD", run_quicklist_packed_threshold, 3, 3 },
+    { "REPLYBUFFER", run_replybuffer, 4, 4 },
+    { "SEGFAULT", run_crash, 2, 2 },
+    { "SET-ACTIVE-EXPIRE", run_set_active_expire, 3, 3 },
+    { "SLEEP", run_sleep, 3, 3 },
+    { "STRUCTSIZE", run_structsize, 2, 2 },
+};
+
+static void run_debug(struct call *call)
+{
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        if (call_arg_is(call, 1, subcommands[i].name) && call->argc >= subcommands[i].min &&
+            (subcommands[i].max == 0 || call->argc <= subcommands[i].max)) {
+            subcommands[i].run(call);
+            return;
+        }
+    call_fail_subcommand(call);
+}
+
+const struct command debug_commands[] = {
+    { .name = "DEBUG",
+        .run = run_debug,
+        .argc = AT_LEAST(2),
+        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED | CMD_WHOLE_KEYSPACE,
+        .group = GROUP_SERVER,
+        .since = "1.0.0",
+        .complexity = "Depends on the subcommand.",
+        .brief = "Looks inside the server, for tests and engineers." },
+    { 0 },
+};

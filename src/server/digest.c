@@ -1,0 +1,68 @@
+/*
+ * The digest of a key is three hashes, differently seeded, over its database, key, type, content and whether it
+ * expires. An integer counts as its text, so that the encoding does not matter.
+ */
+#include "server/digest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "store/keyspace.h"
+#include "store/string.h"
+
+/* Mixes bytes into each part, in order. */
+static void mix(struct digest *digest, const void *ptr, size_t len)
+{
+    for (int i = 0; i < 3; i++)
+        digest->part[i] = hash_bytes_seeded(ptr, len, digest->part[i] * 3 + (uint64_t)i + 1);
+}
+
+void digest_add_value(struct digest *digest, const struct entry *entry)
+{
+    struct string_scratch scratch;
+    ASSERT(entry->type == ENTRY_STRING);
+    struct bytes content = string_view(entry, &scratch);
+    uint64_t head[3] = { entry->type, entry->flags & ENTRY_EXPIRES, content.len };
+    mix(digest, head, sizeof head);
+    mix(digest, content.ptr, content.len);
+}
+
+struct db_walk {
+    struct digest *digest;
+    int64_t now_ms;
+    uint64_t db;
+};
+
+static void visit(void *context, uint64_t *slot)
+{
+    struct db_walk *walk = context;
+    const struct entry *entry = table_slot_item(slot);
+    if (entry_is_expired(entry, walk->now_ms))
+        return;
+    struct bytes key = entry_key(entry);
+    struct digest one = { 0 };
+    mix(&one, &walk->db, sizeof walk->db);
+    mix(&one, key.ptr, key.len);
+    digest_add_value(&one, entry);
+    for (int i = 0; i < 3; i++)
+        walk->digest->part[i] ^= one.part[i];
+}
+
+void digest_add_db(struct digest *digest, const struct db *db, int64_t now_ms)
+{
+    struct db_walk walk = { digest, now_ms, (uint64_t)db->index };
+    uint64_t cursor = 0;
+    do
+        cursor = table_scan(&db->table, cursor, visit, &walk);
+    while (cursor);
+}
+
+void digest_format(const struct digest *digest, char *out)
+{
+    char text[DIGEST_HEX_LEN + 1];
+    snprintf(text, sizeof text, "%016llx%016llx%08x", (unsigned long long)digest->part[0],
+        (unsigned long long)digest->part[1], (unsigned)digest->part[2]);
+    memcpy(out, text, DIGEST_HEX_LEN);
+}

@@ -1,0 +1,120 @@
+/*
+ * The glue between network and engine: connections become sessions, requests are passed on, and what the engine asks of
+ * a session's transport is asked of its connection. Neither side knows the other.
+ */
+#include "server/server_priv.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "engine/session.h"
+#include "net/connection.h"
+#include "resp/reply.h"
+
+static void transport_wake(void *connection)
+{
+    connection_wake(connection);
+}
+
+static void transport_pause(void *connection)
+{
+    connection_pause(connection);
+}
+
+static void transport_resume(void *connection)
+{
+    connection_resume(connection);
+}
+
+static void transport_close(void *connection, bool after_output)
+{
+    if (after_output)
+        connection_close_after_output(connection);
+    else
+        connection_close(connection);
+}
+
+static void transport_authenticated(void *connection, bool yes)
+{
+    connection_set_authenticated(connection, yes);
+}
+
+static void transport_set_class(void *connection, int limit_class)
+{
+    connection_set_class(connection, limit_class);
+}
+
+static void transport_peer(void *connection, char *out, size_t size)
+{
+    struct connection_facts facts;
+    connection_describe(connection, &facts);
+    snprintf(out, size, "%s", facts.peer);
+}
+
+static const struct transport transport = {
+    .wake = transport_wake,
+    .pause = transport_pause,
+    .resume = transport_resume,
+    .close = transport_close,
+    .authenticated = transport_authenticated,
+    .set_class = transport_set_class,
+    .peer = transport_peer,
+};
+
+/* Without a password and with listening everywhere, only the machine itself is served. */
+static bool is_denied(const struct server *server, const struct connection_facts *facts)
+{
+    const struct config *config = &server->config;
+    bool has_password = config->engine.requirepass && config->engine.requirepass[0];
+    return config->protected_mode && !has_password && !facts->is_loopback;
+}
+
+static void reply_denied(struct output *out)
+{
+    struct reply reply;
+    reply_init(&reply, out, 2);
+    reply_error(
+        &reply, BYTES("DENIED Larder runs in protected mode: no password is set, so only clients on this machine are "
+                      "served. Either "
+                      "set a password with 'requirepass' in the configuration file (or CONFIG SET requirepass from a "
+                      "local client), or, "
+                      "if nobody untrusted can reach this port, switch protected mode off with 'protected-mode no'."));
+}
+
+static void *receiver_opened(void *context, struct connection *connection, struct output *out)
+{
+    struct server *server = context;
+    struct connection_facts facts;
+    connection_describe(connection, &facts);
+    if (is_denied(server, &facts)) {
+        reply_denied(out);
+        return NULL;
+    }
+    struct session *session = session_create(server->engine, out, &transport, connection);
+    session->flags |= (facts.is_unix ? SESSION_UNIX : 0u) | (facts.is_loopback ? SESSION_PRIVILEGED : 0u);
+    log_write(LOG_VERBOSE, "Accepted %s", facts.peer);
+    return session;
+}
+
+static void receiver_execute(void *context, struct request *requests, size_t count)
+{
+    struct server *server = context;
+    server->busy_since_slice = true;
+    engine_execute(server->engine, requests, count);
+}
+
+static void receiver_closed(void *context, void *owner)
+{
+    (void)context;
+    session_destroy(owner);
+}
+
+struct net_receiver glue_receiver(struct server *server)
+{
+    return (struct net_receiver){
+        .opened = receiver_opened,
+        .execute = receiver_execute,
+        .closed = receiver_closed,
+        .context = server,
+    };
+}

@@ -1,0 +1,169 @@
+/*
+ * The process and its surroundings.
+ *
+ * The crash report and the title are, with the log's sink, the mutable globals of the program: signals and the kernel
+ * know no context.
+ */
+#include "server/process.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifdef LARDER_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "base/log.h"
+
+enum {
+    RESERVED_FILES = 32, /* descriptors that are not clients: listeners, log, files being saved */
+    BACKTRACE_MAX = 64,
+};
+
+extern char **environ;
+
+static struct {
+    char *start;
+    size_t room; /* bytes that the arguments and the environment took, now the title's */
+} title;
+
+bool process_daemonize(void)
+{
+    pid_t child = fork();
+    if (child < 0)
+        return false;
+    if (child > 0)
+        _exit(0);
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    if (null < 0)
+        return false;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+    return true;
+}
+
+bool process_write_pidfile(const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return false;
+    bool ok = fprintf(file, "%d\n", (int)getpid()) > 0;
+    return fclose(file) == 0 && ok;
+}
+
+void process_remove_pidfile(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    int pid = 0;
+    bool ours = fscanf(file, "%d", &pid) == 1 && pid == (int)getpid();
+    fclose(file);
+    if (ours)
+        unlink(path);
+}
+
+uint32_t process_raise_file_limit(uint32_t clients)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return clients;
+    rlim_t wanted = (rlim_t)clients + RESERVED_FILES;
+    if (limit.rlim_cur >= wanted)
+        return clients;
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = wanted;
+    if (limit.rlim_max < wanted)
+        limit.rlim_max = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur > before)
+        log_write(LOG_NOTICE, "Increased maximum number of open files to %llu (it was originally set to %llu).",
+            (unsigned long long)limit.rlim_cur, (unsigned long long)before);
+    if (limit.rlim_cur >= wanted)
+        return clients;
+    return limit.rlim_cur > RESERVED_FILES ? (uint32_t)(limit.rlim_cur - RESERVED_FILES) : 1;
+}
+
+bool process_notify(const char *state)
+{
+#ifdef LARDER_SYSTEMD
+    return sd_notify(0, state) > 0;
+#else
+    (void)state;
+    return false;
+#endif
+}
+
+/* The title is written over the arguments and the environment, which therefore moves to the heap first. */
+void process_init_title(int argc, char **argv)
+{
+    if (argc < 1)
+        return;
+    char *end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
+    for (int i = 0; environ[i]; i++)
+        if (environ[i] == end)
+            end += strlen(environ[i]) + 1;
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **copy = malloc((count + 1) * sizeof *copy);
+    if (!copy)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!(copy[i] = strdup(environ[i])))
+            return;
+    copy[count] = NULL;
+    environ = copy;
+    title.start = argv[0];
+    title.room = (size_t)(end - argv[0]);
+}
+
+void process_set_title(const char *text)
+{
+    if (!title.start || title.room < 2)
+        return;
+    size_t len = strlen(text);
+    if (len > title.room - 1)
+        len = title.room - 1;
+    memcpy(title.start, text, len);
+    memset(title.start + len, 0, title.room - len);
+}
+
+static void crash_report(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    void *frames[BACKTRACE_MAX];
+    int count = backtrace(frames, BACKTRACE_MAX);
+    log_write(LOG_WARNING, "Larder " LARDER_VERSION " crashed by signal: %d, accessing address: %p", signal_number,
+        info ? info->si_addr : NULL);
+    log_write(LOG_WARNING, "Backtrace of %d frames follows; addr2line -e larder-server tells the places.", count);
+    backtrace_symbols_fd(frames, count, STDERR_FILENO);
+    struct sigaction action = { .sa_handler = SIG_DFL };
+    sigaction(signal_number, &action, NULL);
+    raise(signal_number);
+}
+
+void process_install_crash_report(void)
+{
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    struct sigaction action = { .sa_sigaction = crash_report, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESETHAND };
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &action, NULL);
+}

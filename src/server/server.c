@@ -1,0 +1,211 @@
+/*
+ * The server's life: creation in the order of the layers, listening, running, and taking down in reverse.
+ */
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/families.h"
+#include "engine/session.h"
+#include "engine/slowlog.h"
+#include "server/process.h"
+#include "server/server_priv.h"
+#include "store/keyspace.h"
+
+/* --- Listening --- */
+
+/* Listens on one address of `bind`. A leading '-' says that the address may be missing. */
+static bool listen_tcp(struct server *server, const char *address, struct buf *error)
+{
+    bool optional = address[0] == '-';
+    const char *name = optional ? address + 1 : address;
+    char reason[256];
+    if (net_listen_tcp(server->net, name, (uint16_t)server->config.port, reason, sizeof reason))
+        return true;
+    int code = errno;
+    log_write(LOG_WARNING, "Warning: Could not create server TCP listening socket %s:%lld: %s", name,
+        (long long)server->config.port, reason);
+    if (optional && (code == EADDRNOTAVAIL || code == EAFNOSUPPORT || code == EPROTONOSUPPORT))
+        return true;
+    buf_printf(error, "Failed listening on port %lld (tcp), aborting.", (long long)server->config.port);
+    return false;
+}
+
+static bool listen_all_tcp(struct server *server, struct buf *error)
+{
+    char *list = mem_strdup(server->config.bind);
+    char *rest = list;
+    bool ok = true;
+    for (char *address; ok && (address = strsep(&rest, " "));)
+        if (*address)
+            ok = listen_tcp(server, address, error);
+    mem_free(list);
+    return ok;
+}
+
+static bool listen_unix(struct server *server, struct buf *error)
+{
+    const struct config *config = &server->config;
+    if (!config->unixsocket || !config->unixsocket[0])
+        return true;
+    char reason[256];
+    if (net_listen_unix(server->net, config->unixsocket, (uint32_t)config->unixsocket_perm, reason, sizeof reason))
+        return true;
+    buf_printf(error, "Failed opening Unix socket: %s", reason);
+    return false;
+}
+
+bool server_listen(struct server *server, struct buf *error)
+{
+    net_unlisten(server->net);
+    return (server->config.port == 0 || listen_all_tcp(server, error)) && listen_unix(server, error);
+}
+
+/* --- Creating --- */
+
+static void register_commands(struct server *server)
+{
+    static const struct command *const own[] = {
+        admin_commands,
+        client_commands,
+        config_commands,
+        debug_commands,
+        info_commands,
+        memory_commands,
+        slowlog_commands,
+    };
+    struct command_registry *registry = server->engine->registry;
+    for (size_t i = 0; command_families[i]; i++)
+        command_registry_add(registry, command_families[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        command_registry_add(registry, own[i]);
+}
+
+static bool rename_commands(struct server *server)
+{
+    for (const struct config_rename *rename = server->config.renames; rename; rename = rename->next)
+        if (!command_rename(server->engine->registry, bytes_from_cstr(rename->from), bytes_from_cstr(rename->to))) {
+            log_write(LOG_WARNING, "rename-command %s \"%s\": there is no such command, or the new name is taken",
+                rename->from, rename->to);
+            return false;
+        }
+    return true;
+}
+
+static void on_end_signal(void *context, int signal_number)
+{
+    struct server *server = context;
+    log_write(LOG_WARNING, "Received %s scheduling shutdown...", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    if (server->shutting_down && signal_number == SIGINT)
+        _exit(1);
+    server->shutdown_signal = signal_number;
+    server_stop(server, 0);
+}
+
+static void on_hangup(void *context, int signal_number)
+{
+    (void)context;
+    (void)signal_number;
+    if (log_reopen())
+        log_write(LOG_NOTICE, "Received SIGHUP, log file reopened");
+}
+
+static void set_signals(struct server *server)
+{
+    net_set_signal(server->net, SIGTERM, on_end_signal, server);
+    net_set_signal(server->net, SIGINT, on_end_signal, server);
+    net_set_signal(server->net, SIGHUP, on_hangup, server);
+}
+
+struct server *server_create(struct config *config)
+{
+    struct server *server = mem_zalloc(sizeof *server);
+    server->config = *config;
+    server->started_ms = clock_wall_ms();
+    server->started_ns = clock_mono_ns();
+    random_hex(server->run_id, 40);
+    struct config *own = &server->config;
+    own->net.clients_max = process_raise_file_limit(own->net.clients_max);
+    server->keyspace = keyspace_create((int)own->databases);
+    server->engine = engine_create(server->keyspace, &own->engine, server);
+    register_commands(server);
+    struct net_receiver receiver = glue_receiver(server);
+    server->net = net_create(&own->net, &receiver);
+    struct buf error = BUF_EMPTY;
+    if (!rename_commands(server) || !server_listen(server, &error)) {
+        if (error.len)
+            log_write(LOG_WARNING, "%s", buf_cstr(&error));
+        buf_fini(&error);
+        server_destroy(server);
+        return NULL;
+    }
+    set_signals(server);
+    server_apply_settings(server);
+    server->memory_at_start = server->memory_peak = mem_used();
+    server->memory_peak_ms = server->started_ms;
+    return server;
+}
+
+void server_destroy(struct server *server)
+{
+    if (!server)
+        return;
+    net_destroy(server->net);
+    engine_destroy(server->engine);
+    keyspace_destroy(server->keyspace);
+    config_fini(&server->config);
+    mem_free(server->executable);
+    mem_free(server);
+}
+
+/* --- Running --- */
+
+static void set_title(const struct server *server)
+{
+    if (!server->config.set_proc_title)
+        return;
+    char title[256];
+    struct bytes first = bytes_from_cstr(server->config.bind);
+    size_t len = strcspn(first.ptr, " ");
+    snprintf(title, sizeof title, "larder-server %.*s:%lld", (int)len, first.ptr, (long long)server->config.port);
+    process_set_title(title);
+}
+
+void server_apply_settings(struct server *server)
+{
+    log_set_level((enum log_level)server->config.loglevel);
+    mem_set_background_purge(server->config.jemalloc_bg_thread);
+    slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
+    cron_set_hz(server);
+    set_title(server);
+}
+
+int server_run(struct server *server)
+{
+    cron_start(server);
+    log_write(LOG_NOTICE, "Server initialized");
+    log_write(LOG_NOTICE, "Ready to accept connections");
+    if (server->config.unixsocket && server->config.unixsocket[0])
+        log_write(LOG_NOTICE, "The server is now ready to accept connections at %s", server->config.unixsocket);
+    process_notify("READY=1\nSTATUS=Ready to accept connections\n");
+    net_run(server->net);
+    log_write(LOG_WARNING, "User requested shutdown...");
+    process_notify("STOPPING=1\n");
+    net_unlisten(server->net);
+    log_write(LOG_WARNING, "Larder is now ready to exit, bye bye...");
+    return server->exit_code;
+}
+
+void server_stop(struct server *server, int exit_code)
+{
+    server->shutting_down = true;
+    server->exit_code = exit_code;
+    net_stop(server->net);
+}
