@@ -282,7 +282,7 @@ def test_a_thousand_connections(server):
 def test_more_connections_than_allowed(server):
     clients = [Client(server.port)]
     try:
-        while int(clients[0].info("clients")["connected_clients"]) > 1:  # the one that waited for the server to be ready
+        while int(clients[0].info("clients")["connected_clients"]) > 1:  # the probe of readiness
             time.sleep(0.01)
         clients += [Client(server.port) for _ in range(9)]
         assert all(c.command("PING") == b"PONG" for c in clients)
