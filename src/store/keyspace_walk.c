@@ -58,6 +58,16 @@ static void expire_entry(struct keyspace *keyspace, struct db *db, struct entry 
     keyspace_expire(keyspace, db, hash, slot);
 }
 
+/* Expiries may be as far away as an integer reaches: where the sum would overflow, the samples so far count half. */
+static void sample_ttl(struct db *db, int64_t ttl_ms)
+{
+    if (__builtin_add_overflow(db->ttl_sum_ms, ttl_ms, &db->ttl_sum_ms)) {
+        db->ttl_sum_ms = (int64_t)(((uint64_t)db->ttl_sum_ms) / 2);
+        db->ttl_samples /= 2;
+    }
+    db->ttl_samples++;
+}
+
 /* Removes the expired of a batch and samples the rest; returns how many it removed. */
 static size_t expire_batch(struct keyspace *keyspace, struct db *db, const struct walk_batch *batch, int64_t now_ms)
 {
@@ -65,12 +75,10 @@ static size_t expire_batch(struct keyspace *keyspace, struct db *db, const struc
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         int64_t at_ms = entry_expiry(batch->entries[i]);
-        if (now_ms > at_ms) {
+        if (now_ms > at_ms)
             expired[count++] = batch->entries[i];
-        } else {
-            db->ttl_sum_ms += at_ms - now_ms;
-            db->ttl_samples++;
-        }
+        else
+            sample_ttl(db, at_ms - now_ms);
     }
     for (size_t i = 0; i < count; i++)
         expire_entry(keyspace, db, expired[i]);

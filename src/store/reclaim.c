@@ -2,9 +2,9 @@
  * Reclaim: a queue of what is unreachable and not yet freed.
  *
  * A node is a table of entries or a single entry whose value is large. A table is drained entry by entry; one with a
- * large value becomes the node's entry and is taken down before the draining goes on. So a step never does more than
- * about what it was asked for, whatever is queued. Entries to be freed are gathered and prefetched in small batches:
- * freeing one means reading its header, and after a flush no header is in the cache.
+ * large value gets a node of its own in front of the table, and is taken down before the draining goes on. So a step
+ * never does more than about what it was asked for, whatever is queued. Entries to be freed are gathered and prefetched
+ * in small batches: freeing one means reading its header, and after a flush no header is in the cache.
  */
 #include "store/reclaim.h"
 

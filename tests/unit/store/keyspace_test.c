@@ -354,6 +354,21 @@ Test(keyspace, expire_step_walks_in_rounds)
     fixture_end(&f);
 }
 
+Test(keyspace, average_of_expiries_out_of_reach)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        set_until(&f, key, "value", INT64_MAX - i);
+    }
+    size_t rounds = 0;
+    REQUIRE(keyspace_expire_step(f.keyspace, f.db, 1000, NOW, &rounds) == 0 && rounds == 1);
+    REQUIRE(f.db->avg_ttl_ms > INT64_MAX / 2);
+    fixture_end(&f);
+}
+
 static void count_complaint(void *context, const char *what)
 {
     (void)what;
