@@ -1,0 +1,270 @@
+/*
+ * Commands on the connection itself: who speaks, which protocol, which database.
+ *
+ * HELLO takes effect step by step, as clients know it: a name that was set before a wrong password stays set.
+ */
+#include "base/mem.h"
+#include "cmd/families.h"
+#include "database_priv.h"
+#include "engine/call.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+#include "engine/version.h"
+
+static bool password_is_set(const struct call *call)
+{
+    const char *password = call->engine->settings->requirepass;
+    return password && password[0];
+}
+
+/*
+ * True if the password is the user's, or the user needs none; then the session is authenticated. Otherwise answers
+ * WRONGPASS.
+ */
+static bool authenticate(struct call *call, struct bytes user, struct bytes password)
+{
+    bool right = password_is_set(call) ? engine_check_password(call->engine, user, password)
+                                       : bytes_equal(user, BYTES("default"));
+    if (!right) {
+        call->engine->stats.acl_denied_auth++;
+        reply_fail(call->reply, ERROR_WRONG_PASS);
+        return false;
+    }
+    session_set_authenticated(call->session, true);
+    return true;
+}
+
+static void run_auth(struct call *call)
+{
+    if (call->argc > 3) {
+        reply_fail(call->reply, ERROR_SYNTAX);
+        return;
+    }
+    if (call->argc == 2 && !password_is_set(call)) {
+        reply_error(
+            call->reply, BYTES("ERR AUTH <password> called without any password configured for the default user. "
+                               "Are you sure your configuration is correct?"));
+        return;
+    }
+    if (authenticate(call, call->argc == 3 ? call->argv[1] : BYTES("default"), call->argv[call->argc - 1]))
+        reply_ok(call->reply);
+}
+
+static bool name_is_printable(struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < '!' || name.ptr[i] > '~')
+            return false;
+    return true;
+}
+
+/* An empty name takes the old one away; false if that answered an error. */
+static bool set_name(struct call *call, struct bytes name)
+{
+    if (!name_is_printable(name)) {
+        reply_error(call->reply, BYTES("ERR Client names cannot contain spaces, newlines or special characters."));
+        return false;
+    }
+    mem_free(call->session->name);
+    call->session->name = name.len ? bytes_dup_cstr(name) : NULL;
+    return true;
+}
+
+/* Reads the protocol version; false if that answered an error. */
+static bool hello_version(struct call *call, uint8_t *proto)
+{
+    int64_t version;
+    if (!call_arg_i64(
+            call, 1, INT64_MIN, INT64_MAX, "ERR Protocol version is not an integer or out of range", &version))
+        return false;
+    if (version < 2 || version > 3) {
+        reply_fail(call->reply, ERROR_NO_PROTO);
+        return false;
+    }
+    *proto = (uint8_t)version;
+    return true;
+}
+
+/* Carries out HELLO's options in their order; false if that answered an error. */
+static bool hello_options(struct call *call)
+{
+    for (uint32_t i = 2; i < call->argc; i++) {
+        uint32_t left = call->argc - i - 1;
+        if (left >= 2 && call_arg_is(call, i, "AUTH")) {
+            if (!authenticate(call, call->argv[i + 1], call->argv[i + 2]))
+                return false;
+            i += 2;
+        } else if (left >= 1 && call_arg_is(call, i, "SETNAME")) {
+            if (!set_name(call, call->argv[++i]))
+                return false;
+        } else {
+            struct bytes word = call->argv[i];
+            int len = word.len < 128 ? (int)word.len : 128;
+            reply_error_printf(call->reply, "ERR Syntax error in HELLO option '%.*s'", len, word.ptr);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void reply_hello(struct call *call)
+{
+    struct reply *reply = call->reply;
+    reply_map(reply, 7);
+    reply_bulk_cstr(reply, "server");
+    reply_bulk_cstr(reply, "redis");
+    reply_bulk_cstr(reply, "version");
+    reply_bulk_cstr(reply, LARDER_REDIS_VERSION);
+    reply_bulk_cstr(reply, "proto");
+    reply_int(reply, reply->proto);
+    reply_bulk_cstr(reply, "id");
+    reply_int(reply, (int64_t)call->session->id);
+    reply_bulk_cstr(reply, "mode");
+    reply_bulk_cstr(reply, "standalone");
+    reply_bulk_cstr(reply, "role");
+    reply_bulk_cstr(reply, "master");
+    reply_bulk_cstr(reply, "modules");
+    reply_array(reply, 0);
+}
+
+static void run_hello(struct call *call)
+{
+    uint8_t proto = call->session->reply.proto;
+    if (call->argc > 1 && (!hello_version(call, &proto) || !hello_options(call)))
+        return;
+    if (!(call->session->flags & SESSION_AUTHENTICATED)) {
+        reply_error(call->reply,
+            BYTES("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+                  "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at "
+                  "the same time"));
+        return;
+    }
+    call->session->reply.proto = proto;
+    call->reply->proto = proto; /* the same, unless the replies are collected apart */
+    reply_hello(call);
+}
+
+static void run_ping(struct call *call)
+{
+    if (call->argc > 2)
+        call_fail_arity(call);
+    else if (call->argc == 2)
+        reply_bulk(call->reply, call->argv[1]);
+    else
+        reply_status(call->reply, BYTES("PONG"));
+}
+
+static void run_echo(struct call *call)
+{
+    reply_bulk(call->reply, call->argv[1]);
+}
+
+static void run_select(struct call *call)
+{
+    struct db *db = database_arg(call, 1);
+    if (!db)
+        return;
+    call->session->db = db;
+    reply_ok(call->reply);
+}
+
+static void run_quit(struct call *call)
+{
+    reply_ok(call->reply);
+    session_close(call->session, true);
+}
+
+static void run_reset(struct call *call)
+{
+    session_reset(call->session);
+    reply_status(call->reply, BYTES("RESET"));
+}
+
+static const char *const tips_ping[] = { "request_policy:all_shards", "response_policy:all_succeeded", NULL };
+static const char *const history_auth[] = { "6.0.0", "Takes a user's name.", NULL };
+static const char *const history_hello[] = { "6.2.0", "Without arguments it only describes the connection.", NULL };
+
+/* What a client may do before it has said who it is, and while the server can do little else. */
+enum { ANY_TIME = CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY };
+
+const struct command connection_commands[] = {
+    {
+        .name = "AUTH",
+        .run = run_auth,
+        .argc = AT_LEAST(2),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "1.0.0",
+        .complexity = "O(1)",
+        .usage = "[username] password",
+        .brief = "Say who the client is.",
+        .history = history_auth,
+    },
+    {
+        .name = "HELLO",
+        .run = run_hello,
+        .argc = AT_LEAST(1),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "6.0.0",
+        .complexity = "O(1)",
+        .usage = "[protover [AUTH username password] [SETNAME clientname]]",
+        .brief = "Choose the protocol, say who the client is, and learn what the server is.",
+        .history = history_hello,
+    },
+    {
+        .name = "PING",
+        .run = run_ping,
+        .argc = AT_LEAST(1),
+        .flags = CMD_FAST,
+        .group = GROUP_CONNECTION,
+        .since = "1.0.0",
+        .complexity = "O(1)",
+        .usage = "[message]",
+        .brief = "Reply with PONG, or with the message.",
+        .tips = tips_ping,
+    },
+    {
+        .name = "ECHO",
+        .run = run_echo,
+        .argc = EXACTLY(2),
+        .flags = CMD_LOADING | CMD_STALE | CMD_FAST,
+        .group = GROUP_CONNECTION,
+        .since = "1.0.0",
+        .complexity = "O(1)",
+        .usage = "message",
+        .brief = "Reply with the message.",
+    },
+    {
+        .name = "SELECT",
+        .run = run_select,
+        .argc = EXACTLY(2),
+        .flags = CMD_LOADING | CMD_STALE | CMD_FAST,
+        .group = GROUP_CONNECTION,
+        .since = "1.0.0",
+        .complexity = "O(1)",
+        .usage = "index",
+        .brief = "Choose the database that the connection works on.",
+    },
+    {
+        .name = "QUIT",
+        .run = run_quit,
+        .argc = AT_LEAST(1),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "1.0.0",
+        .complexity = "O(1)",
+        .brief = "Close the connection, once everything was answered.",
+    },
+    {
+        .name = "RESET",
+        .run = run_reset,
+        .argc = EXACTLY(1),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "6.2.0",
+        .complexity = "O(1)",
+        .brief = "Put the connection back to how a new one is.",
+    },
+    { 0 },
+};
