@@ -7,17 +7,32 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fuzz.h"
 #include "stream.h"
 
 enum {
     HEAD_LEN = 3,
+    LONG_RUNS_MAX = 3,
     FLAG_STRANGER = 1,
     FLAG_SMALL_BULKS = 2,
     FLAG_BLOBS = 4,
+    FLAG_LONG = 8,   /* bytes 0xfe stand for a long run */
     PIECE_SHIFT = 4, /* the upper half of the flags: pieces of up to 1, 2, 4, ... bytes */
 };
+
+/* What the client sends. Arguments that are long enough to be announced would make inputs too long to mutate well. */
+static void expand(const uint8_t *data, size_t len, bool has_runs, struct buf *stream)
+{
+    int runs = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (has_runs && data[i] == 0xfe && runs++ < LONG_RUNS_MAX)
+            memset(buf_extend(stream, READER_BLOB_MIN), 'x', READER_BLOB_MIN);
+        else
+            buf_append_char(stream, (char)data[i]);
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -30,11 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     };
     struct random random;
     random_init(&random, data[1] | (uint64_t)data[2] << 8);
+    struct buf bytes = BUF_EMPTY;
+    expand(data + HEAD_LEN, len - HEAD_LEN, (flags & FLAG_LONG) != 0, &bytes);
+    struct bytes stream = buf_bytes(&bytes);
     size_t piece_max = (size_t)1 << (flags >> PIECE_SHIFT);
-    if (piece_max < len / 256)
-        piece_max = len / 256;
+    if (piece_max < stream.len / 256)
+        piece_max = stream.len / 256;
     struct stream_split split = { .random = &random, .piece_max = piece_max, .blobs = (flags & FLAG_BLOBS) != 0 };
-    struct bytes stream = bytes_make(data + HEAD_LEN, len - HEAD_LEN);
 
     struct buf whole = BUF_EMPTY, cut = BUF_EMPTY;
     stream_record(stream, &limits, NULL, &whole);
@@ -45,5 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     buf_fini(&whole);
     buf_fini(&cut);
+    buf_fini(&bytes);
     return 0;
 }
