@@ -4,13 +4,13 @@
  * Linear hashing (Litwin, VLDB 1980): when the average load passes 5.5 items, one bucket is split in two; when it
  * falls well below, two are merged. There is never a second table or a pause, and the cost per item is flat: 64 bytes a
  * bucket at 5.5 items a bucket is, with the overflow buckets that Poisson loads need, 13.9 to 14.6 bytes an item
- * at every size.
+ * at every size; what the last segment has in reserve adds a quarter at most, and 0.7 bytes from 100,000 items on.
  *
  *   bucket (64 bytes, aligned)   slot 0 | slot 1 | ... | slot 6 | next bucket of the chain
  *   slot (64 bits)               hash tag : 16 | item pointer : 45, 8-aligned | unused : 2 | mark : 1      0 = empty
  *
  * A chain is dense: items first, then empty slots, and no empty overflow bucket. Buckets lie in segments of 64 KB, so
- * that the directory of segments stays tiny; a small table has one small segment that doubles.
+ * that the directory of segments stays tiny; the last segment of a small table is smaller and grows.
  *
  * The caller brings hashes (uniform in all 64 bits) and the test for equality; the table asks only the hash of an item
  * back, when it splits. The items of the bucket that splits next are prefetched over the inserts before. The mark is

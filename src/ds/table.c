@@ -5,16 +5,16 @@
  * of the hashes, until there are 2^(n+1). Merging takes the same steps backwards. What is allocated follows from
  * `buckets` alone:
  *
- *   1 to 1024 buckets   one segment with room for the next power of two (exactly `mask` + 1), moved when that changes
- *   from 1025 on        segments of 1024; the directory has room for the next power of two of them
+ *   segments     all but the last hold 1024 buckets; the last has table_last_room, and moves when that changes
+ *   directory    has room for the next power of two of segments
  *
  * A bucket is written first when it comes into use, never a whole segment at once: page faults of new memory are spread
  * over the inserts. Splits begin at 5.5 items a bucket and merges at 2.2, so no sequence of inserts and removals can
  * make a split, a segment or the directory come and go often.
  *
  * Costs: an insert splits one bucket in 5.5 inserts, reading the hash of 5.5 to 11 items, which prefetch_split has
- * asked for during the inserts before. The longest single steps are a new segment, the move of the first segment (32 KB
- * at most) and of the directory (8 bytes per segment, that is per 5,600 items).
+ * asked for during the inserts before. The longest single steps are a new segment, the move of a segment (48 KB at
+ * most, in tables of up to 4096 buckets) and of the directory (8 bytes per segment, that is per 5,600 items).
  *
  * Removing items in the order of a scan (clients do, expiry does) empties the space of hashes from one end, while
  * merging lets each bucket cover more of it: what remains would gather in ever fewer, longer chains. So a merge that
@@ -92,13 +92,17 @@ static void chain_cut(struct table *table, struct table_bucket *last)
         table->longest_chain = 1;
 }
 
-static void first_segment_resize(struct table *table, size_t from_buckets, size_t to_buckets)
+/* Moves the last segment if it must have other room for `to_buckets` than it has now, for one more or one less. */
+static void last_segment_fit(struct table *table, size_t from_buckets, size_t to_buckets)
 {
-    size_t size = sizeof(struct table_bucket);
-    struct table_bucket *moved = mem_alloc_aligned(CACHE_LINE, to_buckets * size);
-    memcpy(moved, table->segments[0], (from_buckets < to_buckets ? from_buckets : to_buckets) * size);
-    mem_free(table->segments[0]);
-    table->segments[0] = moved;
+    size_t from_room = table_last_room(from_buckets), room = table_last_room(to_buckets);
+    if (from_room == room)
+        return;
+    struct table_bucket **segment = &table->segments[(to_buckets - 1) / TABLE_SEGMENT_BUCKETS];
+    struct table_bucket *moved = mem_alloc_aligned(CACHE_LINE, room * sizeof(*moved));
+    memcpy(moved, *segment, (from_room < room ? from_room : room) * sizeof(*moved));
+    mem_free(*segment);
+    *segment = moved;
 }
 
 static bool is_power_of_two(size_t n)
@@ -128,14 +132,14 @@ static void first_bucket_create(struct table *table)
 static struct table_bucket *last_bucket_add(struct table *table)
 {
     size_t index = table->buckets;
-    if (index < TABLE_SEGMENT_BUCKETS) {
-        if (index > table->mask)
-            first_segment_resize(table, index, index * 2);
-    } else if (index % TABLE_SEGMENT_BUCKETS == 0) {
-        size_t segment = index / TABLE_SEGMENT_BUCKETS;
+    size_t segment = index / TABLE_SEGMENT_BUCKETS;
+    if (index % TABLE_SEGMENT_BUCKETS == 0) {
         if (is_power_of_two(segment))
             table->segments = mem_realloc(table->segments, segment * 2 * sizeof(*table->segments));
-        table->segments[segment] = mem_alloc_aligned(CACHE_LINE, TABLE_SEGMENT_BUCKETS * sizeof(struct table_bucket));
+        table->segments[segment] =
+            mem_alloc_aligned(CACHE_LINE, table_last_room(index + 1) * sizeof(struct table_bucket));
+    } else {
+        last_segment_fit(table, index, index + 1);
     }
     set_buckets(table, index + 1, index > table->mask ? table->mask * 2 + 1 : table->mask);
     struct table_bucket *bucket = table_bucket_at(table, index);
@@ -148,14 +152,13 @@ static void last_bucket_drop(struct table *table)
 {
     size_t index = table->buckets - 1;
     set_buckets(table, index, is_power_of_two(index) ? table->mask / 2 : table->mask);
-    if (index < TABLE_SEGMENT_BUCKETS) {
-        if (is_power_of_two(index))
-            first_segment_resize(table, index * 2, index);
-    } else if (index % TABLE_SEGMENT_BUCKETS == 0) {
-        size_t segment = index / TABLE_SEGMENT_BUCKETS;
+    size_t segment = index / TABLE_SEGMENT_BUCKETS;
+    if (index % TABLE_SEGMENT_BUCKETS == 0) {
         mem_free(table->segments[segment]);
         if (is_power_of_two(segment))
             table->segments = mem_realloc(table->segments, segment * sizeof(*table->segments));
+    } else {
+        last_segment_fit(table, index + 1, index);
     }
 }
 
@@ -258,14 +261,12 @@ size_t table_overhead_bytes(const struct table *table)
 {
     if (table->buckets == 0)
         return 0;
-    size_t segments = (table->buckets - 1) / TABLE_SEGMENT_BUCKETS + 1;
-    size_t segment_buckets = segments > 1 ? TABLE_SEGMENT_BUCKETS : table->mask + 1;
-    size_t room = 1;
-    while (room < segments)
+    size_t whole = (table->buckets - 1) / TABLE_SEGMENT_BUCKETS, room = 1;
+    while (room <= whole)
         room *= 2;
-    return segments * mem_good_size(segment_buckets * sizeof(struct table_bucket)) +
-           table->overflow_buckets * mem_good_size(sizeof(struct table_bucket)) +
-           mem_good_size(room * sizeof(*table->segments));
+    size_t size = sizeof(struct table_bucket);
+    return whole * mem_good_size(TABLE_SEGMENT_BUCKETS * size) + mem_good_size(table_last_room(table->buckets) * size) +
+           table->overflow_buckets * mem_good_size(size) + mem_good_size(room * sizeof(*table->segments));
 }
 
 void table_prefetch_items(const struct table *table, uint64_t hash)

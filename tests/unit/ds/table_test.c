@@ -783,6 +783,24 @@ Test(table, overhead_is_what_the_allocator_counts)
     REQUIRE(mem_used() == before);
 }
 
+/* Small tables pay for room in reserve, but not for twice what they need. */
+Test(table, overhead_of_small_tables_is_bounded)
+{
+    skip_without_jemalloc();
+    struct table table;
+    table_init(&table, &number_type);
+    double most = 0;
+    for (size_t n = 0; n < 20000; n++) {
+        table_insert(&table, number_hash(number(n)), number(n));
+        double each = (double)table_overhead_bytes(&table) / (double)(n + 1);
+        if (n >= 500 && each > most)
+            most = each;
+    }
+    fprintf(stderr, "at most %.2f bytes an item\n", most);
+    REQUIRE(most < 20);
+    table_fini(&table);
+}
+
 /* At the edge between two sizes, inserting and removing in turn must not move buckets to and fro. */
 Test(table, alternating_at_an_edge_settles)
 {
