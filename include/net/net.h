@@ -90,8 +90,8 @@ void net_stop(struct net *net);
 
 /*
  * Goes on accepting, reading, executing and sending without blocking, for one turn: for long work that must let others
- * live. To be called from timers, signals, notifications and background work (which the nested turn does not run
- * again), or before net_run; never while a batch is executed.
+ * live. To be called from timers, signals, notifications and background work, or before net_run; never while a batch is
+ * executed. The timer or background work that calls it is not called again from within.
  */
 void net_turn(struct net *net);
 

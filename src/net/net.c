@@ -182,7 +182,11 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *watcher, int events)
 {
     (void)loop, (void)events;
     struct net_timer *timer = (struct net_timer *)watcher;
+    if (timer->is_firing)
+        return;
+    timer->is_firing = true;
     timer->fire(timer->context);
+    timer->is_firing = false;
 }
 
 void net_set_timer(struct net *net, int slot, uint32_t interval_ms, void (*fire)(void *context), void *context)

@@ -137,6 +137,7 @@ struct batch {
 
 struct net_timer {
     struct ev_timer timer;
+    bool is_firing;
     void (*fire)(void *context);
     void *context;
 };
