@@ -176,18 +176,18 @@ static int64_t field_number(const struct field *field, uint64_t raw)
 
 /*
  * What is to be stored for old + increment (SET: 0 + value) by the field's rule for what does not fit; false if it is
- * not to be stored. A negative number that is SET to an unsigned field counts as a very large one, as
- * clients know it.
+ * not to be stored. A number that is SET and lies so far below the field that 64 bits do not hold its distance from the
+ * field's largest number (any negative one, for unsigned fields) counts as too large: saturation has always made it so.
  */
 static bool add(const struct field *field, int64_t old, uint64_t *raw)
 {
     int64_t max = (int64_t)((UINT64_C(1) << (field->bits - field->is_signed)) - 1);
     int64_t min = field->is_signed ? -max - 1 : 0;
-    int64_t sum;
+    int64_t sum, distance;
     bool wrapped = __builtin_add_overflow(old, field->value, &sum);
     bool is_over = wrapped ? field->value > 0 : sum > max;
     bool is_under = wrapped ? field->value < 0 : sum < min;
-    if (field->op == FIELD_SET && !field->is_signed && is_under) {
+    if (field->op == FIELD_SET && is_under && (!field->is_signed || __builtin_sub_overflow(max, sum, &distance))) {
         is_over = true;
         is_under = false;
     }

@@ -198,13 +198,16 @@ static void run_bitcount(struct call *call)
     if (call->argc > 3 && (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &start) ||
                               !call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, &end)))
         return;
+    if (start < 0 && end < 0 && start > end) { /* even where both lie before the string; and before the unit is read */
+        reply_int(call->reply, 0);
+        return;
+    }
     if (call->argc > 4 && !read_unit(call, 4, &unit))
         return;
     struct string_scratch scratch;
     struct bytes text = string_view(entry, &scratch);
     struct scan scan = { 0 };
-    bool backwards = start < 0 && end < 0 && start > end; /* even where both lie before the string */
-    if (!backwards && resolve_range(start, end, unit, text.len, &scan))
+    if (resolve_range(start, end, unit, text.len, &scan))
         run_scan(call, entry, text, &scan);
     else
         reply_int(call->reply, 0);
