@@ -134,9 +134,9 @@ static void run_hello(struct call *call)
         return;
     if (!(call->session->flags & SESSION_AUTHENTICATED)) {
         reply_error(call->reply,
-            BYTES("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
-                  "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at "
-                  "the same time"));
+            BYTES("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> "
+                  "<pass> option can be used to authenticate the client and select the RESP protocol version at the "
+                  "same time"));
         return;
     }
     call->session->reply.proto = proto;

@@ -5,12 +5,12 @@
  * clients get who ask for nothing, only delays the answer until that is done, so that used_memory has fallen when the
  * client reads it: the wait is a task, and everyone else is served meanwhile.
  */
-#include "cmd/families.h"
+#include "database_priv.h"
 
 #include <limits.h>
 
 #include "base/mem.h"
-#include "database_priv.h"
+#include "cmd/families.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/task.h"

@@ -272,7 +272,7 @@ static void run_info(struct call *call)
         if (info)
             reply_info(call->reply, info);
         else
-            reply_null_array(call->reply);
+            reply_null(call->reply);
     }
 }
 

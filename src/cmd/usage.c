@@ -371,6 +371,7 @@ static struct list parse_alternatives(struct parser *parser)
     if (!take(parser, "|"))
         return sequence;
     struct list choices = { 0 }, result = { 0 };
+    bool more = true;
     for (;;) {
         struct usage_arg *choice = as_one(parser, &sequence);
         if (!choice) {
@@ -378,9 +379,10 @@ static struct list parse_alternatives(struct parser *parser)
             return result;
         }
         list_add(&choices, choice);
-        if (!take(parser, "|"))
+        if (!more)
             break;
         sequence = parse_sequence(parser);
+        more = take(parser, "|");
     }
     struct usage_arg *oneof = make(parser, USAGE_ONEOF, choice_name(choices.first));
     oneof->children = choices.first;
