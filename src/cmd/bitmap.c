@@ -7,10 +7,11 @@
  * makes sure that all sources are still what it read; if one is not, it begins again, and after a few times does all at
  * once. The cost of that, 0.1 ms a megabyte, is the bound of what others may wait.
  */
+#include "bitmap_priv.h"
+
 #include <string.h>
 
 #include "base/mem.h"
-#include "bitmap_priv.h"
 #include "bits_priv.h"
 #include "cmd/families.h"
 #include "engine/task.h"

