@@ -204,7 +204,8 @@ struct command_info {
     uint32_t flags; /* the row's */
     int32_t argc_min, argc_max;
     uint32_t first_key; /* argument of the first key if it stands at a fixed place, else 0: for looking ahead */
-    char full_name[48]; /* lower case, "config|get", terminated */
+    char full_name[48]; /* lower case, "config|get", terminated; the row's, whatever it was renamed to */
+    char called[48];    /* what clients call it: lower case, terminated; "" if it was removed. Unused in subcommands */
     struct command_stats stats;
 };
 

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "engine/command.h"
 #include "engine/engine.h"
+#include "engine/engine_priv.h"
 #include "resp/request.h"
 
 struct blob *call_take_blob(struct call *call, uint32_t index)
@@ -70,11 +71,13 @@ struct random *call_random(struct call *call)
     return &call->engine->random;
 }
 
-/* The container's name in upper case, for texts about its subcommands. */
-static const char *container_name(const struct call *call)
+void call_container_name(const struct call *call, char out[48])
 {
     const struct command_info *command = call->command;
-    return command->parent ? command->parent->row->name : command->row->name;
+    const char *name = command->parent ? command->parent->called : command->called;
+    do
+        *out++ = ascii_upper(*name);
+    while (*name++);
 }
 
 void call_reply_help(struct call *call, const char *const *lines)
@@ -84,9 +87,9 @@ void call_reply_help(struct call *call, const char *const *lines)
     while (lines[count])
         count++;
     reply_array(call->reply, count + 1 + sizeof tail / sizeof *tail);
-    char head[128];
-    int len = snprintf(
-        head, sizeof head, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container_name(call));
+    char name[48], head[128];
+    call_container_name(call, name);
+    int len = snprintf(head, sizeof head, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", name);
     reply_status(call->reply, bytes_make(head, (size_t)len));
     for (size_t i = 0; i < count; i++)
         reply_status(call->reply, bytes_from_cstr(lines[i]));
@@ -98,6 +101,8 @@ void call_fail_subcommand(struct call *call)
 {
     struct bytes word = call->argc > 1 ? call->argv[1] : BYTES("");
     int len = word.len < 128 ? (int)word.len : 128;
+    char name[48];
+    call_container_name(call, name);
     reply_error_printf(call->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", len,
-        word.ptr ? word.ptr : "", container_name(call));
+        word.ptr ? word.ptr : "", name);
 }

@@ -23,12 +23,6 @@ struct command_registry {
     uint32_t next_id;
 };
 
-/* The text that a command is found by: its name until it is renamed. */
-static const char *info_key(const struct command_info *info)
-{
-    return info->full_name;
-}
-
 /* FNV-1a over the name with bit 5 set, which folds letters (and a few other bytes, which the comparison then tells
  * apart). */
 static uint32_t hash_name(const char *ptr, size_t len)
@@ -41,21 +35,20 @@ static uint32_t hash_name(const char *ptr, size_t len)
 
 static void index_put(struct command_info **index, size_t size, struct command_info *info)
 {
-    size_t i = hash_name(info_key(info), strlen(info_key(info))) & (size - 1);
+    size_t i = hash_name(info->called, strlen(info->called)) & (size - 1);
     while (index[i])
         i = (i + 1) & (size - 1);
     index[i] = info;
 }
 
-/* Builds the index anew: after a removal, or when it fills up. Commands without a name were removed by rename-command.
- */
+/* Builds the index anew: after a renaming, or when it fills up. What cannot be called was removed. */
 static void index_rebuild(struct command_registry *registry, size_t size)
 {
     mem_free(registry->index);
     registry->index = mem_zalloc(size * sizeof(struct command_info *));
     registry->index_size = size;
     for (size_t i = 0; i < registry->count; i++)
-        if (registry->all[i]->full_name[0])
+        if (registry->all[i]->called[0])
             index_put(registry->index, size, registry->all[i]);
 }
 
@@ -108,6 +101,8 @@ static void info_fill(struct command_registry *registry, struct command_info *in
     ASSERT(len > 0 && len <= NAME_MAX_LEN);
     for (char *c = info->full_name; *c; c++)
         *c = ascii_lower(*c);
+    if (!parent)
+        memcpy(info->called, info->full_name, sizeof info->called);
 }
 
 static void add_row(struct command_registry *registry, const struct command *row)
@@ -149,7 +144,7 @@ struct command_info *command_find(const struct command_registry *registry, struc
         return NULL;
     size_t i = hash_name(name.ptr, name.len) & (registry->index_size - 1);
     for (struct command_info *info; (info = registry->index[i]); i = (i + 1) & (registry->index_size - 1))
-        if (bytes_is(name, info_key(info)))
+        if (bytes_is(name, info->called))
             return info;
     return NULL;
 }
@@ -176,8 +171,8 @@ bool command_rename(struct command_registry *registry, struct bytes from, struct
     if (!info || to.len > NAME_MAX_LEN || (to.len && command_find(registry, to)))
         return false;
     for (size_t i = 0; i < to.len; i++)
-        info->full_name[i] = ascii_lower(to.ptr[i]);
-    info->full_name[to.len] = '\0';
+        info->called[i] = ascii_lower(to.ptr[i]);
+    info->called[to.len] = '\0';
     index_rebuild(registry, registry->index_size);
     return true;
 }
@@ -186,7 +181,7 @@ struct command_info *command_at(const struct command_registry *registry, size_t 
 {
     size_t seen = 0;
     for (size_t i = 0; i < registry->count; i++)
-        if (registry->all[i]->full_name[0] && seen++ == index)
+        if (registry->all[i]->called[0] && seen++ == index)
             return registry->all[i];
     return NULL;
 }
@@ -262,7 +257,7 @@ static uint32_t spec_begin(const struct key_spec *spec, const struct bytes *argv
         return (uint32_t)spec->first;
     int64_t step = spec->first < 0 ? -1 : 1;
     int64_t at = spec->first < 0 ? (int64_t)argc + spec->first : spec->first;
-    for (; at > 0 && at < (int64_t)argc; at += step)
+    for (; at > 0 && at + 1 < (int64_t)argc; at += step) /* as the last argument it has nothing behind it */
         if (bytes_is(argv[at], spec->keyword))
             return (uint32_t)at + 1;
     return 0;
@@ -375,7 +370,7 @@ uint64_t command_stats_quantile(const struct command_stats *stats, double quanti
         return 0;
     for (unsigned i = 0; i < COMMAND_LATENCY_BUCKETS; i++) {
         seen += stats->latency[i];
-        if ((double)seen >= quantile * (double)total)
+        if (seen && (double)seen >= quantile * (double)total)
             return clock_ticks_to_ns(latency_bucket_end(i));
     }
     return clock_ticks_to_ns(latency_bucket_end(COMMAND_LATENCY_BUCKETS - 1));

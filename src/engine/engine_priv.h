@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 
+struct call;
 struct command_info;
 struct engine;
 struct session;
@@ -15,6 +16,9 @@ extern const struct table_type session_table_type;
 
 /* Clears a reason for waiting (a session flag); when none is left the session's requests go on. */
 void session_resume(struct session *session, uint32_t flag);
+
+/* The name that clients have for the call's command, or for that of which it is a subcommand; in upper case. */
+void call_container_name(const struct call *call, char out[48]);
 
 /* Drops the session's task, if it has one, unfinished. */
 void task_abandon(struct session *session);

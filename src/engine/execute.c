@@ -61,21 +61,25 @@ static void plan_entries(const struct request *requests, size_t count)
     }
 }
 
+/* What of a client's word is repeated in an error text: at most `room` bytes, and none behind a zero byte. */
+static struct bytes echo(struct bytes word, size_t room)
+{
+    return bytes_make(word.ptr, word.len ? strnlen(word.ptr, word.len < room ? word.len : room) : 0);
+}
+
 /* "ERR unknown command 'x', with args beginning with: 'a' 'b' " */
 static void fail_unknown(struct call *call)
 {
     struct buf args = BUF_EMPTY;
     for (uint32_t i = 1; i < call->argc && args.len < ARGS_ECHO_MAX; i++) {
-        struct bytes arg = call->argv[i];
         size_t room = ARGS_ECHO_MAX - args.len;
         buf_append_char(&args, '\'');
-        buf_append(&args, bytes_make(arg.ptr, arg.len < room ? arg.len : room));
+        buf_append(&args, echo(call->argv[i], room));
         buf_append_cstr(&args, "' ");
     }
-    struct bytes name = call->argv[0];
     struct buf text = BUF_EMPTY;
     buf_append_cstr(&text, "ERR unknown command '");
-    buf_append(&text, bytes_make(name.ptr, name.len < ARGS_ECHO_MAX ? name.len : ARGS_ECHO_MAX));
+    buf_append(&text, echo(call->argv[0], ARGS_ECHO_MAX));
     buf_append_cstr(&text, "', with args beginning with: ");
     buf_append(&text, buf_bytes(&args));
     reply_error(call->reply, buf_bytes(&text));
@@ -85,9 +89,11 @@ static void fail_unknown(struct call *call)
 
 static void fail_unknown_subcommand(struct call *call)
 {
-    struct bytes word = call->argv[1];
-    reply_error_printf(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-        (int)(word.len < ARGS_ECHO_MAX ? word.len : ARGS_ECHO_MAX), word.ptr, call->command->row->name);
+    struct bytes word = echo(call->argv[1], ARGS_ECHO_MAX);
+    char name[48];
+    call_container_name(call, name);
+    reply_error_printf(
+        call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)word.len, word.len ? word.ptr : "", name);
 }
 
 static bool debug_is_allowed(const struct engine *engine, const struct session *session)
@@ -96,7 +102,7 @@ static bool debug_is_allowed(const struct engine *engine, const struct session *
     return setting == 1 || (setting == 2 && session->flags & SESSION_PRIVILEGED);
 }
 
-/* Resolves a subcommand; false (answered) if there is no such thing. */
+/* Resolves a subcommand; false (answered) if there is no such thing, and then there is no command to blame either. */
 static bool find_subcommand(struct call *call)
 {
     struct command_info *command = call->command;
@@ -105,6 +111,7 @@ static bool find_subcommand(struct call *call)
     struct command_info *sub = command_find_sub(command, call->argv[1]);
     if (!sub) {
         fail_unknown_subcommand(call);
+        call->command = NULL;
         return false;
     }
     call->command = sub;
@@ -186,7 +193,8 @@ static void refresh_slow_ticks(struct engine *engine)
     double ticks_per_us = 1000.0 * (double)probe / (double)clock_ticks_to_ns(probe);
     engine->slow_us = us;
     engine->refresh_ticks = (uint64_t)(ticks_per_us * CLOCK_REFRESH_US);
-    engine->slow_ticks = us < 0 ? UINT64_MAX : (uint64_t)((double)us * ticks_per_us);
+    double slow_ticks = (double)us * ticks_per_us;
+    engine->slow_ticks = us < 0 || slow_ticks >= 0x1p64 ? UINT64_MAX : (uint64_t)slow_ticks;
 }
 
 /* Runs an admitted command's handler. Returns the ticks at its end. */
@@ -234,7 +242,7 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
             session->transport->pause(session->connection);
             return start;
         }
-        struct command_info *planned = request->plan;
+        const struct command_info *planned = request->plan;
         if (planned->first_key < request->argc)
             call.key_arg = planned->first_key;
         request->done = true;

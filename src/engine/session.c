@@ -93,6 +93,8 @@ void session_reset(struct session *session)
     session->name = NULL;
     session->db = keyspace_db(session->engine->keyspace, 0);
     session->reply.proto = 2;
+    if (session->flags & SESSION_REPLY_OFF) /* what ends the silence is heard; what was skipped stays so */
+        session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     session->flags &= ~(uint32_t)(SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT | SESSION_NO_EVICT | SESSION_NO_TOUCH);
     session_set_authenticated(session, !password_is_set(session->engine));
 }

@@ -64,6 +64,7 @@ static bool step(struct engine *engine, struct task *task, struct task_link *lin
     uint64_t start = clock_ticks();
     call->now_ms = engine->now_ms;
     call->db = link->session->db;
+    call->keyspace->touch = !(link->session->flags & SESSION_NO_TOUCH);
     bool finished = task->type->step(task, call);
     arena_reset(call->arena);
     link->ticks += clock_ticks() - start;
