@@ -28,13 +28,15 @@ enum {
 bool bitmap_arg_offset(struct call *call, uint32_t index, uint32_t field_bits, uint64_t *offset)
 {
     struct bytes text = call->argv[index];
-    int64_t value, unit = 1;
+    int64_t value = -1;
+    uint64_t unit = 1;
     if (field_bits > 0 && text.len > 0 && text.ptr[0] == '#') {
         unit = field_bits;
         text = bytes_make(text.ptr + 1, text.len - 1);
     }
-    if (num_parse_i64(text, &value) && !__builtin_mul_overflow(value, unit, &value) && value >= 0 &&
-        (uint64_t)value >> 3 < call->engine->settings->bulk_max) {
+    if (num_parse_i64(text, &value)) /* what a large '#' overflows to is taken as it is, like everywhere */
+        value = (int64_t)((uint64_t)value * unit);
+    if (value >= 0 && (uint64_t)value >> 3 < call->engine->settings->bulk_max) {
         *offset = (uint64_t)value;
         return true;
     }
