@@ -38,7 +38,6 @@ struct config {
     char *unixsocket;        /* owned; "" is none */
     int64_t unixsocket_perm; /* 0: as the umask has it */
     bool protected_mode;
-    char *bind_source_addr;
 
     bool daemonize;
     char *pidfile;  /* owned; "" is none, but a daemon then writes its default */
@@ -57,27 +56,24 @@ struct config {
     int64_t hz;
     int64_t active_expire_effort;
     bool jemalloc_bg_thread;
-    bool active_rehashing;
-    bool hide_user_data_from_log;
+    int enable_protected_configs;   /* 0 no, 1 yes, 2 local connections only */
     double latency_percentiles[16]; /* latency-tracking-info-percentiles */
     size_t latency_percentile_count;
-    char *locale_collate;
 
     struct config_rename *renames; /* owned list */
     char *file;                    /* owned: the absolute path it was read from; NULL if none */
+    char **texts;                  /* owned: by row, the values that are kept as text only; NULL for the others */
 };
 
-/* All defaults. */
+/* All defaults. Enters the working directory in the sense that `dir` then says where that is. */
 void config_init(struct config *config);
 void config_fini(struct config *config);
 
 /*
- * Reads directives from a file, or from text such as the command line gives it (after `--name value ...`). Files named
- * by `include` (globs allowed) are read in place. On the first bad line nothing more is read, `error` gets a text that
- * names the line and what is wrong, and false is returned. A directive of Redis that has no meaning here yet is named
- * in one warning in the log.
+ * Reads directives from text such as a configuration file has. Files named by `include` (globs allowed) are read in
+ * place; `dir` enters the directory at once. On the first bad line nothing more is read, `error` gets a text that names
+ * the line and what is wrong, and false is returned.
  */
-bool config_read_file(struct config *config, const char *path, struct buf *error);
 bool config_read_text(struct config *config, struct bytes text, struct buf *error);
 
 /*
@@ -86,20 +82,31 @@ bool config_read_text(struct config *config, struct bytes text, struct buf *erro
  */
 bool config_read_arguments(struct config *config, int argc, char **argv, struct buf *error);
 
-/* Appends name and value of each directive that fits the glob; `each` is called with terminated texts. */
-void config_each(const struct config *config, struct bytes pattern,
+/* Names, one line each in the log, the directives of Redis that were set to something and have no effect here. To be
+ * called once the log is open. */
+void config_log_ineffective(const struct config *config);
+
+/* Calls `each` for each directive, aliases included, whose name fits one of the globs; once per name. A hidden
+ * directive shows only if a pattern is its exact name. */
+void config_each(const struct config *config, const struct bytes *patterns, size_t pattern_count,
     void (*each)(void *context, const char *name, const char *value), void *context);
 
 /*
  * Changes several directives of the running server, all or none: if one is refused, by its limits or when it is applied
- * (a port that is taken), those applied before are put back. `pairs` holds names and values in turn. On failure `error`
- * holds the reason, as CONFIG SET answers it.
+ * (a port that is taken), those applied before are put back. `pairs` holds `count` names and values in turn. `local`
+ * says that the client is on this machine, which may set what is protected. On failure `error` holds the error reply.
  */
-bool config_set(struct server *server, const struct bytes *pairs, size_t count, struct buf *error);
+bool config_set(struct server *server, const struct bytes *pairs, size_t count, bool local, struct buf *error);
 
-/* Writes the configuration back to its file: lines and comments that are there stay, values that changed are replaced,
- * new ones appended. */
+/*
+ * Writes the configuration back to its file: lines and comments that are there stay, values that changed are replaced,
+ * new ones appended. The file is replaced as a whole: a crash leaves the old or the new one. On failure `error` says
+ * why.
+ */
 bool config_rewrite(const struct config *config, struct buf *error);
+
+/* Expands proc-title-template. `title` is what {title} stands for. */
+void config_format_title(const struct config *config, const char *title, struct buf *out);
 
 /* The manual page of the configuration file (troff), and the commented default configuration, made from the rows. */
 void config_print_manual(struct buf *out);

@@ -1,0 +1,147 @@
+/*
+ * Changing the running server: several directives, all or none.
+ *
+ * Values are stored one after the other, the old texts kept; then what must happen for them happens, once per kind. If
+ * anything refuses, the old texts are stored again and the same is done for them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "config_priv.h"
+#include "engine/session.h"
+#include "server/process.h"
+#include "server/server.h"
+
+/* A directive under change. */
+struct change {
+    const struct config_row *row;
+    struct bytes name, value; /* borrowed */
+    struct buf before;        /* its text until now */
+    bool stored;
+};
+
+/* --- Effects --- */
+
+static bool raise_clients(struct server *server, struct buf *error)
+{
+    uint32_t wanted = server->config.net.clients_max, fit = process_raise_file_limit(wanted);
+    if (fit >= wanted)
+        return true;
+    buf_printf(error, "The operating system is not able to handle the specified number of clients, try with %u", fit);
+    return false;
+}
+
+/* Whoever is connected stays authenticated; with no password everybody is. */
+static bool admit_clients(struct server *server, struct buf *error)
+{
+    (void)error;
+    if (!server->config.engine.requirepass[0])
+        for (struct session *session = server->engine->sessions; session; session = session->next)
+            session_set_authenticated(session, true);
+    return true;
+}
+
+static bool (*const effects[EFFECT_COUNT])(struct server *server, struct buf *error) = {
+    [EFFECT_LISTEN] = server_listen,
+    [EFFECT_CLIENTS] = raise_clients,
+    [EFFECT_PASSWORD] = admit_clients,
+};
+
+/* Does what the changes ask for; the one whose effect failed is answered, NULL if all went well. */
+static struct change *take_effect(struct server *server, struct change *changes, size_t count, struct buf *error)
+{
+    for (int effect = EFFECT_NONE + 1; effect < EFFECT_COUNT; effect++) {
+        struct change *change = changes;
+        while (change < changes + count && (int)change->row->effect != effect)
+            change++;
+        if (change < changes + count && !effects[effect](server, error))
+            return change;
+    }
+    return NULL;
+}
+
+/* --- Reading the request --- */
+
+static bool is_refused(const struct server *server, const struct config_row *row, bool local, struct buf *error)
+{
+    int allowed = server->config.enable_protected_configs;
+    if (row->flags & CONFIG_IMMUTABLE)
+        buf_append_cstr(error, "can't set immutable config");
+    else if (row->flags & CONFIG_PROTECTED && !(allowed == 1 || (allowed == 2 && local)))
+        buf_append_cstr(error, "can't set protected config");
+    return error->len > 0;
+}
+
+/* Finds the rows; on failure *faulty is the pair at fault. */
+static bool find_rows(const struct server *server, struct change *changes, size_t count, bool local,
+    struct change **faulty, struct buf *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        *faulty = &changes[i];
+        changes[i].row = config_row_find(changes[i].name);
+        if (!changes[i].row || changes[i].row->flags & CONFIG_FILE_ONLY)
+            return false;
+        if (is_refused(server, changes[i].row, local, error))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (changes[k].row == changes[i].row) {
+                buf_append_cstr(error, "duplicate parameter");
+                return false;
+            }
+    }
+    return true;
+}
+
+static void roll_back(struct server *server, struct change *changes, size_t count, bool with_effects)
+{
+    struct buf ignored = BUF_EMPTY;
+    for (size_t i = count; i-- > 0;)
+        if (changes[i].stored)
+            config_assign(&server->config, changes[i].row, buf_bytes(&changes[i].before), &ignored);
+    if (with_effects && take_effect(server, changes, count, &ignored))
+        log_write(LOG_WARNING, "A setting that was refused could not be taken back: %s", buf_cstr(&ignored));
+    buf_fini(&ignored);
+}
+
+static bool change_all(
+    struct server *server, struct change *changes, size_t count, struct change **faulty, struct buf *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        *faulty = &changes[i];
+        config_format(&server->config, changes[i].row, &changes[i].before);
+        changes[i].stored = config_assign(&server->config, changes[i].row, changes[i].value, error);
+        if (!changes[i].stored) {
+            roll_back(server, changes, i, false);
+            return false;
+        }
+    }
+    *faulty = take_effect(server, changes, count, error);
+    if (*faulty)
+        roll_back(server, changes, count, true);
+    return !*faulty;
+}
+
+bool config_set(struct server *server, const struct bytes *pairs, size_t count, bool local, struct buf *error)
+{
+    struct change *changes = mem_zalloc(count / 2 * sizeof *changes), *faulty = NULL;
+    struct buf reason = BUF_EMPTY;
+    for (size_t i = 0; i < count / 2; i++)
+        changes[i] = (struct change){ .name = pairs[2 * i], .value = pairs[2 * i + 1] };
+    bool good = find_rows(server, changes, count / 2, local, &faulty, &reason) &&
+                change_all(server, changes, count / 2, &faulty, &reason);
+    if (good)
+        server_apply_settings(server);
+    else if (!reason.len)
+        buf_printf(error, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", (int)faulty->name.len,
+            faulty->name.ptr);
+    else
+        buf_printf(error, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", (int)faulty->name.len,
+            faulty->name.ptr, buf_cstr(&reason));
+    for (size_t i = 0; i < count / 2; i++)
+        buf_fini(&changes[i].before);
+    buf_fini(&reason);
+    mem_free(changes);
+    return good;
+}
