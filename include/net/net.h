@@ -5,9 +5,9 @@
  * functions.
  *
  * A turn of the loop: read from every readable connection, into a buffer that all share while they have no partial
- * request, and cut what came into requests; hand all requests over in one batch; run the receiver's background work for
- * a slice; send what waits on each connection; sleep. A client that sends or receives much gets a bounded share of each
- * turn.
+ * request, and cut what came into requests; hand all requests over in one batch (in several, if they are very many);
+ * run the receiver's background work for a slice; send what waits on each connection; sleep. A client that sends or
+ * receives much gets a bounded share of each turn.
  */
 #pragma once
 
@@ -113,7 +113,10 @@ void net_notify(struct net *net);
 void net_set_background(struct net *net, bool (*run)(void *context), void *context);
 void net_wake_background(struct net *net);
 
-/* Called last in each turn before anything is sent: the moment to make durable what the replies acknowledge. */
+/*
+ * Called before anything is sent, at least once a turn and more often when very many clients are active: the moment to
+ * make durable what the replies acknowledge.
+ */
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context);
 
 /* The counters since creation or the last reset; what is held now is not reset. */

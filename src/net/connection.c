@@ -75,10 +75,9 @@ static void connection_free(struct connection *connection)
     net->all.ptr[connection->index] = last;
     last->index = connection->index;
     input_drop(connection);
-    net->stats.output_memory -= connection->output_accounted;
+    send_drop(connection);
     if (connection->soft_since_s != 0)
         net->soft_count--;
-    output_fini(&connection->out);
     if (connection->finishing && !connection->eof)
         socket_close_gently(connection->io.fd);
     else

@@ -238,8 +238,9 @@ static void input_read_blob(struct connection *connection, char *area, size_t ro
 void input_read(struct connection *connection)
 {
     struct net *net = connection->net;
-    if (NET_AREA - net->area_used < NET_READ_MIN) {
+    if (NET_AREA - net->area_used < NET_READ_MIN || net->batch.offer_count >= NET_BATCH_CONNECTIONS) {
         batch_execute(net);
+        net_send(net);
         if (connection->closing || connection->finishing)
             return;
     }

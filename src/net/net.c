@@ -53,14 +53,12 @@ static void run_background(struct net *net)
     net->in_background = false;
 }
 
-static void turn_end(struct net *net)
+void net_send(struct net *net)
 {
     if (net->before_send != NULL)
         net->before_send(net->before_send_context);
     if (net->writers.count > 0)
         send_all(net);
-    if (net->closing.count > 0)
-        connection_free_closing(net);
 }
 
 static void turn(struct ev_loop *loop)
@@ -78,10 +76,15 @@ static void turn(struct ev_loop *loop)
         run_ready(net);
     if (net->background_wanted && !net->in_background)
         run_background(net);
-    turn_end(net);
+    net_send(net);
+    if (net->closing.count > 0)
+        connection_free_closing(net);
+    if (net->doomed != NULL)
+        send_free_doomed(net);
 
     net->in_turn = is_nested;
-    bool again = net->ready.count > 0 || net->writers.count > 0 || net->closing.count > 0 || net->background_wanted;
+    bool again = net->ready.count > 0 || net->writers.count > 0 || net->closing.count > 0 || net->doomed != NULL ||
+                 net->background_wanted;
     if (again && !ev_is_active(&net->again))
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
@@ -138,6 +141,8 @@ void net_destroy(struct net *net)
     for (size_t i = 0; i < net->all.count; i++)
         connection_close(net->all.ptr[i]);
     connection_free_closing(net);
+    while (net->doomed != NULL)
+        send_free_doomed(net);
     net_unlisten(net);
     for (int slot = 0; slot < NET_TIMERS; slot++)
         net_set_timer(net, slot, 0, NULL, NULL);

@@ -25,8 +25,10 @@ enum {
     NET_READ_MIN = 16 * 1024,         /* room below which the batch gathered so far is executed first */
     NET_LARGE_READ_MAX = 256 * 1024,  /* bytes of a large argument read in one turn: about 50 us of copying */
     NET_SEND_MAX = 256 * 1024,        /* bytes sent to a connection in one turn */
+    NET_FREE_MAX = 4 * 1024 * 1024,   /* bytes of output of a closed connection that are freed in one turn */
     NET_PAUSED_INPUT_MAX = 64 * 1024, /* a paused connection that holds more is not read from */
     NET_BATCH_REQUESTS = 1024,        /* requests in one call of execute */
+    NET_BATCH_CONNECTIONS = 256,      /* in one batch: more are answered before others are read */
     NET_SWEEP_MS = 100,               /* between two looks at a tenth of the connections */
 };
 
@@ -135,6 +137,12 @@ struct batch {
     bool executing;
 };
 
+/* What waited on a connection that was closed, too much to be freed at once. */
+struct doomed {
+    struct output out;
+    struct doomed *next; /* owned */
+};
+
 struct net_timer {
     struct ev_timer timer;
     bool is_firing;
@@ -158,6 +166,7 @@ struct net {
     size_t area_used;
     struct batch batch;
     struct connections all, ready, writers, closing;
+    struct doomed *doomed;       /* owned chain */
     size_t sweep_at;             /* index in `all` */
     size_t soft_count;           /* connections above their soft limit */
     struct listener **listeners; /* owned */
@@ -178,8 +187,13 @@ struct net {
     struct net_stats stats;
 };
 
-/* net.c: the next turn is not to wait. */
+/* net.c */
+
+/* The next turn is not to wait. */
 void net_hurry(struct net *net);
+
+/* Sends what waits, after the receiver had its chance to make durable what that acknowledges. */
+void net_send(struct net *net);
 
 void connections_push(struct connections *list, struct connection *connection);
 
@@ -266,6 +280,12 @@ void parked_free(struct parked *parked);
 
 /* Sends to all writers. */
 void send_all(struct net *net);
+
+/* Frees the output of a closed connection: now if that is quick, otherwise in slices. */
+void send_drop(struct connection *connection);
+
+/* Frees another slice of what send_drop left; there is some. */
+void send_free_doomed(struct net *net);
 
 /* Closes the connection if its output is above a limit of its class. */
 void send_check_limit(struct connection *connection);

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 
 enum { SEND_VECTORS = 64 };
 
@@ -22,6 +23,35 @@ static void send_account(struct net *net, struct connection *connection)
         net->stats.output_memory += held - connection->output_accounted;
         connection->output_accounted = held;
     }
+}
+
+void send_drop(struct connection *connection)
+{
+    struct net *net = connection->net;
+    net->stats.output_memory -= connection->output_accounted;
+    connection->output_accounted = 0;
+    if (output_len(&connection->out) <= NET_FREE_MAX) {
+        output_fini(&connection->out);
+        return;
+    }
+    struct doomed *doomed = mem_alloc(sizeof(*doomed));
+    output_init(&doomed->out);
+    output_append_output(&doomed->out, &connection->out);
+    doomed->next = net->doomed;
+    net->doomed = doomed;
+}
+
+void send_free_doomed(struct net *net)
+{
+    struct doomed *doomed = net->doomed;
+    size_t len = output_len(&doomed->out);
+    if (len > NET_FREE_MAX) {
+        output_consume(&doomed->out, NET_FREE_MAX);
+        return;
+    }
+    output_fini(&doomed->out);
+    net->doomed = doomed->next;
+    mem_free(doomed);
 }
 
 /* Above the hard limit, or above the soft one for too long? Notes since when it is above the soft one. */

@@ -89,6 +89,27 @@ Test(batch, more_requests_than_a_batch_holds)
     buf_fini(&expected);
 }
 
+/* The vector of all arguments has to grow while requests refer to it. */
+Test(batch, many_arguments_in_one_batch)
+{
+    struct bytes args[20] = { BYTES("SUM") };
+    for (int i = 1; i < 20; i++)
+        args[i] = bytes_make("abcdefghijklmnopqrst" + i, 1);
+    struct buf expected = BUF_EMPTY;
+    for (int i = 0; i < 900; i++) {
+        size_t count = (size_t)i % 19 + 1;
+        for (size_t j = 0; j < count; j++) {
+            buf_append(&client.to_send, args[j]);
+            buf_append_char(&client.to_send, j + 1 < count ? ' ' : '\n');
+        }
+        buf_printf(&expected, ":%lu\r\n", sum_of(args, count));
+    }
+    client_await(&client, &world, expected.len);
+    cr_assert(bytes_equal(buf_bytes(&client.got), buf_bytes(&expected)));
+    cr_assert_gt(world.batch_max, 500);
+    buf_fini(&expected);
+}
+
 Test(batch, many_arguments_in_pieces)
 {
     enum { COUNT = 300000 };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "fixture.h"
 
 static struct world world;
@@ -146,6 +147,21 @@ Test(connection, hard_output_limit)
     net_stats_read(world.net, &stats);
     cr_assert_eq(stats.output_limit_closed, 1);
     cr_assert_eq(stats.output_memory, 0);
+}
+
+Test(connection, much_output_of_a_closed_client_is_freed_in_slices)
+{
+    size_t before = mem_used();
+    client_queue(&client, BYTES("FILL 60000000\r\n"));
+    client_step(&client, SIZE_MAX);
+    net_turn(world.net);
+    cr_assert_gt(mem_used() - before, 50000000);
+    connection_close(world.owners[0]->connection);
+    net_turn(world.net);
+    cr_assert_eq(world.closed_count, 1);
+    cr_assert_gt(mem_used() - before, 20000000, "all was freed at once");
+    world_settle(&world);
+    cr_assert_lt(mem_used() - before, 1000000);
 }
 
 static void send_without_reading(const char *text)

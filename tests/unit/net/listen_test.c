@@ -78,7 +78,7 @@ Test(listen, both_families_on_one_port)
 
 Test(listen, unix_socket)
 {
-    char dir[] = "/tmp/larder-net-XXXXXX", path[64], error[128] = "";
+    char dir[] = P_tmpdir "/larder-net-XXXXXX", path[64], error[128] = "";
     cr_assert_not_null(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/s", dir);
     cr_assert(net_listen_unix(world.net, path, 0600, error, sizeof(error)), "%s", error);
