@@ -8,7 +8,7 @@
 #include "base/num.h"
 #include "engine/command.h"
 #include "engine/engine.h"
-#include "engine/engine_priv.h"
+#include "engine_priv.h"
 #include "resp/request.h"
 
 struct blob *call_take_blob(struct call *call, uint32_t index)

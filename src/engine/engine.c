@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/command.h"
-#include "engine/engine_priv.h"
 #include "engine/error_stats.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine_priv.h"
 
 struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
 {

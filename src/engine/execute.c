@@ -15,10 +15,10 @@
 #include "engine/call.h"
 #include "engine/command.h"
 #include "engine/engine.h"
-#include "engine/engine_priv.h"
 #include "engine/error_stats.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine_priv.h"
 #include "resp/request.h"
 #include "store/keyspace.h"
 

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/engine.h"
-#include "engine/engine_priv.h"
 #include "engine/task.h"
+#include "engine_priv.h"
 #include "store/keyspace.h"
 
 static uint64_t id_hash(uint64_t id)

@@ -11,8 +11,8 @@
 #include "engine/call.h"
 #include "engine/command.h"
 #include "engine/engine.h"
-#include "engine/engine_priv.h"
 #include "engine/session.h"
+#include "engine_priv.h"
 
 struct task_link {
     struct task *task; /* owned */
