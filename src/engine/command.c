@@ -109,6 +109,7 @@ static void add_row(struct command_registry *registry, const struct command *row
 {
     ASSERT(!command_find(registry, bytes_from_cstr(row->name)));
     ASSERT(row->run || row->subcommands);
+    ASSERT(row->since && row->complexity && row->brief);
     ASSERT(row->argc.min > 0);
     struct command_info *info = mem_alloc(sizeof *info);
     info_fill(registry, info, row, NULL);

@@ -6,7 +6,7 @@
 #include "engine/command.h"
 #include "engine/session.h"
 #include "engine/version.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 
 static void run_time(struct call *call)
 {
@@ -106,6 +106,7 @@ const struct command admin_commands[] = {
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_SERVER,
         .since = "5.0.0",
+        .complexity = "O(1)",
         .usage = "[VERSION version]",
         .brief = "Draws something, and tells the version." },
     { .name = "ROLE",

@@ -10,7 +10,7 @@
  * EXPIRY_ROUND_NS of the last.
  */
 #include "base/clock.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 

@@ -12,7 +12,7 @@
 #include "engine/task.h"
 #include "net/connection.h"
 #include "server/client_filter.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 
 enum { LIST_AT_ONCE = 64 }; /* clients described in one go, some 50 us */
 

@@ -11,7 +11,7 @@
 #include "base/num.h"
 #include "config_priv.h"
 
-enum { BIND_MAX = 16, PASSWORD_MAX_LEN = 512, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000 };
+enum { BIND_MAX = 16, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000 };
 
 static void replace(struct buf *value, struct buf *by)
 {
@@ -75,14 +75,14 @@ bool config_check_hz(const struct config_row *row, const struct config *config, 
     return true;
 }
 
-bool config_check_password(
+bool config_check_shutdown(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
 {
     (void)row;
     (void)config;
-    if (value->len <= PASSWORD_MAX_LEN)
+    if (strncmp(buf_cstr(value), "save nosave", 11) != 0)
         return true;
-    buf_append_cstr(error, "Password is longer than CONFIG_AUTHPASS_MAX_LEN");
+    buf_append_cstr(error, "shutdown options SAVE and NOSAVE can't be used simultaneously");
     return false;
 }
 

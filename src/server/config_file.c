@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "config_priv.h"
 
+static const char bad_directive[] = "Bad directive or wrong number of arguments";
+
 enum { INCLUDE_DEPTH_MAX = 16, READ_SIZE = 16 * 1024 };
 
 /* --- Words --- */
@@ -212,8 +214,9 @@ static bool set_save(struct config_reader *reader, const struct config_row *row,
 
 static bool set_row(struct config_reader *reader, const struct config_row *row, const struct config_words *words)
 {
-    if (words->count < 2 || (words->count > 2 && !(row->flags & CONFIG_MULTI))) {
-        buf_append_cstr(reader->error, "wrong number of arguments");
+    bool may_be_none = row->check == config_check_bind;
+    if ((words->count < 2 && !may_be_none) || (words->count > 2 && !(row->flags & CONFIG_MULTI))) {
+        buf_append_cstr(reader->error, row->flags & CONFIG_FILE_ONLY ? bad_directive : "wrong number of arguments");
         return false;
     }
     struct buf value = BUF_EMPTY;
@@ -236,7 +239,7 @@ static bool read_words(struct config_reader *reader, const struct config_words *
     const struct config_row *row = config_row_find(name);
     if (row)
         return set_row(reader, row, words);
-    buf_append_cstr(reader->error, "Bad directive or wrong number of arguments");
+    buf_append_cstr(reader->error, bad_directive);
     return false;
 }
 
@@ -327,21 +330,51 @@ static bool read_named_file(struct config *config, const char *path, struct buf 
         config->file = mem_strdup(absolute);
         return true;
     }
-    buf_printf(error, "Fatal error, can't open config file '%s': %s", path, strerror(errno));
+    int code = errno;
+    bool relative = path[0] != '/' && getcwd(absolute, sizeof absolute);
+    buf_printf(error, "Fatal error, can't open config file '%s%s%s': %s", relative ? absolute : "", relative ? "/" : "",
+        path, strerror(code));
     return false;
 }
 
-/* Options become lines: --name starts one, everything else is a quoted word of it. */
+static bool is_option(const char *argument)
+{
+    return argument[0] == '-' && argument[1] == '-';
+}
+
+/*
+ * Options become lines: --name starts one, everything else is a quoted word of it. What follows a name is its value
+ * even if it looks like an option, unless the option brought its value along ("--port 7000" in one argument). Only
+ * --save may be without one, which is an empty one.
+ */
 static void append_options(struct buf *text, int argc, char **argv)
 {
+    bool wants_value = false;
     for (int i = 0; i < argc; i++) {
-        if (!strncmp(argv[i], "--", 2)) {
-            buf_append_char(text, '\n');
-            buf_append_cstr(text, argv[i] + 2);
-        } else
+        if (wants_value || !is_option(argv[i])) {
             buf_append_quoted(text, bytes_from_cstr(argv[i]));
+            wants_value = false;
+        } else {
+            bool alone = i + 1 == argc || is_option(argv[i + 1]);
+            buf_printf(text, "%s%s", i ? "\n" : "", argv[i] + 2);
+            wants_value = !strpbrk(argv[i], " \t");
+            if (alone && !strcasecmp(argv[i], "--save")) {
+                buf_append_cstr(text, " \"\"");
+                wants_value = false;
+            }
+        }
         buf_append_char(text, ' ');
     }
+}
+
+static bool read_stdin(struct buf *text, struct buf *error)
+{
+    if (text->len > 0 && text->ptr[text->len - 1] != '\n')
+        buf_append_char(text, '\n');
+    if (read_all(STDIN_FILENO, text))
+        return true;
+    buf_printf(error, "Fatal error, can't read the configuration from standard input: %s", strerror(errno));
+    return false;
 }
 
 bool config_read_arguments(struct config *config, int argc, char **argv, struct buf *error)
@@ -353,11 +386,13 @@ bool config_read_arguments(struct config *config, int argc, char **argv, struct 
         argc--;
         argv++;
     }
-    if (good && argc > 0 && !strcmp(argv[argc - 1], "-")) {
+    bool first = argc > 0 && !strcmp(argv[0], "-"), last = argc > 0 && !first && !strcmp(argv[argc - 1], "-");
+    if (good && (first || last))
+        good = read_stdin(&text, error);
+    argc -= first || last;
+    argv += first;
+    if (argc > 0)
         buf_append_char(&text, '\n');
-        good = read_all(STDIN_FILENO, &text);
-        argc--;
-    }
     append_options(&text, argc, argv);
     good = good && config_read_text(config, buf_bytes(&text), error);
     buf_fini(&text);

@@ -136,8 +136,8 @@ bool config_assign(struct config *config, const struct config_row *row, struct b
 typedef bool config_check_fn(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error);
 config_check_fn config_check_bind, config_check_dir, config_check_filename, config_check_hz, config_check_notify,
-    config_check_oom_values, config_check_output_limits, config_check_password, config_check_percentiles,
-    config_check_replicaof, config_check_save, config_check_title;
+    config_check_oom_values, config_check_output_limits, config_check_percentiles, config_check_replicaof,
+    config_check_save, config_check_shutdown, config_check_title;
 void config_derive_bulk_max(struct config *config, const char *value);
 void config_derive_output_limits(struct config *config, const char *value);
 void config_derive_percentiles(struct config *config, const char *value);

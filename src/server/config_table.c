@@ -199,7 +199,6 @@ const struct config_row config_live_rows[] = {
         .initial = "",
         .section = SECTION_SECURITY,
         .effect = EFFECT_PASSWORD,
-        .check = config_check_password,
         .help = "Password that clients must give with AUTH before anything else. Empty asks for none." },
     { .name = "enable-protected-configs",
         .type = CONFIG_CHOICE,

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "engine/command.h"
 #include "engine/error_stats.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 
 enum { TIMER_CRON, TIMER_EXPIRY };

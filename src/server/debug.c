@@ -12,7 +12,7 @@
 #include "engine/command.h"
 #include "engine/session.h"
 #include "server/digest.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 #include "store/string.h"
 

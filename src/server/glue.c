@@ -2,7 +2,7 @@
  * The glue between network and engine: connections become sessions, requests are passed on, and what the engine asks of
  * a session's transport is asked of its connection. Neither side knows the other.
  */
-#include "server/server_priv.h"
+#include "server_priv.h"
 
 #include <stdio.h>
 

@@ -17,7 +17,7 @@
 #include "engine/error_stats.h"
 #include "engine/version.h"
 #include "server/memory.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 

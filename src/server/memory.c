@@ -9,7 +9,7 @@
 #include "cmd/object.h"
 #include "engine/command.h"
 #include "engine/session.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 
 /* The second number of /proc/self/statm, in bytes. */

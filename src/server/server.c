@@ -16,7 +16,7 @@
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "server/process.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 #include "store/keyspace.h"
 
 /* --- Listening --- */

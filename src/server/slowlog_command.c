@@ -3,7 +3,7 @@
  */
 #include "engine/command.h"
 #include "engine/slowlog.h"
-#include "server/server_priv.h"
+#include "server_priv.h"
 
 static void reply_item(struct call *call, const struct slowlog_item *item)
 {
