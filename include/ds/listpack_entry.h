@@ -44,9 +44,6 @@ struct listpack_value {
     };
 };
 
-/* Bytes of a whole entry by its first one; 0 where the length follows in the head. */
-extern const uint8_t listpack_entry_sizes[256];
-
 /* Bytes of the wide integers, by head. */
 extern const uint8_t listpack_int_sizes[4];
 
@@ -60,14 +57,19 @@ static inline uint32_t listpack_backlen_size(uint32_t size)
 static inline uint32_t listpack_entry_size(const unsigned char *pack, uint32_t at)
 {
     const unsigned char *entry = pack + at;
-    uint32_t size = listpack_entry_sizes[entry[0]];
-    if (__builtin_expect(size != 0, 1))
-        return size;
-    if (entry[0] == LISTPACK_STRING_32) {
+    unsigned head = entry[0];
+    uint32_t size;
+    if (__builtin_expect(head < 0xc0, 1))
+        return head < 0x80 ? 2 : head - 0x80 + 2;
+    if (head < 0xe0)
+        return 3;
+    if (head > LISTPACK_STRING_32)
+        return listpack_int_sizes[(head - LISTPACK_INT_16) & 3] + 2u;
+    if (head == LISTPACK_STRING_32) {
         memcpy(&size, entry + 1, sizeof size);
         size = 5 + le32toh(size);
     } else {
-        size = 2 + ((entry[0] & 15u) << 8 | entry[1]);
+        size = 2 + ((head & 15) << 8 | entry[1]);
     }
     return size + listpack_backlen_size(size);
 }
