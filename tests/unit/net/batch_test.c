@@ -94,7 +94,7 @@ Test(batch, many_arguments_in_one_batch)
 {
     struct bytes args[20] = { BYTES("SUM") };
     for (int i = 1; i < 20; i++)
-        args[i] = bytes_make("abcdefghijklmnopqrst" + i, 1);
+        args[i] = bytes_make(&"abcdefghijklmnopqrst"[i], 1);
     struct buf expected = BUF_EMPTY;
     for (int i = 0; i < 900; i++) {
         size_t count = (size_t)i % 19 + 1;
