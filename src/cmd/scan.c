@@ -180,9 +180,10 @@ static void run_keys(struct call *call)
     walk_run(&walk, call, false);
 }
 
-/* Reads a cursor as leniently as clients are used to: a sign and leading zeros are fine, nothing at all is 0. */
+/* Reads a cursor as leniently as Redis: a sign and leading zeros are fine, nothing is 0, and a zero byte ends it. */
 static bool parse_cursor(struct bytes text, uint64_t *cursor)
 {
+    text.len = text.len ? strnlen(text.ptr, text.len) : 0;
     bool negative = text.len && text.ptr[0] == '-';
     size_t i = negative || (text.len && text.ptr[0] == '+');
     if (i == 1 && text.len == 1)

@@ -142,6 +142,7 @@ static const struct word_type word_types[] = {
     { "rank", USAGE_INTEGER, 0 },
     { "seconds", USAGE_INTEGER, 0 },
     { "ttl", USAGE_INTEGER, 0 },
+    { "version", USAGE_INTEGER, 0 },
     { "weight", USAGE_INTEGER, 0 },
 };
 

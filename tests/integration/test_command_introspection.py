@@ -10,7 +10,15 @@ from harness.resp import Client, ErrorReply
 INFO_FIELDS = ("name", "arity", "flags", "first key", "last key", "step", "categories", "tips", "key specs")
 
 # (command, field): why ours differs.
-INFO_DIFFERENCES = {}
+INFO_DIFFERENCES = {
+    ("config|resetstat", "tips"): "newer Redis gives it these",
+    ("config|rewrite", "tips"): "newer Redis gives it these",
+}
+
+# The same for (command, field) of COMMAND DOCS.
+DOCS_DIFFERENCES = {
+    ("client|pause", "since"): "newer documentation counts it from the release",
+}
 
 # Commands whose arguments we describe by the syntax of the newer documentation, which says more, or otherwise.
 ARGUMENT_DIFFERENCES = {
@@ -18,6 +26,9 @@ ARGUMENT_DIFFERENCES = {
     "bitop": "the operations are listed",
     "lcs": "the length has a longer name",
     "set": "conditions on the old value",
+    "client|kill": "newer options",
+    "client|list": "a token with several values, not a block of one kind of value",
+    "config|get": "several parameters, not several blocks of one",
     "command|getkeys": "redis-server 7.0 describes no arguments",
     "command|getkeysandflags": "redis-server 7.0 describes no arguments",
 }
@@ -106,9 +117,10 @@ def test_docs_agree(both, common):
     ours, theirs = (docs_of(client, common) for client in both)
     faults = []
     for name in common:
-        for field in (b"since", b"group"):
-            if ours[name][field] != theirs[name][field]:
-                faults.append(f"{name}, {field.decode()}: ours {ours[name][field]!r}, oracle {theirs[name][field]!r}")
+        for field in ("since", "group"):
+            a, b = ours[name][field.encode()], theirs[name][field.encode()]
+            if (a != b) != ((name, field) in DOCS_DIFFERENCES):
+                faults.append(f"{name}, {field}: ours {a!r}, oracle {b!r}")
         a, b = ([shape(arg) for arg in docs[name].get(b"arguments", ())] for docs in (ours, theirs))
         if (a != b) != (name in ARGUMENT_DIFFERENCES):
             known = "known" if name in ARGUMENT_DIFFERENCES else "not known"
@@ -116,8 +128,9 @@ def test_docs_agree(both, common):
     assert not faults, "\n".join(faults)
 
 
-def test_every_command_is_documented(both):
-    client = both[0]
+def test_every_command_is_documented(both, common):
+    client, oracle = both
+    known_without = {name for name, docs in docs_of(oracle, common).items() if b"arguments" not in docs}
     names = [name.decode() for name in client.command("COMMAND", "LIST")]
     docs = docs_of(client, names)
     infos = dict(zip(names, client.command("COMMAND", "INFO", *names)))
@@ -126,7 +139,7 @@ def test_every_command_is_documented(both):
             assert docs[name].get(field), f"{name} has no {field.decode()}"
         least = abs(infos[name][1]) - 1 - name.count("|")
         has_subcommands = bool(infos[name][9])
-        told = least == 0 or has_subcommands or docs[name].get(b"arguments")
+        told = least == 0 or has_subcommands or docs[name].get(b"arguments") or name in known_without
         assert told, f"{name} takes arguments but describes none"
 
 
@@ -193,11 +206,12 @@ def test_getkeys_of_a_huge_request(both):
     assert both[0].command("COMMAND", "GETKEYS", "DEL", *names) == names
 
 
-def test_renamed_commands_go_by_their_new_name(start_server):
+def test_renamed_commands_are_found_under_their_new_name(start_server):
     server = start_server("--rename-command", "KEYS", "ALLKEYS", "--rename-command", "FLUSHALL", "")
     with Client(server.port) as client:
         assert client.command("ALLKEYS", "*") == []
-        assert isinstance(client.command("KEYS", "*"), ErrorReply) and isinstance(client.command("FLUSHALL"),
-                          ErrorReply)
+        for gone in (("KEYS", "*"), ("FLUSHALL",)):
+            assert isinstance(client.command(*gone), ErrorReply)
         assert client.command("COMMAND", "INFO", "keys", "flushall") == [None, None]
-        assert client.command("COMMAND", "INFO", "allkeys")[0][0] == b"allkeys"
+        assert client.command("COMMAND", "INFO", "allkeys")[0][0] == b"keys", "what it is does not change"
+        assert client.command("COMMAND", "LIST", "FILTERBY", "PATTERN", "flushall") == []

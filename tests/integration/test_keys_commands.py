@@ -85,13 +85,13 @@ def test_flushdb_leaves_the_others(pair):
 
 
 def test_scan_checks(pair):
-    pair.same("SCAN x", "SCAN -", "SCAN +", "SCAN 18446744073709551616", ("SCAN", " 1"), "SCAN 0x10", "SCAN 1x",
-              "SCAN 0 COUNT", "SCAN 0 COUNT x", "SCAN 0 COUNT 0", "SCAN 0 COUNT -1", f"SCAN 0 COUNT {HUGE}",
-              "SCAN 0 BAD", "SCAN 0 BAD 1", "SCAN 0 TYPE", "SCAN 0 MATCH", "SCAN x COUNT x", "SCAN",
-              "SCAN 0 COUNT 5 COUNT", "SCAN 0 COUNT 0 BAD")
+    pair.same("SCAN x", "SCAN -", "SCAN +", "SCAN 18446744073709551616", ("SCAN", " 1"), ("SCAN", "-\x00"), ("SCAN",
+              "1x\x00"), "SCAN 0x10", "SCAN 1x", "SCAN 0 COUNT", "SCAN 0 COUNT x", "SCAN 0 COUNT 0", "SCAN 0 COUNT -1",
+              f"SCAN 0 COUNT {HUGE}", "SCAN 0 BAD", "SCAN 0 BAD 1", "SCAN 0 TYPE", "SCAN 0 MATCH", "SCAN x COUNT x",
+              "SCAN", "SCAN 0 COUNT 5 COUNT", "SCAN 0 COUNT 0 BAD")
 
 
-@pytest.mark.parametrize("cursor", ["0", "00", "", "+0", "-0"])
+@pytest.mark.parametrize("cursor", ["0", "00", "", "+0", "-0", "\x00", "0\x00x"])
 def test_scan_of_a_small_database(pair, cursor):
     pair.same("MSET one 1 two 2 three 3", "SET gone 1 PX 1")
     time.sleep(0.01)
