@@ -86,10 +86,10 @@ bool config_read_arguments(struct config *config, int argc, char **argv, struct 
  * called once the log is open. */
 void config_log_ineffective(const struct config *config);
 
-/* Calls `each` for each directive, aliases included, whose name fits one of the globs; once per name. A hidden
- * directive shows only if a pattern is its exact name. */
+/* Calls `each` for each directive, aliases included, whose name fits one of the globs; once per name. A pattern
+ * that is a name, in any case, is shown as it stands; only so a hidden directive shows. */
 void config_each(const struct config *config, const struct bytes *patterns, size_t pattern_count,
-    void (*each)(void *context, const char *name, const char *value), void *context);
+    void (*each)(void *context, struct bytes name, struct bytes value), void *context);
 
 /*
  * Changes several directives of the running server, all or none: if one is refused, by its limits or when it is applied

@@ -83,7 +83,7 @@ static bool to_memory(const struct config_row *row, struct bytes text, struct bu
         return false;
     }
     buf_printf(value, "%llu", (unsigned long long)number);
-    return row->max == 0 || is_within(row, number > INT64_MAX ? INT64_MAX : (int64_t)number, error);
+    return row->max == 0 || is_within(row, number > INT64_MAX ? -1 : (int64_t)number, error);
 }
 
 /* 5% stays what it is; anything else is an amount of memory. */
@@ -152,12 +152,21 @@ static bool refuse_choice(const struct config_row *row, struct buf *error)
     return false;
 }
 
+/* The first word of that value: words that mean the same are shown as one. */
+static const char *choice_word(const struct config_row *row, int64_t value)
+{
+    const struct config_choice *choice = row->choices;
+    while (choice->word && choice->value != value)
+        choice++;
+    return choice->word ? choice->word : "";
+}
+
 static bool to_choice(const struct config_row *row, struct bytes text, struct buf *value, struct buf *error)
 {
     const struct config_choice *choice = find_choice(row, text);
     if (!choice)
         return refuse_choice(row, error);
-    buf_append_cstr(value, choice->word);
+    buf_append_cstr(value, choice_word(row, choice->value));
     return true;
 }
 
@@ -282,14 +291,6 @@ static int64_t load_number(const struct config *config, const struct config_row 
     }
 }
 
-static const char *choice_word(const struct config_row *row, int64_t value)
-{
-    const struct config_choice *choice = row->choices;
-    while (choice->word && choice->value != value)
-        choice++;
-    return choice->word ? choice->word : "";
-}
-
 void config_format(const struct config *config, const struct config_row *row, struct buf *out)
 {
     if (row->storage == KEPT_AS_TEXT) {
@@ -358,41 +359,52 @@ void config_fini(struct config *config)
 
 /* --- Looking at it --- */
 
-static bool fits_any(const char *name, bool hidden, const struct bytes *patterns, size_t count)
+/* What a name is to be shown as: itself, or as a pattern that is exactly the name has it; an empty pointer if nothing
+ * fits. */
+static struct bytes fitting(const char *name, bool hidden, const struct bytes *patterns, size_t count)
 {
     struct bytes text = bytes_from_cstr(name);
-    for (size_t i = 0; i < count; i++)
-        if (bytes_equal_nocase(patterns[i], text) || (!hidden && glob_match_nocase(patterns[i], text)))
-            return true;
-    return false;
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal_nocase(patterns[i], text))
+            return patterns[i];
+        if (!hidden && glob_match_nocase(patterns[i], text))
+            return text;
+    }
+    return (struct bytes){ 0 };
 }
 
 void config_each(const struct config *config, const struct bytes *patterns, size_t pattern_count,
-    void (*each)(void *context, const char *name, const char *value), void *context)
+    void (*each)(void *context, struct bytes name, struct bytes value), void *context)
 {
     struct buf value = BUF_EMPTY;
     for (size_t i = 0; i < config_row_count(); i++) {
         const struct config_row *row = config_row_at(i);
         const char *const names[] = { row->name, row->alias };
         for (size_t k = 0; k < 2 && names[k] && !(row->flags & CONFIG_FILE_ONLY); k++) {
-            if (!fits_any(names[k], row->flags & CONFIG_HIDDEN, patterns, pattern_count))
+            struct bytes name = fitting(names[k], row->flags & CONFIG_HIDDEN, patterns, pattern_count);
+            if (!name.ptr)
                 continue;
             buf_clear(&value);
             config_format(config, row, &value);
-            each(context, names[k], buf_cstr(&value));
+            each(context, name, bytes_from_cstr(buf_cstr(&value)));
         }
     }
     buf_fini(&value);
 }
 
+void config_log_if_ineffective(const struct config *config, const struct config_row *row)
+{
+    if (!config_row_is_ineffective(row))
+        return;
+    const char *value = config->texts[config_row_index(row)];
+    if (strcmp(value, row->initial) != 0 && !(row->neutral && !strcmp(value, row->neutral)))
+        log_write(LOG_WARNING, "the directive '%s' has no effect in this version", row->name);
+}
+
 void config_log_ineffective(const struct config *config)
 {
-    for (size_t i = 0; i < config_accepted_count; i++) {
-        const struct config_row *row = &config_accepted_rows[i];
-        const char *value = config->texts[config_row_index(row)];
-        if (strcmp(value, row->initial) != 0 && !(row->neutral && !strcmp(value, row->neutral)))
-            log_write(LOG_WARNING, "the directive '%s' has no effect in this version", row->name);
-    }
+    for (size_t i = 0; i < config_row_count(); i++)
+        config_log_if_ineffective(config, config_row_at(i));
 }
 
 void config_format_title(const struct config *config, const char *title, struct buf *out)

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,9 @@
 #include "base/num.h"
 #include "config_priv.h"
 
-enum { BIND_MAX = 16, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000 };
+enum { BIND_MAX = 16, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000, BACKLOG_MIN = 16384, HOSTNAME_MAX_LEN = 256 };
+
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
 
 static void replace(struct buf *value, struct buf *by)
 {
@@ -75,6 +78,33 @@ bool config_check_hz(const struct config_row *row, const struct config *config, 
     return true;
 }
 
+bool config_check_hostname(
+    const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
+{
+    (void)row;
+    (void)config;
+    const char *text = buf_cstr(value);
+    if (value->len >= HOSTNAME_MAX_LEN)
+        buf_printf(error, "Hostnames must be less than %d characters", HOSTNAME_MAX_LEN);
+    else if (text[strspn(text, letters)])
+        buf_append_cstr(error, "Hostnames may only contain alphanumeric characters, hyphens or dots");
+    return error->len == 0;
+}
+
+/* A smaller backlog would not work, so Redis makes it as large as it must be. */
+bool config_check_backlog(
+    const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
+{
+    (void)row;
+    (void)config;
+    (void)error;
+    if (strtoull(buf_cstr(value), NULL, 10) < BACKLOG_MIN) {
+        buf_clear(value);
+        buf_printf(value, "%d", BACKLOG_MIN);
+    }
+    return true;
+}
+
 bool config_check_shutdown(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
 {
@@ -90,14 +120,19 @@ bool config_check_title(const struct config_row *row, const struct config *confi
 {
     static const char *const known[] = { "{title}", "{listen-addr}", "{server-mode}", "{port}", "{tls-port}",
         "{unixsocket}", "{config-file}" };
+    static const char bad_template[] = "template format is invalid or contains unknown variables";
     (void)row;
     (void)config;
+    if (value->len == 0) {
+        buf_append_cstr(error, bad_template);
+        return false;
+    }
     for (const char *c = buf_cstr(value); (c = strchr(c, '{')) != NULL; c++) {
         size_t i = 0;
         while (i < sizeof known / sizeof *known && strncasecmp(c, known[i], strlen(known[i])) != 0)
             i++;
         if (i == sizeof known / sizeof *known) {
-            buf_append_cstr(error, "template format is invalid or contains unknown variables");
+            buf_append_cstr(error, bad_template);
             return false;
         }
     }
@@ -196,11 +231,14 @@ bool config_check_oom_values(
     return good;
 }
 
-/* The text of a percentile: as short as it can be. */
+/* As INFO and CONFIG GET show a percentile: at most six places, no trailing zeros. */
 static void append_percentile(struct buf *out, double percentile)
 {
-    char text[NUM_DOUBLE_MAX_LEN];
-    buf_append(out, bytes_make(text, num_format_double(text, percentile)));
+    char text[32];
+    size_t len = (size_t)snprintf(text, sizeof text, "%.6f", percentile);
+    while (text[len - 1] == '0')
+        len--;
+    buf_append(out, bytes_make(text, text[len - 1] == '.' ? len - 1 : len));
 }
 
 bool config_check_percentiles(
@@ -283,7 +321,7 @@ bool config_check_output_limits(
     struct net_output_limit limits[LIMIT_CLASSES];
     memcpy(limits, config->net.output_limits, sizeof limits);
     struct config_words words;
-    if (!config_words_split(&words, buf_bytes(value)) || words.count == 0 || words.count % LIMIT_FIELDS != 0)
+    if (!config_words_split(&words, buf_bytes(value)) || words.count % LIMIT_FIELDS != 0)
         buf_append_cstr(error, "Wrong number of arguments in buffer limit configuration.");
     for (size_t i = 0; !error->len && i < words.count; i += LIMIT_FIELDS)
         read_limit(words.items + i, limits, error);

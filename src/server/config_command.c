@@ -12,11 +12,11 @@ struct listing {
     size_t count;
 };
 
-static void reply_setting(void *context, const char *name, const char *value)
+static void reply_setting(void *context, struct bytes name, struct bytes value)
 {
     struct listing *listing = context;
-    reply_bulk_cstr(listing->reply, name);
-    reply_bulk_cstr(listing->reply, value);
+    reply_bulk(listing->reply, name);
+    reply_bulk(listing->reply, value);
     listing->count++;
 }
 
@@ -31,7 +31,7 @@ static void run_get(struct call *call)
 static void run_set(struct call *call)
 {
     if (call->argc % 2 != 0) {
-        call_fail_arity(call);
+        reply_fail(call->reply, ERROR_SYNTAX);
         return;
     }
     struct buf error = BUF_EMPTY;

@@ -121,6 +121,9 @@ const struct config_row *config_row_find(struct bytes name);
 /* True if the value may not be what the row says it does, because nothing here reads it yet. */
 bool config_row_is_ineffective(const struct config_row *row);
 
+/* One warning in the log if the row has no effect and a value that somebody gave it for one. */
+void config_log_if_ineffective(const struct config *config, const struct config_row *row);
+
 /* The canonical text of a row's value, appended. */
 void config_format(const struct config *config, const struct config_row *row, struct buf *out);
 
@@ -135,9 +138,9 @@ bool config_assign(struct config *config, const struct config_row *row, struct b
 /* --- config_check.c: values that are more than one number or word --- */
 typedef bool config_check_fn(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error);
-config_check_fn config_check_bind, config_check_dir, config_check_filename, config_check_hz, config_check_notify,
-    config_check_oom_values, config_check_output_limits, config_check_percentiles, config_check_replicaof,
-    config_check_save, config_check_shutdown, config_check_title;
+config_check_fn config_check_backlog, config_check_bind, config_check_dir, config_check_filename, config_check_hostname,
+    config_check_hz, config_check_notify, config_check_oom_values, config_check_output_limits, config_check_percentiles,
+    config_check_replicaof, config_check_save, config_check_shutdown, config_check_title;
 void config_derive_bulk_max(struct config *config, const char *value);
 void config_derive_output_limits(struct config *config, const char *value);
 void config_derive_percentiles(struct config *config, const char *value);

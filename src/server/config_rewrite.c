@@ -151,7 +151,7 @@ static void append_missing(struct rewrite *rewrite)
         if (bytes_is(buf_bytes(&value), row->initial))
             continue;
         if (!rewrite->marked)
-            buf_printf(&rewrite->out, "%s\n", marker);
+            buf_printf(&rewrite->out, "\n%s\n", marker);
         rewrite->marked = true;
         append_row(rewrite, row);
     }

@@ -86,7 +86,7 @@ static bool find_rows(const struct server *server, struct change *changes, size_
         if (is_refused(server, changes[i].row, local, error))
             return false;
         for (size_t k = 0; k < i; k++)
-            if (changes[k].row == changes[i].row) {
+            if (changes[k].row == changes[i].row && bytes_equal_nocase(changes[k].name, changes[i].name)) {
                 buf_append_cstr(error, "duplicate parameter");
                 return false;
             }
@@ -131,6 +131,8 @@ bool config_set(struct server *server, const struct bytes *pairs, size_t count, 
         changes[i] = (struct change){ .name = pairs[2 * i], .value = pairs[2 * i + 1] };
     bool good = find_rows(server, changes, count / 2, local, &faulty, &reason) &&
                 change_all(server, changes, count / 2, &faulty, &reason);
+    for (size_t i = 0; good && i < count / 2; i++)
+        config_log_if_ineffective(&server->config, changes[i].row);
     if (good)
         server_apply_settings(server);
     else if (!reason.len)

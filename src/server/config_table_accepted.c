@@ -17,8 +17,8 @@ static const struct config_choice enable_module_command_choices[] = { { "no", 0 
 static const struct config_choice maxmemory_policy_choices[] = { { "volatile-lru", 0 }, { "volatile-lfu", 1 },
     { "volatile-random", 2 }, { "volatile-ttl", 3 }, { "allkeys-lru", 4 }, { "allkeys-lfu", 5 },
     { "allkeys-random", 6 }, { "noeviction", 7 }, { 0 } };
-static const struct config_choice oom_score_adj_choices[] = { { "no", 0 }, { "yes", 1 }, { "relative", 2 },
-    { "absolute", 3 }, { 0 } };
+static const struct config_choice oom_score_adj_choices[] = { { "no", 0 }, { "yes", 1 }, { "relative", 1 },
+    { "absolute", 2 }, { 0 } };
 static const struct config_choice propagation_error_behavior_choices[] = { { "ignore", 0 }, { "panic", 1 },
     { "panic-on-replicas", 2 }, { 0 } };
 static const struct config_choice repl_diskless_load_choices[] = { { "disabled", 0 }, { "on-empty-db", 1 },
@@ -71,7 +71,7 @@ const struct config_row config_accepted_rows[] = {
     { .name = "cluster-allow-reads-when-down", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "cluster-allow-replica-migration", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "cluster-announce-bus-port", .type = CONFIG_INTEGER, LIMITS(0, 65535), .initial = "0" },
-    { .name = "cluster-announce-hostname", .initial = "" },
+    { .name = "cluster-announce-hostname", .initial = "", .check = config_check_hostname },
     { .name = "cluster-announce-human-nodename", .initial = "" },
     { .name = "cluster-announce-ip", .initial = "" },
     { .name = "cluster-announce-port", .type = CONFIG_INTEGER, LIMITS(0, 65535), .initial = "0" },
@@ -180,7 +180,11 @@ const struct config_row config_accepted_rows[] = {
     { .name = "rdb-save-incremental-fsync", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "rdbchecksum", .type = CONFIG_BOOL, .flags = CONFIG_IMMUTABLE, .initial = "yes" },
     { .name = "rdbcompression", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "repl-backlog-size", .type = CONFIG_MEMORY, LIMITS(1, INT64_MAX), .initial = "1048576" },
+    { .name = "repl-backlog-size",
+        .type = CONFIG_MEMORY,
+        LIMITS(1, INT64_MAX),
+        .initial = "1048576",
+        .check = config_check_backlog },
     { .name = "repl-backlog-ttl", .type = CONFIG_INTEGER, LIMITS(0, INT64_MAX), .initial = "3600" },
     { .name = "repl-disable-tcp-nodelay", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "repl-diskless-load",

@@ -169,5 +169,6 @@ int main(int argc, char **argv)
     if (config.crash_log_enabled)
         process_install_crash_report();
     greet(&config);
+    config_log_ineffective(&config);
     return serve(&config, argc > 0 ? argv[0] : "larder-server");
 }

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -171,11 +170,10 @@ static void set_title(const struct server *server)
 {
     if (!server->config.set_proc_title)
         return;
-    char title[256];
-    struct bytes first = bytes_from_cstr(server->config.bind);
-    size_t len = strcspn(first.ptr, " ");
-    snprintf(title, sizeof title, "larder-server %.*s:%lld", (int)len, first.ptr, (long long)server->config.port);
-    process_set_title(title);
+    struct buf title = BUF_EMPTY;
+    config_format_title(&server->config, "larder-server", &title);
+    process_set_title(buf_cstr(&title));
+    buf_fini(&title);
 }
 
 void server_apply_settings(struct server *server)
