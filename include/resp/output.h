@@ -17,7 +17,7 @@
 struct iovec;
 
 enum {
-    OUTPUT_CHUNK_FIRST = 2 * 1024,    /* allocation of the first chunk of a chain, and of one behind a reference */
+    OUTPUT_CHUNK_FIRST = 1792,        /* allocation of the first chunk of a chain, and of one behind a reference */
     OUTPUT_CHUNK = 16 * 1024,         /* of those that follow */
     OUTPUT_CHUNK_MAX = 256 * 1024,    /* and of those that a single large append asks for */
     OUTPUT_REFERENCE_MIN = 16 * 1024, /* a blob's content of at least this many bytes is referenced, not copied */

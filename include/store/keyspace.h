@@ -23,6 +23,7 @@
 struct blob;
 struct random;
 struct reclaim;
+struct store_settings;
 
 /* A key with its hash, so that it is computed once. Borrowed, like bytes. */
 struct key {
@@ -74,7 +75,8 @@ struct keyspace_stats {
 };
 
 struct keyspace {
-    struct db **dbs; /* owned */
+    const struct store_settings *settings; /* borrowed; the defaults until its owner sets others */
+    struct db **dbs;                       /* owned */
     int db_count;
     uint32_t clock;          /* what a touched entry's clock is set to; the server advances it */
     bool touch;              /* false while the client asked for NO-TOUCH */

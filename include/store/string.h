@@ -36,6 +36,10 @@ bool string_to_i64(const struct entry *entry, int64_t *value);
 struct entry *keyspace_set_string(
     struct keyspace *keyspace, struct db *db, struct key key, struct bytes value, int64_t at_ms, int64_t now_ms);
 
+/* The same, but kept as text even if it is an integer: for results that clients see as text (INCRBYFLOAT). */
+struct entry *keyspace_set_text(
+    struct keyspace *keyspace, struct db *db, struct key key, struct bytes value, int64_t at_ms, int64_t now_ms);
+
 /* The same with a blob, which the store takes over; if it is short it is copied and given back. */
 struct entry *keyspace_set_string_take(
     struct keyspace *keyspace, struct db *db, struct key key, struct blob *value, int64_t at_ms, int64_t now_ms);

@@ -49,6 +49,14 @@ static _Noreturn __attribute__((cold, noinline)) void mem_out_of(size_t size)
 
 #ifdef LARDER_JEMALLOC
 
+/*
+ * Read by jemalloc when it starts. A loop turn has the output of many clients in flight, one chunk each: the thread's
+ * cache must hold more of a size than the default of 20 for the larger small classes, or each turn goes to the arena
+ * and its locks.
+ */
+__attribute__((visibility("default"), used)) const char *malloc_conf =
+    "tcache_nslots_small_min:128,tcache_nslots_small_max:256,lg_tcache_nslots_mul:2";
+
 enum { MEM_MAX_THREADS = 64 };
 
 struct mem_thread {

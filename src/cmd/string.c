@@ -216,7 +216,7 @@ static void run_incrbyfloat(struct call *call)
     }
     char *digits = arena_alloc(call->arena, NUM_LDOUBLE_MAX_LEN);
     struct bytes text = bytes_make(digits, num_format_ldouble(digits, value));
-    keyspace_set_string(call->keyspace, call->db, key, text, EXPIRY_KEEP, call->now_ms);
+    keyspace_set_text(call->keyspace, call->db, key, text, EXPIRY_KEEP, call->now_ms);
     reply_bulk(call->reply, text);
 }
 

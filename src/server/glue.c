@@ -10,6 +10,8 @@
 #include "engine/session.h"
 #include "net/connection.h"
 #include "resp/reply.h"
+#include "store/keyspace.h"
+#include "store/reclaim.h"
 
 static void transport_wake(void *connection)
 {
@@ -101,6 +103,8 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     struct server *server = context;
     server->busy_since_slice = true;
     engine_execute(server->engine, requests, count);
+    if (engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
+        net_wake_background(server->net);
 }
 
 static void receiver_closed(void *context, void *owner)

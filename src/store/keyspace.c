@@ -15,6 +15,7 @@
 #include "entry_priv.h"
 #include "keyspace_priv.h"
 #include "store/reclaim.h"
+#include "store/settings.h"
 #include "value_priv.h"
 
 static uint64_t item_hash(const void *item)
@@ -42,6 +43,7 @@ struct keyspace *keyspace_create(int db_count)
     struct keyspace *keyspace = mem_zalloc(sizeof *keyspace);
     keyspace->dbs = mem_alloc((size_t)db_count * sizeof *keyspace->dbs);
     keyspace->db_count = db_count;
+    keyspace->settings = &store_settings_default;
     keyspace->touch = true;
     keyspace->reclaim = reclaim_create();
     for (int i = 0; i < db_count; i++) {

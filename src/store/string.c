@@ -1,9 +1,9 @@
 /*
  * Strings: three ways to keep one, and the few operations that know of them.
  *
- *   STRING_INT       8 bytes in the entry, for canonical integers: a counter is changed in place, and costs a string no
- * digits STRING_EMBEDDED  up to ENTRY_EMBED_MAX bytes in the entry: one allocation, one cache miss STRING_BLOB      a
- * reference-counted blob: replies, copies and the network's buffers share it without copying
+ *   STRING_INT       8 bytes in the entry, for canonical integers: a counter is changed in place and has no digits
+ *   STRING_EMBEDDED  up to ENTRY_EMBED_MAX bytes in the entry: one allocation, one cache miss
+ *   STRING_BLOB      a reference-counted blob: replies, copies and the network's buffers share it without copying
  *
  * Storing over an existing string rewrites the entry where it lies whenever the new size is of the same allocator
  * class. A blob that somebody else refers to is never changed: editing makes a copy first. Blobs that are edited grow
@@ -210,6 +210,12 @@ struct entry *keyspace_set_string(
     int64_t integer;
     if (may_be_integer(value) && num_parse_i64(value, &integer))
         return keyspace_set_integer(keyspace, db, key, integer, at_ms, now_ms);
+    return keyspace_set_text(keyspace, db, key, value, at_ms, now_ms);
+}
+
+struct entry *keyspace_set_text(
+    struct keyspace *keyspace, struct db *db, struct key key, struct bytes value, int64_t at_ms, int64_t now_ms)
+{
     if (value.len > ENTRY_EMBED_MAX)
         return put_blob(keyspace, db, &key, blob_from_bytes(value), at_ms, now_ms);
     if (value.len == 0)

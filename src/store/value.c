@@ -1,8 +1,44 @@
 /*
  * The table of value types: one row for each type that the store can hold.
  */
+#include "store/value.h"
+
+#include "keyspace_priv.h"
 #include "value_priv.h"
 
 const struct value_type *const value_types[ENTRY_TYPES] = {
     [ENTRY_STRING] = &string_value_type,
 };
+
+void entry_set_pointer(struct entry *entry, unsigned encoding, void *value)
+{
+    ASSERT(entry->value_len == sizeof value);
+    entry->encoding = encoding & 15;
+    memcpy(entry_value(entry), &value, sizeof value);
+}
+
+struct entry *keyspace_set_value(struct keyspace *keyspace, struct db *db, struct key key, enum entry_type type,
+    unsigned encoding, void *value, int64_t at_ms, int64_t now_ms)
+{
+    ASSERT(type != ENTRY_STRING);
+    struct entry_shape shape = { type, encoding, sizeof value, at_ms };
+    uint64_t *slot = keyspace_find(db, &key);
+    if (slot && entry_is_expired(table_slot_item(slot), now_ms)) {
+        keyspace_expire(keyspace, db, key.hash, slot);
+        slot = NULL;
+    }
+    struct entry *old = slot ? table_slot_item(slot) : NULL;
+    if (at_ms == EXPIRY_KEEP)
+        shape.at_ms = old ? entry_expiry(old) : EXPIRY_NONE;
+    struct entry *entry = entry_create(key_bytes(key), shape);
+    memcpy(entry_value(entry), &value, sizeof value);
+    if (!slot) {
+        keyspace_insert(keyspace, db, &key, entry);
+        return entry;
+    }
+    keyspace_edit(keyspace, db, key, old);
+    entry->clock = old->clock;
+    keyspace_replace(keyspace, db, slot, entry);
+    keyspace_touch(keyspace, entry);
+    return entry;
+}
