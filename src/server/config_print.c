@@ -212,7 +212,7 @@ static void append_accepted(struct buf *out)
 
 void config_print_manual(struct buf *out)
 {
-    buf_append_cstr(out, ".TH LARDER.CONF 5 \"\" \"Larder " LARDER_VERSION "\" \"File formats\"\n"
+    buf_append_cstr(out, ".TH LARDER.CONF 5 \"\" \"Larder\" \"File formats\"\n"
                          ".SH NAME\nlarder.conf \\- configuration of larder\\-server\n"
                          ".SH DESCRIPTION\n");
     append_troff(out,
