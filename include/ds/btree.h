@@ -14,7 +14,8 @@
  *
  * A full leaf shares with its neighbours before two of them become three, so leaves stay over 80 % full under random
  * inserts; at either end of the order a full leaf is left full. That is 10 to 10.5 bytes an item in random order, 8.6
- * in ascending or descending order. The first leaf grows from 48 bytes on. Neighbours merge when one falls below 40 %.
+ * in ascending or descending order. The first leaf grows from 48 bytes on. A node that falls below half merges with a
+ * neighbour or shares with it; random removals leave 13 to 14 bytes an item.
  *
  * The longest single step shares out two or three leaves (a few microseconds), at any size.
  *

@@ -30,8 +30,10 @@ static inline bool is_before(const struct btree_key *key, bool inclusive, const 
 static size_t inner_search(const struct btree_inner *inner, const struct btree_key *key, bool inclusive)
 {
     const uint64_t *from = inner->prefix;
-    for (size_t n = inner->count; n > 1; n -= n / 2)
-        from += from[n / 2 - 1] < key->prefix ? n / 2 : 0;
+    for (size_t half, n = inner->count; n > 1; n -= half) {
+        half = n / 2;
+        from += half & (0 - (size_t)(from[half - 1] < key->prefix));
+    }
     size_t low = (size_t)(from - inner->prefix) + (*from < key->prefix), high = low;
     while (high < inner->count && inner->prefix[high] == key->prefix)
         high++;
@@ -70,12 +72,11 @@ static size_t leaf_search(const struct btree_leaf *leaf, const struct btree_key 
     return low;
 }
 
-/* Asks for the header and the tags of a full-sized leaf. */
+/* Asks for all of a leaf: its tags are searched, then a pointer is read, or half of both moved. */
 static void leaf_prefetch(const struct btree_leaf *leaf)
 {
-    const char *at = (const char *)leaf;
-    for (size_t i = 0; i < sizeof(*leaf) + BTREE_LEAF_ROOM * sizeof(*leaf->tag); i += CACHE_LINE)
-        __builtin_prefetch(at + i);
+    for (size_t i = 0; i < BTREE_LEAF_BYTES; i += CACHE_LINE)
+        __builtin_prefetch((const char *)leaf + i);
 }
 
 /* Down to the leaf; leaves its index to the caller. */

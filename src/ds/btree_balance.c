@@ -27,12 +27,12 @@ static size_t room_of(size_t level)
 /* Below this, a node looks for a neighbour; what both hold makes one node if it is at most merge_max. */
 static size_t sparse_limit(size_t level)
 {
-    return room_of(level) * 2 / 5;
+    return room_of(level) / 2;
 }
 
 static size_t merge_max(size_t level)
 {
-    return room_of(level) * 17 / 20;
+    return room_of(level) * 19 / 20;
 }
 
 static struct btree_inner *inner_create(struct btree *tree)

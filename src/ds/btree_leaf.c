@@ -158,13 +158,16 @@ bool btree_leaf_fit_scale(struct btree *tree, struct btree_leaf *leaf)
     return few || outside;
 }
 
+/* The masks keep compilers from making a branch of what would be mispredicted every other time. */
 size_t btree_leaf_search(const struct btree_leaf *leaf, uint16_t tag)
 {
     const uint16_t *from = leaf->tag;
     size_t n = leaf->count;
     if (n == 0)
         return 0;
-    for (; n > 1; n -= n / 2)
-        from += from[n / 2 - 1] < tag ? n / 2 : 0;
+    for (size_t half; n > 1; n -= half) {
+        half = n / 2;
+        from += half & (0 - (size_t)(from[half - 1] < tag));
+    }
     return (size_t)(from - leaf->tag) + (*from < tag);
 }
