@@ -36,6 +36,8 @@ struct call {
     int64_t now_ms;    /* ms since 1970; the same for the whole command */
     struct command_info *command;
     struct request *request; /* where argv came from; NULL if it was made by the server itself */
+    bool retry;              /* executed again after call_wait (engine/wait.h), because ... */
+    uint32_t ready_arg;      /* ... the key that this argument names has changed; 0 otherwise */
 };
 
 /* An argument as a key; its hash is computed at most once per request for the first key. */

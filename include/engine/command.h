@@ -45,7 +45,7 @@ enum command_group {
     GROUP_JSON,
 };
 
-/* What the dispatcher's policy tests. The names are those of COMMAND INFO; the last one is ours. */
+/* What the dispatcher's policy tests. The names are those of COMMAND INFO; the last ones are ours. */
 enum command_flag {
     CMD_WRITE = 1 << 0,
     CMD_READ = 1 << 1,     /* "readonly" */
@@ -68,6 +68,7 @@ enum command_flag {
     CMD_ASKING = 1 << 18,
     CMD_PROTECTED = 1 << 19,      /* refused unless the configuration allows it (DEBUG) */
     CMD_WHOLE_KEYSPACE = 1 << 20, /* touches keys that its row does not name */
+    CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows them */
 };
 
 /* ACL categories beyond those that follow from flags and group (command_categories). */

@@ -24,6 +24,7 @@ struct session;
 struct slowlog;
 struct table;
 struct task_link;
+struct waits;
 
 /* What the server may change while it runs. Owned by the server; the engine reads it whenever it matters. */
 struct engine_settings {
@@ -55,6 +56,8 @@ struct engine {
     uint64_t next_session_id;
     struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
     size_t task_count;
+    struct waits *waits;        /* owned: who waits for which key */
+    bool keys_ready;            /* somebody waits for a key that has changed */
     struct error_stats *errors; /* owned: counts by code word */
     struct slowlog *slowlog;    /* owned */
     struct arena arena;         /* of the command under way */

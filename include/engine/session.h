@@ -18,6 +18,7 @@ struct db;
 struct engine;
 struct session;
 struct task_link;
+struct waiter;
 
 /* What the engine asks of whatever carries a session's bytes. */
 struct transport {
@@ -27,6 +28,7 @@ struct transport {
     void (*close)(void *connection, bool after_output);
     void (*authenticated)(void *connection, bool yes);
     void (*set_class)(void *connection, int limit_class);
+    void (*patient)(void *connection, bool yes);            /* its client waits: silence is no reason to close */
     void (*peer)(void *connection, char *out, size_t size); /* writes its address, terminated: "127.0.0.1:6379" */
 };
 
@@ -53,7 +55,8 @@ struct session {
     const struct transport *transport;   /* borrowed: static */
     void *connection;                    /* borrowed: the transport's */
     struct session *prev, *next;         /* the engine's list, in order of creation */
-    struct task_link *task;              /* owned: what the session waits for; NULL otherwise */
+    struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
+    struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */
     struct command_info *last_command;   /* borrowed */
     int64_t created_ms, last_ms;         /* since 1970 */

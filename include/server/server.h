@@ -59,8 +59,9 @@ struct server {
     int shutdown_signal; /* the signal that asked for the end; 0 if none */
     bool shutting_down;
     int exit_code;
-    bool cron_paused;  /* DEBUG PAUSE-CRON */
-    int64_t logged_ms; /* when the statistics went to the log last */
+    bool cron_paused;    /* DEBUG PAUSE-CRON */
+    int64_t deadline_ms; /* for which the timer of waits is set; 0 if it is not */
+    int64_t logged_ms;   /* when the statistics went to the log last */
 };
 
 /* The server behind a call. */

@@ -11,6 +11,17 @@
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "engine_priv.h"
+#include "store/keyspace.h"
+
+static void on_touched(void *context, struct db *db, struct bytes key)
+{
+    waits_touched(context, db, key);
+}
+
+static void on_replaced(void *context, struct db *db)
+{
+    waits_replaced(context, db);
+}
 
 struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
 {
@@ -21,6 +32,9 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->registry = command_registry_create();
     engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);
     table_init(engine->sessions_by_id, &session_table_type);
+    engine->waits = waits_create(keyspace);
+    keyspace->observer =
+        (struct keyspace_observer){ .touched = on_touched, .replaced = on_replaced, .context = engine };
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
@@ -36,6 +50,8 @@ void engine_destroy(struct engine *engine)
         return;
     while (engine->sessions)
         session_destroy(engine->sessions);
+    engine->keyspace->observer = (struct keyspace_observer){ 0 };
+    waits_destroy(engine->waits);
     table_fini(engine->sessions_by_id);
     mem_free(engine->sessions_by_id);
     command_registry_destroy(engine->registry);
@@ -50,6 +66,8 @@ void engine_tick(struct engine *engine, int64_t now_ms)
     engine->now_ms = now_ms;
     if (engine->pause_until_ms && now_ms >= engine->pause_until_ms)
         engine_unpause(engine);
+    if (engine->keys_ready) /* by something that was no command */
+        waits_serve(engine);
 }
 
 void engine_pause(struct engine *engine, int64_t until_ms, bool all)

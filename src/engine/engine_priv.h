@@ -10,7 +10,10 @@ struct call;
 struct command_info;
 struct engine;
 struct session;
+struct db;
+struct keyspace;
 struct table_type;
+struct waits;
 
 extern const struct table_type session_table_type;
 
@@ -22,6 +25,20 @@ void call_container_name(const struct call *call, char out[48]);
 
 /* Drops the session's task, if it has one, unfinished. */
 void task_abandon(struct session *session);
+
+/* wait.c: the queues of an engine; the observer's news for them; and serving the keys that are ready, between commands.
+ */
+struct waits *waits_create(struct keyspace *keyspace);
+void waits_destroy(struct waits *waits);
+void waits_touched(struct engine *engine, struct db *db, struct bytes name);
+void waits_replaced(struct engine *engine, struct db *db);
+void waits_serve(struct engine *engine);
+
+/* Ends the session's wait, if it waits, without an answer. */
+void wait_abandon(struct session *session);
+
+/* Adds to what the command of a waiting session has cost. */
+void wait_charge(struct session *session, uint64_t ticks);
 
 /* Counts and logs what a command cost, once it has answered. `peer` text is made only for what is slow. */
 void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "engine/call.h"
 #include "engine/command.h"
 #include "engine/engine.h"
@@ -67,9 +68,34 @@ static struct bytes echo(struct bytes word, size_t room)
     return bytes_make(word.ptr, word.len ? strnlen(word.ptr, word.len < room ? word.len : room) : 0);
 }
 
+/*
+ * A browser was made to send HTTP to this port, which would otherwise be read as inline commands, line by line (cross
+ * protocol scripting). No command has these names, so the connection ends at the first one, without an answer.
+ */
+static bool is_http(struct bytes name)
+{
+    return bytes_is(name, "post") || bytes_is(name, "host:");
+}
+
+static void end_http(struct call *call)
+{
+    char peer[128];
+    call->session->transport->peer(call->session->connection, peer, sizeof peer);
+    log_write(LOG_WARNING,
+        "Possible SECURITY ATTACK: %s sent an HTTP request to this port, as a web page may do that wants to run "
+        "commands here. "
+        "The connection was closed.",
+        peer);
+    session_close(call->session, false);
+}
+
 /* "ERR unknown command 'x', with args beginning with: 'a' 'b' " */
 static void fail_unknown(struct call *call)
 {
+    if (is_http(call->argv[0])) {
+        end_http(call);
+        return;
+    }
     struct buf args = BUF_EMPTY;
     for (uint32_t i = 1; i < call->argc && args.len < ARGS_ECHO_MAX; i++) {
         size_t room = ARGS_ECHO_MAX - args.len;
@@ -165,18 +191,25 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
 {
     if (ticks < engine->slow_ticks || command->flags & CMD_SKIP_SLOWLOG)
         return;
-    struct bytes name = bytes_from_cstr(command->full_name);
+    struct bytes shown[2] = { bytes_from_cstr(command->full_name), BYTES("(redacted)") };
+    bool secret = command->flags & CMD_SECRET;
+    if (!argv || secret) {
+        argv = shown;
+        argc = secret ? 2 : 1;
+    }
     char peer[128];
     session->transport->peer(session->connection, peer, sizeof peer);
     int64_t us = (int64_t)(clock_ticks_to_ns(ticks) / 1000);
-    slowlog_add(engine->slowlog, engine->settings->slowlog_max_len, engine->now_ms / 1000, us, argv ? argv : &name,
-        argv ? argc : 1, peer, session->name ? session->name : "");
+    slowlog_add(engine->slowlog, engine->settings->slowlog_max_len, engine->now_ms / 1000, us, argv, argc, peer,
+        session->name ? session->name : "");
     engine->stats.slow_commands++;
 }
 
 /* A command that was refused before its handler ran. */
 static void account_rejected(struct call *call)
 {
+    if (!call->reply->failed)
+        return;
     if (call->command)
         call->command->stats.rejected++;
     call->engine->stats.errors++;
@@ -207,8 +240,11 @@ static uint64_t run(struct call *call, uint64_t start)
     call->command->row->run(call);
     arena_reset(call->arena);
     uint64_t end = clock_ticks();
-    if (session->task) /* accounted for when it has answered */
+    if (__builtin_expect(session->flags & SESSION_SUSPENDED, 0)) { /* accounted for when it has answered */
+        if (session->wait)
+            wait_charge(session, end - start);
         return end;
+    }
     execute_account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
     if (__builtin_expect(end - start >= engine->slow_ticks, 0))
         execute_log_if_slow(engine, session, call->command, end - start, call->argv, call->argc);
@@ -293,6 +329,10 @@ static void execute_window(struct engine *engine, struct request *requests, size
         if (__builtin_expect(end - at > engine->refresh_ticks, 0))
             engine->now_ms = clock_wall_ms();
         at = end;
+        if (__builtin_expect(engine->keys_ready, 0)) {
+            waits_serve(engine);
+            at = clock_ticks();
+        }
     }
 }
 

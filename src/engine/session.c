@@ -69,6 +69,7 @@ void session_destroy(struct session *session)
         return;
     struct engine *engine = session->engine;
     task_abandon(session);
+    wait_abandon(session);
     *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
     *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
     uint64_t hash = id_hash(session->id);
@@ -84,6 +85,7 @@ void session_destroy(struct session *session)
 void session_close(struct session *session, bool after_output)
 {
     session->flags |= SESSION_CLOSING;
+    wait_abandon(session); /* so that nothing is given to it any more */
     session->transport->close(session->connection, after_output);
 }
 

@@ -134,6 +134,8 @@ bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
         make_call(engine, link, &call);
         if (step(engine, link->task, link, &call))
             finish(engine, link);
+        if (engine->keys_ready)
+            waits_serve(engine);
         if (clock_mono_ns() >= end_ns)
             break;
     }

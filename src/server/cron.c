@@ -6,12 +6,13 @@
 #include "base/mem.h"
 #include "engine/command.h"
 #include "engine/error_stats.h"
+#include "engine/wait.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
 
-enum { TIMER_CRON, TIMER_EXPIRY };
+enum { TIMER_CRON, TIMER_EXPIRY, TIMER_DEADLINE };
 
-enum { EXPIRY_TIMER_MS = 20, RATE_INTERVAL_MS = 100, LOG_STATS_MS = 5000 };
+enum { EXPIRY_TIMER_MS = 20, RATE_INTERVAL_MS = 100, LOG_STATS_MS = 5000, DEADLINE_NAP_MS = 1000 };
 
 static void rate_sample(struct server_rate *rate, uint64_t value, int64_t now_ms)
 {
@@ -82,6 +83,35 @@ static void fire_expiry(void *context)
     struct server *server = context;
     if (server->expiry.active && clock_mono_ns() >= server->expiry.resume_ns)
         net_wake_background(server->net);
+}
+
+/* Sets the timer for the next wait that ends, or ends it. It never naps for long: the wall clock may have been set. */
+static void set_deadline_timer(struct server *server);
+
+static void fire_deadline(void *context)
+{
+    struct server *server = context;
+    engine_run_deadlines(server->engine, clock_wall_ms());
+    set_deadline_timer(server);
+}
+
+static void set_deadline_timer(struct server *server)
+{
+    int64_t next_ms = engine_next_deadline_ms(server->engine), nap_ms = 0;
+    if (next_ms != INT64_MAX) {
+        nap_ms = next_ms - clock_wall_ms();
+        nap_ms = nap_ms < 1 ? 1 : nap_ms > DEADLINE_NAP_MS ? DEADLINE_NAP_MS : nap_ms;
+    }
+    server->deadline_ms = nap_ms ? next_ms : 0;
+    net_set_timer(server->net, TIMER_DEADLINE, (uint32_t)nap_ms, fire_deadline, server);
+}
+
+/* A timer that is set too early does no harm. */
+void cron_set_deadline(struct server *server)
+{
+    int64_t next_ms = engine_next_deadline_ms(server->engine);
+    if (next_ms != INT64_MAX && (server->deadline_ms == 0 || next_ms < server->deadline_ms))
+        set_deadline_timer(server);
 }
 
 void cron_set_hz(struct server *server)

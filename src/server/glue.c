@@ -46,6 +46,11 @@ static void transport_set_class(void *connection, int limit_class)
     connection_set_class(connection, limit_class);
 }
 
+static void transport_patient(void *connection, bool yes)
+{
+    connection_set_patient(connection, yes);
+}
+
 static void transport_peer(void *connection, char *out, size_t size)
 {
     struct connection_facts facts;
@@ -60,6 +65,7 @@ static const struct transport transport = {
     .close = transport_close,
     .authenticated = transport_authenticated,
     .set_class = transport_set_class,
+    .patient = transport_patient,
     .peer = transport_peer,
 };
 
@@ -103,6 +109,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     struct server *server = context;
     server->busy_since_slice = true;
     engine_execute(server->engine, requests, count);
+    cron_set_deadline(server);
     if (engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
         net_wake_background(server->net);
 }

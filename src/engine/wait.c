@@ -1,0 +1,303 @@
+/*
+ * Waits from beginning to end: a session is suspended, its command executed again when a key is worth it, and let go
+ * when it has answered, when its time is up, when somebody unblocks it or when its client leaves.
+ *
+ * Serving happens between commands, never inside one. It ends: a waiter that answers is gone, and one that waits again
+ * has changed nothing, so whatever its retry seemed to change is not served again.
+ *
+ * The time spent waiting is nobody's: the statistics get what the executions took, and count one call, when it is
+ * over.
+ */
+#include "engine/wait.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/call.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+#include "engine_priv.h"
+#include "store/keyspace.h"
+#include "wait_priv.h"
+
+enum { DEADLINES_AT_ONCE = 256 }; /* some 100 us */
+
+struct waits *waits_create(struct keyspace *keyspace)
+{
+    struct waits *waits = mem_zalloc(sizeof *waits);
+    waits->keyspace = keyspace;
+    waits->dbs = mem_zalloc((size_t)keyspace->db_count * sizeof *waits->dbs);
+    table_init(&waits->keys, &wait_key_table_type);
+    return waits;
+}
+
+void waits_destroy(struct waits *waits)
+{
+    if (!waits)
+        return;
+    ASSERT(waits->sessions == 0 && table_count(&waits->keys) == 0);
+    table_fini(&waits->keys);
+    mem_free(waits->dbs);
+    mem_free(waits->heap);
+    mem_free(waits);
+}
+
+void waits_touched(struct engine *engine, struct db *db, struct bytes name)
+{
+    wait_queue_touched(engine->waits, db, name);
+    engine->keys_ready = engine->waits->ready != NULL;
+}
+
+void waits_replaced(struct engine *engine, struct db *db)
+{
+    wait_queue_replaced(engine->waits, db);
+    engine->keys_ready = engine->waits->ready != NULL;
+}
+
+/* --- Beginning --- */
+
+/* One allocation: the waiter, its places, its arguments, their bytes. NULL when memory is out. */
+static struct waiter *waiter_create(const struct call *call, uint32_t key_count)
+{
+    size_t places_at = sizeof(struct waiter), argv_at = places_at + key_count * sizeof(struct wait_place);
+    size_t bytes_at = argv_at + call->argc * sizeof(struct bytes), size = bytes_at;
+    for (uint32_t i = 0; i < call->argc; i++)
+        size += call->argv[i].len;
+    char *memory = mem_try_alloc(size);
+    if (!memory)
+        return NULL;
+    struct waiter *waiter = (struct waiter *)memory;
+    *waiter = (struct waiter){
+        .session = call->session,
+        .command = call->command,
+        .places = (struct wait_place *)(memory + places_at),
+        .argv = (struct bytes *)(memory + argv_at),
+        .argc = call->argc,
+        .silent = call->session->flags & SESSION_REPLY_SKIP,
+    };
+    char *at = memory + bytes_at;
+    for (uint32_t i = 0; i < call->argc; i++) {
+        struct bytes arg = call->argv[i];
+        if (arg.len)
+            memcpy(at, arg.ptr, arg.len);
+        waiter->argv[i] = bytes_make(at, arg.len);
+        at += arg.len;
+    }
+    return waiter;
+}
+
+static void expire(struct call *call, const struct wait_kind *kind)
+{
+    if (kind->expire)
+        kind->expire(call);
+    else
+        reply_null_array(call->reply);
+}
+
+void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, uint32_t first_key, uint32_t key_count,
+    int64_t deadline_ms)
+{
+    struct engine *engine = call->engine;
+    struct session *session = call->session;
+    if (call->retry) {
+        session->wait->again = true;
+        return;
+    }
+    if (!call->request) {
+        expire(call, kind);
+        return;
+    }
+    ASSERT(key_count > 0 && first_key + key_count <= call->argc);
+    struct waits *waits = engine->waits;
+    struct waiter *waiter = waiter_create(call, key_count);
+    if (!waiter) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    waiter->kind = kind;
+    for (uint32_t i = first_key; i < first_key + key_count; i++)
+        if (!wait_queue_enter(waits, waiter, call->db, i, line)) {
+            wait_queue_leave(waits, waiter);
+            mem_free(waiter);
+            reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+            return;
+        }
+    waiter->deadline_ms = deadline_ms;
+    if (deadline_ms)
+        wait_heap_add(waits, waiter);
+    waits->sessions++;
+    session->wait = waiter;
+    session->flags |= SESSION_SUSPENDED;
+    session->transport->pause(session->connection);
+    session->transport->patient(session->connection, true);
+}
+
+void wait_charge(struct session *session, uint64_t ticks)
+{
+    session->wait->ticks += ticks;
+}
+
+/* --- Ending --- */
+
+/* Out of all queues; the waiter is the caller's. */
+static struct waiter *detach(struct session *session)
+{
+    struct waits *waits = session->engine->waits;
+    struct waiter *waiter = session->wait;
+    wait_queue_leave(waits, waiter);
+    if (waiter->deadline_ms)
+        wait_heap_remove(waits, waiter);
+    waits->sessions--;
+    session->wait = NULL;
+    return waiter;
+}
+
+void wait_abandon(struct session *session)
+{
+    if (session->wait)
+        mem_free(detach(session));
+    session->engine->keys_ready = session->engine->waits->ready != NULL;
+}
+
+static void make_call(struct waiter *waiter, struct call *call)
+{
+    struct session *session = waiter->session;
+    struct engine *engine = session->engine;
+    *call = (struct call){
+        .keyspace = engine->keyspace,
+        .db = session->db,
+        .session = session,
+        .engine = engine,
+        .reply = &session->reply,
+        .arena = &engine->arena,
+        .argv = waiter->argv,
+        .argc = waiter->argc,
+        .now_ms = engine->now_ms,
+        .command = waiter->command,
+    };
+    reply_begin(call->reply);
+}
+
+/* The wait is over and answered: counts it and lets the session go on. */
+static void finish(struct session *session)
+{
+    struct engine *engine = session->engine;
+    struct waiter *waiter = detach(session);
+    const struct reply *reply = &session->reply;
+    execute_account(engine, session, waiter->command, waiter->ticks, reply->failed, reply->code);
+    execute_log_if_slow(engine, session, waiter->command, waiter->ticks, waiter->argv, waiter->argc);
+    mem_free(waiter);
+    session->transport->patient(session->connection, false);
+    session_resume(session, SESSION_SUSPENDED);
+    session->transport->wake(session->connection);
+}
+
+/* Ends a wait that got nothing. */
+static void give_up(struct session *session, bool error)
+{
+    struct call call;
+    struct output_mark mark = output_mark(session->reply.out);
+    make_call(session->wait, &call);
+    if (error)
+        reply_error(call.reply, BYTES("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+    else
+        expire(&call, session->wait->kind);
+    if (session->wait->silent)
+        output_rewind(session->reply.out, mark);
+    finish(session);
+}
+
+bool session_unblock(struct session *session, bool error)
+{
+    if (!session->wait)
+        return false;
+    give_up(session, error);
+    return true;
+}
+
+int64_t engine_next_deadline_ms(const struct engine *engine)
+{
+    const struct waits *waits = engine->waits;
+    return waits->timed ? waits->heap[0]->deadline_ms : INT64_MAX;
+}
+
+void engine_run_deadlines(struct engine *engine, int64_t now_ms)
+{
+    engine->now_ms = now_ms;
+    for (int i = 0; i < DEADLINES_AT_ONCE && engine_next_deadline_ms(engine) <= now_ms; i++) {
+        give_up(engine->waits->heap[0]->session, false);
+        arena_reset(&engine->arena);
+    }
+}
+
+void engine_wait_stats(const struct engine *engine, struct wait_stats *stats)
+{
+    const struct waits *waits = engine->waits;
+    *stats = (struct wait_stats){
+        .sessions = waits->sessions,
+        .timed = waits->timed,
+        .keys = table_count(&waits->keys),
+        .gone_keys = waits->gone_keys,
+    };
+}
+
+/* --- Serving --- */
+
+/* Executes the waiter's command again; true if that ended its wait. */
+static bool retry(struct engine *engine, struct wait_place *place)
+{
+    struct waiter *waiter = place->waiter;
+    struct session *session = waiter->session;
+    struct wait_key *last_ready = engine->waits->last_ready;
+    struct output_mark mark = output_mark(session->reply.out);
+    struct call call;
+    make_call(waiter, &call);
+    call.retry = true;
+    call.ready_arg = place->arg;
+    engine->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
+    waiter->again = false;
+    uint64_t start = clock_ticks();
+    waiter->command->row->run(&call);
+    waiter->ticks += clock_ticks() - start;
+    arena_reset(call.arena);
+    if (waiter->again) {
+        wait_queue_forget_after(engine->waits, last_ready);
+        return false;
+    }
+    if (waiter->silent)
+        output_rewind(session->reply.out, mark);
+    finish(session);
+    return true;
+}
+
+/* True if the key has something for waiters of that kind, or is gone and that is news to them. */
+static bool concerns(const struct engine *engine, const struct wait_key *key, const struct wait_kind *kind)
+{
+    struct key name = { key->name, key->len, key->hash };
+    const struct entry *entry = keyspace_peek(engine->keyspace, key->db, name, engine->now_ms);
+    return entry && entry->type == kind->type ? true : kind->gone;
+}
+
+static void serve_line(struct engine *engine, struct wait_line *line)
+{
+    for (struct wait_place *place = line->first; place; place = line->cursor) {
+        if (!concerns(engine, line->key, line->kind))
+            break;
+        line->cursor = place->next;
+        if (!retry(engine, place) && !line->kind->every)
+            break;
+    }
+    line->cursor = NULL;
+}
+
+void waits_serve(struct engine *engine)
+{
+    struct wait_key *key;
+    while ((key = wait_queue_serve(engine->waits))) {
+        for (struct wait_line *line = key->lines; line; line = line->next)
+            serve_line(engine, line);
+        wait_queue_served(engine->waits, key);
+    }
+    engine->keys_ready = false;
+}

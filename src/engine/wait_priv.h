@@ -1,0 +1,104 @@
+/*
+ * The queues behind waiting.
+ *
+ *   key (db, name) -> line (kind, number) -> line -> ...
+ *                       place <-> place <-> place          a waiter's place in one key's line, oldest first
+ *
+ * A waiter holds its places and copied arguments in one allocation. While a key is being served neither it nor its
+ * lines are freed, so that whoever serves can go on from any of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "ds/table.h"
+#include "engine/wait.h"
+
+struct command_info;
+struct db;
+struct keyspace;
+struct wait_key;
+struct waiter;
+
+struct wait_line {
+    struct wait_key *key;         /* borrowed: whose it is */
+    const struct wait_kind *kind; /* borrowed: static */
+    uint64_t number;
+    struct wait_place *first, *last; /* borrowed from their waiters */
+    struct wait_place *cursor;       /* while served: whose turn is next */
+    struct wait_line *prev, *next;   /* the key's */
+};
+
+struct wait_place {
+    struct waiter *waiter; /* borrowed: whose it is */
+    struct wait_line *line;
+    struct wait_place *prev, *next; /* the line's */
+    uint32_t arg;                   /* that names the key */
+};
+
+struct wait_key {
+    struct db *db;
+    uint64_t hash;                /* of the name */
+    struct wait_line *lines;      /* owned */
+    struct wait_key *prev, *next; /* the database's */
+    struct wait_key *prev_ready, *next_ready;
+    bool ready;  /* in the list of those to be served */
+    bool served; /* being served: not to be freed, nor put on the list again */
+    uint32_t gone_lines;
+    size_t size; /* of the allocation */
+    size_t len;
+    char name[];
+};
+
+struct waits {
+    struct keyspace *keyspace; /* borrowed */
+    struct table keys;         /* of struct wait_key, owned */
+    struct wait_keys {
+        struct wait_key *first;
+        size_t count;
+    } * dbs;                             /* owned: the keys by database */
+    struct wait_key *ready, *last_ready; /* changed since they were served, oldest first */
+    struct waiter **heap;                /* owned: by deadline, the earliest first */
+    size_t timed, heap_size;
+    size_t sessions, gone_keys;
+};
+
+struct waiter {
+    struct session *session;      /* borrowed */
+    struct command_info *command; /* borrowed */
+    const struct wait_kind *kind; /* borrowed: static */
+    struct bytes *argv;           /* in this allocation, like their bytes */
+    struct wait_place *places;    /* in this allocation */
+    uint64_t ticks;               /* spent so far */
+    int64_t deadline_ms;          /* 0: none */
+    size_t heap_index;
+    uint32_t argc, place_count;
+    bool silent; /* the client wants no answer */
+    bool again;  /* the retry under way came to nothing */
+};
+
+extern const struct table_type wait_key_table_type;
+
+/* Puts the waiter behind all others in the line for that key. False, with nothing changed, when memory is out. */
+bool wait_queue_enter(struct waits *waits, struct waiter *waiter, struct db *db, uint32_t arg, uint64_t number);
+
+/* Takes it out of all its lines. */
+void wait_queue_leave(struct waits *waits, struct waiter *waiter);
+
+/* The observer's news: somebody may wait for that key, or for any of that database. */
+void wait_queue_touched(struct waits *waits, struct db *db, struct bytes name);
+void wait_queue_replaced(struct waits *waits, struct db *db);
+
+/* Takes the first key off the ready list, to be served; NULL if there is none. Then: nobody serves it any more. */
+struct wait_key *wait_queue_serve(struct waits *waits);
+void wait_queue_served(struct waits *waits, struct wait_key *key);
+
+/* Forgets what became ready after `last` (NULL: everything). */
+void wait_queue_forget_after(struct waits *waits, struct wait_key *last);
+
+/* The heap of deadlines. */
+void wait_heap_add(struct waits *waits, struct waiter *waiter);
+void wait_heap_remove(struct waits *waits, struct waiter *waiter);
