@@ -10,6 +10,7 @@
 #include "engine/command.h"
 #include "engine/session.h"
 #include "engine/task.h"
+#include "engine/wait.h"
 #include "net/connection.h"
 #include "server/client_filter.h"
 #include "server_priv.h"
@@ -21,7 +22,7 @@ enum { LIST_AT_ONCE = 64 }; /* clients described in one go, some 50 us */
 static void append_flags(struct buf *out, const struct session *session)
 {
     size_t before = out->len;
-    if (session->flags & SESSION_SUSPENDED)
+    if (session->wait)
         buf_append_char(out, 'b');
     if (session->flags & SESSION_CLOSING)
         buf_append_char(out, 'A');
@@ -263,7 +264,6 @@ static void run_reply(struct call *call)
     }
 }
 
-/* No command of this version waits for a key, so there is never anybody to unblock. */
 static void run_unblock(struct call *call)
 {
     if (call->argc == 4 && !call_arg_is(call, 3, "TIMEOUT") && !call_arg_is(call, 3, "ERROR")) {
@@ -271,8 +271,10 @@ static void run_unblock(struct call *call)
         return;
     }
     int64_t id;
-    if (call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &id))
-        reply_int(call->reply, 0);
+    if (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &id))
+        return;
+    struct session *session = session_find(call->engine, (uint64_t)id);
+    reply_int(call->reply, session && session_unblock(session, call->argc == 4 && call_arg_is(call, 3, "ERROR")));
 }
 
 /* ON or OFF for one flag of the session. */

@@ -16,6 +16,7 @@
 #include "engine/command.h"
 #include "engine/error_stats.h"
 #include "engine/version.h"
+#include "engine/wait.h"
 #include "server/memory.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
@@ -64,8 +65,11 @@ static void print_clients(struct server *server, struct buf *out)
     buf_printf(out, "maxclients:%u\r\n", server->config.net.clients_max);
     buf_printf(out, "client_recent_max_input_buffer:%zu\r\n", stats.input_memory);
     buf_printf(out, "client_recent_max_output_buffer:%zu\r\n", stats.output_memory);
-    buf_printf(out, "blocked_clients:%zu\r\n", engine_task_count(server->engine));
-    buf_printf(out, "tracking_clients:0\r\nclients_in_timeout_table:0\r\n");
+    struct wait_stats waits;
+    engine_wait_stats(server->engine, &waits);
+    buf_printf(out, "blocked_clients:%zu\r\n", waits.sessions);
+    buf_printf(out, "tracking_clients:0\r\nclients_in_timeout_table:%zu\r\n", waits.timed);
+    buf_printf(out, "total_blocking_keys:%zu\r\ntotal_blocking_keys_on_nokey:%zu\r\n", waits.keys, waits.gone_keys);
 }
 
 static void print_bytes(struct buf *out, const char *name, uint64_t bytes)
