@@ -249,6 +249,7 @@ Test(listpack_model, random_edits_agree_with_an_array, .timeout = 60)
 static const struct damaged refused[] = {
     DAMAGED("nothing", ""),
     DAMAGED("no end", "\x06\x00\x00\x00\x00\x00"),
+    DAMAGED("the end in the header", "\x06\x00\x00\x00\xff\xff"),
     DAMAGED("total too small", "\x06\x00\x00\x00\x00\x00\xff"),
     DAMAGED("total too large", "\x08\x00\x00\x00\x00\x00\xff"),
     DAMAGED("bytes behind the end", "\x08\x00\x00\x00\x00\x00\xff\xff"),
