@@ -245,11 +245,18 @@ void btree_append(struct btree *tree, void *item)
     place(tree, &path, item, prefix);
 }
 
-/* Takes `n` items out from where the path ends. */
+/*
+ * Takes `n` items out from where the path ends. What lies at either end of a leaf may have been all that its scale was
+ * wide for.
+ */
 static void take_out(struct btree *tree, struct btree_path *path, size_t n, bool share)
 {
-    btree_leaf_close(path->step[0].node, path->step[0].index, n);
+    struct btree_leaf *leaf = path->step[0].node;
+    size_t index = path->step[0].index;
+    btree_leaf_close(leaf, index, n);
     btree_add_count(tree, path, -(uint64_t)n);
+    if (share && (index == 0 || index == leaf->count))
+        btree_leaf_fit_scale(tree, leaf);
     btree_relieve(tree, path, share);
 }
 
