@@ -197,6 +197,7 @@ bool config_canonical(
     const struct config *config, const struct config_row *row, struct bytes text, struct buf *value, struct buf *error)
 {
     bool good = true;
+    buf_clear(error);
     switch (row->type) {
     case CONFIG_TEXT:
         buf_append(value, text);

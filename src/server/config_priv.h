@@ -127,12 +127,13 @@ void config_log_if_ineffective(const struct config *config, const struct config_
 /* The canonical text of a row's value, appended. */
 void config_format(const struct config *config, const struct config_row *row, struct buf *out);
 
-/* Appends the canonical text of what somebody wrote; false and a reason in `error` if that is no value for the row. */
+/* Appends the canonical text of what somebody wrote; false if that is no value for the row. `error` is cleared, and
+ * then gets the reason. */
 bool config_canonical(
     const struct config *config, const struct config_row *row, struct bytes text, struct buf *value, struct buf *error);
 
-/* Sets a value from what somebody wrote, several arguments separated by spaces; false and a reason in `error`, nothing
- * changed, if that is no value for it. */
+/* Sets a value from what somebody wrote, several arguments separated by spaces; false and a reason in `error` (cleared
+ * before), nothing changed, if that is no value for it. */
 bool config_assign(struct config *config, const struct config_row *row, struct bytes text, struct buf *error);
 
 /* --- config_check.c: values that are more than one number or word --- */
