@@ -1,0 +1,129 @@
+/*
+ * Tests of waiting in crowds: ten thousand at one key or at as many. Anything that grew with the square of the crowd
+ * would take a hundred times as long as these tests allow.
+ */
+#include "engine/wait.h"
+
+#include "fixture.h"
+#include "letters.h"
+
+enum { CROWD = 10000 };
+
+static struct fixture f;
+static struct client pusher, lone[2];
+
+static void begin(void)
+{
+    fixture_begin(&f, letters_commands);
+    client_open(&f, &pusher);
+    client_open(&f, &lone[0]);
+    client_open(&f, &lone[1]);
+}
+
+static struct wait_stats stats(void)
+{
+    struct wait_stats now;
+    engine_wait_stats(f.engine, &now);
+    return now;
+}
+
+static void end(void)
+{
+    client_gone(&pusher);
+    client_gone(&lone[0]);
+    client_gone(&lone[1]);
+    cr_assert_eq(stats().keys + stats().sessions, 0);
+    fixture_end(&f);
+}
+
+TestSuite(crowd, .init = begin, .fini = end);
+
+/* The pusher's answers are not looked at. */
+static void push(const char *text)
+{
+    client_send(&f, &pusher, text);
+    client_take(&pusher);
+}
+
+static double seconds_since(uint64_t start_ns)
+{
+    return (double)(clock_mono_ns() - start_ns) / 1e9;
+}
+
+static struct client *crowd_open(const char *format)
+{
+    struct client *crowd = mem_alloc(CROWD * sizeof *crowd);
+    char text[64];
+    for (int i = 0; i < CROWD; i++) {
+        client_open(&f, &crowd[i]);
+        snprintf(text, sizeof text, format, i, i);
+        client_send(&f, &crowd[i], text);
+    }
+    cr_assert_eq(stats().sessions, CROWD);
+    return crowd;
+}
+
+static void crowd_gone(struct client *crowd)
+{
+    for (int i = 0; i < CROWD; i++)
+        client_gone(&crowd[i]);
+    mem_free(crowd);
+}
+
+Test(crowd, at_one_key)
+{
+    uint64_t start_ns = clock_mono_ns();
+    struct client *crowd = crowd_open("POP k 100000");
+    for (int i = 0; i < CROWD / 2; i++)
+        push("PUSH k a");
+    cr_assert_eq(letters_retries, CROWD / 2); /* none in vain */
+    cr_assert_eq(stats().sessions, CROWD / 2);
+    for (int i = 0; i < CROWD / 2; i++)
+        TAKES(&crowd[i], "*2.$1.k.$1.a.");
+    TAKES(&crowd[CROWD / 2], "");
+    crowd_gone(crowd);
+    cr_assert_lt(seconds_since(start_ns), 2);
+}
+
+Test(crowd, at_as_many_keys)
+{
+    uint64_t start_ns = clock_mono_ns();
+    struct client *crowd = crowd_open("POP k%d all 100000");
+    cr_assert_eq(stats().keys, CROWD + 1);
+    push("SWAP"); /* makes all of them ready */
+    for (int i = 0; i < CROWD; i += 2) {
+        char text[64];
+        snprintf(text, sizeof text, "PUSH k%d a", i);
+        push(text);
+    }
+    cr_assert_eq(stats().sessions, CROWD / 2);
+    while (engine_next_deadline_ms(f.engine) != INT64_MAX)
+        engine_run_deadlines(f.engine, INT64_MAX - 1);
+    cr_assert_eq(stats().sessions, 0);
+    crowd_gone(crowd);
+    cr_assert_lt(seconds_since(start_ns), 2);
+}
+
+Test(crowd, one_at_very_many_keys)
+{
+    enum { KEYS = 10000 };
+    uint64_t start_ns = clock_mono_ns();
+    struct bytes *argv = mem_alloc((KEYS + 2) * sizeof *argv);
+    char(*names)[16] = mem_alloc(KEYS * sizeof *names);
+    argv[0] = BYTES("POP");
+    for (int i = 0; i < KEYS; i++)
+        argv[i + 1] = bytes_make(names[i], (size_t)snprintf(names[i], sizeof names[i], "k%d", i));
+    argv[KEYS + 1] = BYTES("0");
+    struct request request = { .owner = lone[0].session, .argv = argv, .argc = KEYS + 2 };
+    engine_execute(f.engine, &request, 1);
+    cr_assert_eq(stats().keys, KEYS);
+    client_send(&f, &lone[1], "POP k5000 0");
+    push("SELECT 1");
+    push("PUSH k9999 x");
+    push("SWAP"); /* all are ready, and most of them idle once the first is served */
+    TAKES(&lone[0], "*2.$5.k9999.$1.x.");
+    cr_assert_eq(stats().keys, 1);
+    mem_free(argv);
+    mem_free(names);
+    cr_assert_lt(seconds_since(start_ns), 1);
+}
