@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "engine/engine.h"
 #include "net/net.h"
+#include "store/settings.h"
 
 struct server;
 
@@ -31,6 +32,7 @@ struct config_rename {
 struct config {
     struct net_settings net;
     struct engine_settings engine;
+    struct store_settings store;
 
     char *bind; /* owned: addresses separated by spaces; "-" before one means that it may be missing; "*" is all IPv4,
                    "::*" all IPv6 */

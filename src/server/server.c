@@ -133,6 +133,7 @@ struct server *server_create(struct config *config)
     struct config *own = &server->config;
     own->net.clients_max = process_raise_file_limit(own->net.clients_max);
     server->keyspace = keyspace_create((int)own->databases);
+    server->keyspace->settings = &own->store;
     server->engine = engine_create(server->keyspace, &own->engine, server);
     register_commands(server);
     struct net_receiver receiver = glue_receiver(server);

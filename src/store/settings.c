@@ -4,7 +4,7 @@
 #include "store/settings.h"
 
 const struct store_settings store_settings_default = {
-    .hash_max_listpack_entries = 128,
+    .hash_max_listpack_entries = 512,
     .hash_max_listpack_value = 64,
     .list_max_listpack_size = -2,
     .list_compress_depth = 0,
