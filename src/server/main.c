@@ -143,6 +143,28 @@ static int serve(struct config *config, const char *argv0)
     return status;
 }
 
+/* Reads the configuration and becomes what it says; false, with the reason told, if that cannot be. */
+static bool prepare(struct config *config, int argc, char **argv)
+{
+    struct buf error = BUF_EMPTY;
+    bool good = config_read_arguments(config, argc - 1, argv + 1, &error);
+    if (!good)
+        fprintf(stderr, "%s\n", buf_cstr(&error));
+    buf_fini(&error);
+    if (!good)
+        return false;
+    process_init_title(argc, argv);
+    if (!open_log(config) || !enter_directory(config))
+        return false;
+    if (config->daemonize && !is_supervised(config) && !process_daemonize()) {
+        log_write(LOG_WARNING, "Can't become a daemon: %s", strerror(errno));
+        return false;
+    }
+    if (config->crash_log_enabled)
+        process_install_crash_report();
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_COLLATE, "");
@@ -153,21 +175,10 @@ int main(int argc, char **argv)
         return 0;
     struct config config;
     config_init(&config);
-    struct buf error = BUF_EMPTY;
-    if (!config_read_arguments(&config, argc - 1, argv + 1, &error)) {
-        fprintf(stderr, "%s\n", buf_cstr(&error));
+    if (!prepare(&config, argc, argv)) {
+        config_fini(&config);
         return 1;
     }
-    buf_fini(&error);
-    process_init_title(argc, argv);
-    if (!open_log(&config) || !enter_directory(&config))
-        return 1;
-    if (config.daemonize && !is_supervised(&config) && !process_daemonize()) {
-        log_write(LOG_WARNING, "Can't become a daemon: %s", strerror(errno));
-        return 1;
-    }
-    if (config.crash_log_enabled)
-        process_install_crash_report();
     greet(&config);
     config_log_ineffective(&config);
     return serve(&config, argc > 0 ? argv[0] : "larder-server");

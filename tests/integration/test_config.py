@@ -152,6 +152,8 @@ def test_a_password_counts_at_once(server):
         with Client(server.port) as late:
             assert late.command("PING").text.startswith("NOAUTH")
             assert late.command("AUTH", "secret") == b"OK"
+        assert client.command("CONFIG", "SET", "slowlog-log-slower-than", "0", "requirepass", "secret") == b"OK"
+        assert b"secret" not in repr(client.command("SLOWLOG", "GET", "-1")).encode()
         assert client.command("CONFIG", "SET", "requirepass", "") == b"OK"
         with Client(server.port) as late:
             assert late.command("PING") == b"PONG"
