@@ -209,6 +209,8 @@ static void shrink(struct table *table)
 static void prefetch_item(uint64_t slot)
 {
     const char *item = table_slot_item(&slot);
+    if (!item)
+        return;
     table_prefetch_line(item);
     table_prefetch_line(item + CACHE_LINE);
 }

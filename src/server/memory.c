@@ -99,7 +99,7 @@ static void run_stats(struct call *call)
 {
     struct memory_facts f;
     memory_facts_read(server_of(call), &f);
-    reply_map(call->reply, 26 + used_databases(call->keyspace));
+    reply_map(call->reply, 27 + used_databases(call->keyspace));
     reply_pair_int(call, "peak.allocated", f.peak);
     reply_pair_int(call, "total.allocated", f.used);
     reply_pair_int(call, "startup.allocated", f.startup);

@@ -1,0 +1,154 @@
+"""Bounds: clients that never read, that never finish, that are too many, too idle; and what idle ones cost."""
+import resource
+import socket
+import time
+
+import pytest
+
+from harness.resp import Client, ErrorReply
+
+
+def test_a_client_that_never_reads_is_cut_off(start_server):
+    server = start_server("--client-output-buffer-limit", "normal 4mb 0 0")
+    with Client(server.port) as other, Client(server.port) as lazy:
+        other.command("SET", "big", "x" * 1_000_000)
+        lazy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with pytest.raises(OSError):
+            for _ in range(2000):
+                lazy.send_raw(b"GET big\r\n" * 10)
+                time.sleep(0.001)
+        assert other.command("PING") == b"PONG"
+        info = other.info("stats")
+        assert info["client_output_buffer_limit_disconnections"] == "1"
+    assert "output buffer" in server.log()
+
+
+def test_a_soft_limit_counts_seconds(start_server):
+    server = start_server("--client-output-buffer-limit", "normal 0 1mb 1")
+    with Client(server.port) as other, Client(server.port) as lazy:
+        other.command("SET", "big", "x" * 8_000_000)
+        for _ in range(3):
+            lazy.send("GET", "big")
+        time.sleep(0.4)
+        assert other.info("clients")["connected_clients"] == "2"
+        deadline = time.monotonic() + 10
+        while other.info("clients")["connected_clients"] == "2" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert other.info("clients")["connected_clients"] == "1"
+
+
+def test_a_request_that_grows_beyond_the_query_buffer(start_server):
+    server = start_server("--client-query-buffer-limit", "1mb")
+    with Client(server.port) as client, Client(server.port) as other:
+        client.send_raw(b"*1000000\r\n$4\r\nMGET\r\n")
+        with pytest.raises(OSError):
+            for _ in range(2000):
+                client.send_raw(b"$1000\r\n" + b"k" * 1000 + b"\r\n")
+                time.sleep(0.0005)
+        assert other.command("PING") == b"PONG"
+        assert other.info("stats")["client_query_buffer_limit_disconnections"] == "1"
+    assert "query buffer" in server.log()
+
+
+def test_a_paused_client_cannot_fill_the_memory(server):
+    """What a client sends while it may not run is left in the socket, beyond a small amount."""
+    with Client(server.port) as client, Client(server.port) as other:
+        other.command("CLIENT", "PAUSE", 60000, "WRITE")
+        client.sock.settimeout(1)
+        before = int(other.info("memory")["used_memory"])
+        with pytest.raises(TimeoutError):
+            for _ in range(20_000):
+                client.send_raw(b"SET key " + b"x" * 10_000 + b"\r\n")
+        assert int(other.info("memory")["used_memory"]) - before < 4 << 20
+        other.command("CLIENT", "UNPAUSE")
+
+
+def test_idle_clients_are_closed_after_the_timeout(start_server):
+    server = start_server("--timeout", "1")
+    with Client(server.port) as idle, Client(server.port) as busy:
+        begin = time.monotonic()
+        while time.monotonic() - begin < 2.5:
+            assert busy.command("PING") == b"PONG"
+            time.sleep(0.2)
+        assert idle.is_closed_by_server()
+
+
+def test_protected_mode_needs_no_password_on_the_machine_itself(start_server):
+    server = start_server("--protected-mode", "yes")
+    with Client(server.port) as client:
+        assert client.command("PING") == b"PONG"
+
+
+def test_unix_socket(start_server, tmp_path):
+    path = tmp_path / "s.sock"
+    start_server("--unixsocket", path, "--unixsocketperm", "700")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+        s.sendall(b"PING\r\n")
+        assert s.recv(100) == b"+PONG\r\n"
+        s.sendall(b"CLIENT INFO\r\n")
+        assert f"addr={path}:0".encode() in s.recv(4096)
+    assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_renamed_commands(start_server, tmp_path):
+    file = tmp_path / "renamed.conf"
+    file.write_text('rename-command FLUSHALL ""\nrename-command CONFIG hidden-config\n')
+    server = start_server("--include", file)
+    with Client(server.port) as client:
+        assert client.command("FLUSHALL").text.startswith("ERR unknown command 'FLUSHALL'")
+        assert isinstance(client.command("CONFIG", "GET", "port"), ErrorReply)
+        assert client.command("HIDDEN-CONFIG", "GET", "port") == [b"port", str(server.port).encode()]
+
+
+def test_large_values_arrive_whole(server):
+    value = bytes(range(256)) * 100_000  # 25.6 MB
+    with Client(server.port) as client:
+        for size in (32_767, 32_768, 65_536, 1_000_001, len(value)):
+            assert client.command("SET", "big", value[:size]) == b"OK"
+            assert client.command("STRLEN", "big") == size
+            assert client.command("GET", "big") == value[:size]
+        assert client.command("APPEND", "big", b"tail") == len(value) + 4
+        assert client.command("GETRANGE", "big", -6, -1) == value[-2:] + b"tail"
+
+
+def test_large_values_in_a_pipeline_with_others(server):
+    value = b"v" * 3_000_000
+    with Client(server.port) as client:
+        replies = list(client.pipeline([("SET", "a", value), ("GET", "a"), ("PING",), ("SET", "b", value), ("DEL", "a"), ("GET", "b")]))
+    assert replies == [b"OK", value, b"PONG", b"OK", 1, value]
+
+
+def raise_file_limit(count):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count <= hard or hard == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= count
+
+
+def test_ten_thousand_idle_connections_are_cheap(start_server):
+    assert raise_file_limit(10_500), "this machine does not allow ten thousand files"
+    server = start_server("--maxclients", "10100")
+    sanitized = "libasan" in open(f"/proc/{server.pid}/maps").read()
+    with Client(server.port) as client:
+        client.command("PING")
+        before = server.resident_bytes()
+        idle = []
+        try:
+            for _ in range(10_000):
+                s = socket.create_connection(("127.0.0.1", server.port))
+                idle.append(s)
+            for s in idle:
+                s.sendall(b"PING\r\n")
+            for s in idle:
+                assert s.recv(16) == b"+PONG\r\n"
+            assert client.info("clients")["connected_clients"] == "10001"
+            added = server.resident_bytes() - before
+            assert sanitized or added <= 15 << 20, f"{added / (1 << 20):.1f} MB"
+        finally:
+            for s in idle:
+                s.close()
+        deadline = time.monotonic() + 20
+        while client.info("clients")["connected_clients"] != "1" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.info("clients")["connected_clients"] == "1"
