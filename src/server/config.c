@@ -87,7 +87,7 @@ static bool to_memory(const struct config_row *row, struct bytes text, struct bu
 }
 
 /* 5% stays what it is; anything else is an amount of memory. */
-static bool to_percent(const struct config_row *row, struct bytes text, struct buf *value, struct buf *error)
+static bool to_percent(struct bytes text, struct buf *value, struct buf *error)
 {
     int64_t percent;
     uint64_t number;
@@ -104,7 +104,6 @@ static bool to_percent(const struct config_row *row, struct bytes text, struct b
         buf_append_cstr(error, "argument must be a memory or percent value");
         return false;
     }
-    (void)row;
     buf_printf(value, "%llu", (unsigned long long)number);
     return true;
 }
@@ -212,7 +211,7 @@ bool config_canonical(
         good = to_memory(row, text, value, error);
         break;
     case CONFIG_PERCENT:
-        good = to_percent(row, text, value, error);
+        good = to_percent(text, value, error);
         break;
     case CONFIG_OCTAL:
         good = to_octal(row, text, value, error);

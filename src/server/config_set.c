@@ -24,8 +24,21 @@ struct change {
 
 /* --- Effects --- */
 
-static bool raise_clients(struct server *server, struct buf *error)
+/* The reason is in the log. */
+static bool listen_again(struct server *server, const struct config_row *row, struct buf *error)
 {
+    struct buf reason = BUF_EMPTY;
+    bool good = server_listen(server, &reason);
+    if (!good)
+        buf_append_cstr(error, strcmp(row->name, "port") == 0 ? "Unable to listen on this port. Check server logs."
+                                                              : "Failed to bind to specified addresses.");
+    buf_fini(&reason);
+    return good;
+}
+
+static bool raise_clients(struct server *server, const struct config_row *row, struct buf *error)
+{
+    (void)row;
     uint32_t wanted = server->config.net.clients_max, fit = process_raise_file_limit(wanted);
     if (fit >= wanted)
         return true;
@@ -34,8 +47,9 @@ static bool raise_clients(struct server *server, struct buf *error)
 }
 
 /* Whoever is connected stays authenticated; with no password everybody is. */
-static bool admit_clients(struct server *server, struct buf *error)
+static bool admit_clients(struct server *server, const struct config_row *row, struct buf *error)
 {
+    (void)row;
     (void)error;
     if (!server->config.engine.requirepass[0])
         for (struct session *session = server->engine->sessions; session; session = session->next)
@@ -43,8 +57,8 @@ static bool admit_clients(struct server *server, struct buf *error)
     return true;
 }
 
-static bool (*const effects[EFFECT_COUNT])(struct server *server, struct buf *error) = {
-    [EFFECT_LISTEN] = server_listen,
+static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct config_row *row, struct buf *error) = {
+    [EFFECT_LISTEN] = listen_again,
     [EFFECT_CLIENTS] = raise_clients,
     [EFFECT_PASSWORD] = admit_clients,
 };
@@ -56,7 +70,7 @@ static struct change *take_effect(struct server *server, struct change *changes,
         struct change *change = changes;
         while (change < changes + count && (int)change->row->effect != effect)
             change++;
-        if (change < changes + count && !effects[effect](server, error))
+        if (change < changes + count && !effects[effect](server, change->row, error))
             return change;
     }
     return NULL;

@@ -135,7 +135,10 @@ def test_the_port_moves_or_stays(start_server):
     with Client(first.port) as client:
         reply = client.command("CONFIG", "SET", "port", str(second.port))
         assert reply == ErrorReply("ERR CONFIG SET failed (possibly related to argument 'port') - "
-                                   f"Failed listening on port {second.port} (tcp), aborting.")
+                                   "Unable to listen on this port. Check server logs.")
+        reply = client.command("CONFIG", "SET", "bind", "127.0.0.1 1.2.3.4")
+        assert reply == ErrorReply("ERR CONFIG SET failed (possibly related to argument 'bind') - "
+                                   "Failed to bind to specified addresses.")
         Client(first.port).close()
         port = free_port()
         assert client.command("CONFIG", "SET", "port", str(port)) == b"OK"
