@@ -52,6 +52,7 @@ struct engine {
     struct command_registry *registry;       /* owned */
     struct session *sessions, *last_session; /* owned list, oldest first */
     struct table *sessions_by_id;            /* owned */
+    struct table *watches;                   /* owned: watched keys */
     size_t session_count;
     uint64_t next_session_id;
     struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
@@ -86,7 +87,7 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
 /* Runs tasks for about `budget_ns`; true while some are left. */
 bool engine_run_tasks(struct engine *engine, uint64_t budget_ns);
 
-/* Tasks that are under way. */
+/* Tasks that are under way; answering a crowd that waited for the same key counts as one. */
 size_t engine_task_count(const struct engine *engine);
 
 /* To be called some ten times a second: ends pauses that are over. */

@@ -5,8 +5,9 @@
  * one of the keys has changed, and whatever changed it has finished, the command is executed once more with
  * call->retry set. If it answers, the wait is over; if it calls call_wait again, it keeps its place.
  *
- * Keys are served in the order in which they changed, and each key's waiters in the order in which they came. Beginning
- * and ending a wait costs O(1) for each key, and O(log n) for the deadline.
+ * Keys are served in the order in which they changed, and each key's waiters in the order in which they came. Waits of
+ * a kind that reads only (`every`, `gone`) go on in slices when they are very many; others are all served before the
+ * next command. Beginning and ending a wait costs O(1) for each key, and O(log n) for the deadline.
  */
 #pragma once
 

@@ -34,6 +34,10 @@ void waits_touched(struct engine *engine, struct db *db, struct bytes name);
 void waits_replaced(struct engine *engine, struct db *db);
 void waits_serve(struct engine *engine);
 
+/* Goes on serving those whose turn did not come at once; true if there are more of them still. And: are there any? */
+bool waits_go_on(struct engine *engine);
+bool waits_are_slow(const struct engine *engine);
+
 /* Ends the session's wait, if it waits, without an answer. */
 void wait_abandon(struct session *session);
 
@@ -47,3 +51,11 @@ void execute_account(struct engine *engine, struct session *session, struct comm
 /* Adds to the slow log what took at least the configured time. */
 void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
     uint64_t ticks, const struct bytes *argv, uint32_t argc);
+
+/* watch.c: the observer's news for those who watch keys. */
+extern const struct table_type watch_table_type;
+void watches_touched(struct engine *engine, const struct db *db, struct bytes name);
+void watches_replaced(struct engine *engine, struct db *db);
+
+/* True if a key that the session watches was touched, or has expired. */
+bool watch_was_touched(const struct session *session, int64_t now_ms);

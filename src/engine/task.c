@@ -123,28 +123,37 @@ static void finish(struct engine *engine, struct task_link *link)
     session->transport->wake(session->connection);
 }
 
+/* One step of the task whose turn it is. */
+static void run_next(struct engine *engine)
+{
+    struct task_link *link = engine->tasks;
+    engine->tasks = link->next;
+    struct call call;
+    make_call(engine, link, &call);
+    if (step(engine, link->task, link, &call))
+        finish(engine, link);
+}
+
 bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
 {
     uint64_t end_ns = clock_mono_ns() + budget_ns;
     engine->now_ms = clock_wall_ms();
-    while (engine->tasks) {
-        struct task_link *link = engine->tasks;
-        engine->tasks = link->next;
-        struct call call;
-        make_call(engine, link, &call);
-        if (step(engine, link->task, link, &call))
-            finish(engine, link);
+    bool more = engine_task_count(engine);
+    while (more) {
+        if (engine->tasks)
+            run_next(engine);
         if (engine->keys_ready)
             waits_serve(engine);
+        more = waits_go_on(engine) || engine->tasks;
         if (clock_mono_ns() >= end_ns)
             break;
     }
-    return engine->tasks != NULL;
+    return more;
 }
 
 size_t engine_task_count(const struct engine *engine)
 {
-    return engine->task_count;
+    return engine->task_count + waits_are_slow(engine);
 }
 
 void task_abandon(struct session *session)

@@ -2,8 +2,10 @@
  * Waits from beginning to end: a session is suspended, its command executed again when a key is worth it, and let go
  * when it has answered, when its time is up, when somebody unblocks it or when its client leaves.
  *
- * Serving happens between commands, never inside one. It ends: a waiter that answers is gone, and one that waits again
- * has changed nothing, so whatever its retry seemed to change is not served again.
+ * Serving happens between commands, never inside one. Those who take something are all served before anybody else
+ * gets a turn, so that nobody else takes it from them; for those who only read, or hear that the key is gone, there may
+ * be very many answers to one change, and so they are served in slices. It ends: a waiter that answers is gone, and one
+ * that waits again has changed nothing, so whatever its retry seemed to change is not served again.
  *
  * The time spent waiting is nobody's: the statistics get what the executions took, and count one call, when it is
  * over.
@@ -21,7 +23,8 @@
 #include "store/keyspace.h"
 #include "wait_priv.h"
 
-enum { DEADLINES_AT_ONCE = 256 }; /* some 100 us */
+/* Some 100 us each. */
+enum { DEADLINES_AT_ONCE = 256, READERS_AT_ONCE = 64 };
 
 struct waits *waits_create(struct keyspace *keyspace)
 {
@@ -279,9 +282,12 @@ static bool concerns(const struct engine *engine, const struct wait_key *key, co
     return entry && entry->type == kind->type ? true : kind->gone;
 }
 
-static void serve_line(struct engine *engine, struct wait_line *line)
+/* Serves some of a line from its cursor on; true if there are more to be served. */
+static bool serve_some(struct engine *engine, struct wait_line *line, size_t most)
 {
-    for (struct wait_place *place = line->first; place; place = line->cursor) {
+    for (struct wait_place *place; (place = line->cursor); most--) {
+        if (most == 0)
+            return true;
         if (!concerns(engine, line->key, line->kind))
             break;
         line->cursor = place->next;
@@ -289,6 +295,45 @@ static void serve_line(struct engine *engine, struct wait_line *line)
             break;
     }
     line->cursor = NULL;
+    return false;
+}
+
+static void serve_line(struct engine *engine, struct wait_line *line)
+{
+    if (line->slow) {
+        line->changed = true;
+        return;
+    }
+    line->cursor = line->first;
+    bool may_be_many = line->kind->every || line->kind->gone;
+    if (serve_some(engine, line, may_be_many ? READERS_AT_ONCE : SIZE_MAX))
+        wait_queue_slow(engine->waits, line);
+}
+
+bool waits_go_on(struct engine *engine)
+{
+    struct waits *waits = engine->waits;
+    struct wait_line *line = waits->slow;
+    if (!line)
+        return false;
+    struct wait_key *key = line->key;
+    wait_queue_not_slow(waits, line);
+    key->served = true;
+    bool more = serve_some(engine, line, READERS_AT_ONCE);
+    if (!more && line->changed) {
+        line->changed = false;
+        line->cursor = line->first;
+        more = line->first;
+    }
+    if (more)
+        wait_queue_slow(waits, line);
+    wait_queue_served(waits, key);
+    return waits->slow;
+}
+
+bool waits_are_slow(const struct engine *engine)
+{
+    return engine->waits->slow;
 }
 
 void waits_serve(struct engine *engine)

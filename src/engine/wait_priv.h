@@ -30,6 +30,9 @@ struct wait_line {
     struct wait_place *first, *last; /* borrowed from their waiters */
     struct wait_place *cursor;       /* while served: whose turn is next */
     struct wait_line *prev, *next;   /* the key's */
+    struct wait_line *prev_slow, *next_slow;
+    bool slow;    /* in the list of those that are served in slices; the cursor stays */
+    bool changed; /* the key did, since that began: begin again */
 };
 
 struct wait_place {
@@ -61,6 +64,7 @@ struct waits {
         size_t count;
     } * dbs;                             /* owned: the keys by database */
     struct wait_key *ready, *last_ready; /* changed since they were served, oldest first */
+    struct wait_line *slow, *last_slow;  /* served in slices, in turn */
     struct waiter **heap;                /* owned: by deadline, the earliest first */
     size_t timed, heap_size;
     size_t sessions, gone_keys;
@@ -95,6 +99,10 @@ void wait_queue_replaced(struct waits *waits, struct db *db);
 /* Takes the first key off the ready list, to be served; NULL if there is none. Then: nobody serves it any more. */
 struct wait_key *wait_queue_serve(struct waits *waits);
 void wait_queue_served(struct waits *waits, struct wait_key *key);
+
+/* Goes on with the line in slices from its cursor; or no more. */
+void wait_queue_slow(struct waits *waits, struct wait_line *line);
+void wait_queue_not_slow(struct waits *waits, struct wait_line *line);
 
 /* Forgets what became ready after `last` (NULL: everything). */
 void wait_queue_forget_after(struct waits *waits, struct wait_key *last);

@@ -111,6 +111,22 @@ static struct wait_line *line_of(
     return line;
 }
 
+void wait_queue_slow(struct waits *waits, struct wait_line *line)
+{
+    line->slow = true;
+    line->prev_slow = waits->last_slow;
+    line->next_slow = NULL;
+    *(waits->last_slow ? &waits->last_slow->next_slow : &waits->slow) = line;
+    waits->last_slow = line;
+}
+
+void wait_queue_not_slow(struct waits *waits, struct wait_line *line)
+{
+    *(line->prev_slow ? &line->prev_slow->next_slow : &waits->slow) = line->next_slow;
+    *(line->next_slow ? &line->next_slow->prev_slow : &waits->last_slow) = line->prev_slow;
+    line->slow = false;
+}
+
 static void drop_line_if_idle(struct waits *waits, struct wait_line *line)
 {
     struct wait_key *key = line->key;
@@ -119,6 +135,8 @@ static void drop_line_if_idle(struct waits *waits, struct wait_line *line)
     *(line->prev ? &line->prev->next : &key->lines) = line->next;
     if (line->next)
         line->next->prev = line->prev;
+    if (line->slow)
+        wait_queue_not_slow(waits, line);
     if (line->kind->gone && --key->gone_lines == 0)
         waits->gone_keys--;
     mem_free_sized(line, sizeof *line);

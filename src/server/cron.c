@@ -63,6 +63,8 @@ static void fire_cron(void *context)
     server->cron_ticks++;
     server->keyspace->clock = (uint32_t)(now_ms / 1000) & ENTRY_CLOCK_MASK;
     engine_tick(server->engine, now_ms);
+    if (engine_task_count(server->engine))
+        net_wake_background(server->net);
     cron_sample_memory(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
         struct net_stats stats;

@@ -127,3 +127,74 @@ Test(crowd, one_at_very_many_keys)
     mem_free(names);
     cr_assert_lt(seconds_since(start_ns), 1);
 }
+
+static size_t served(struct client *crowd, const char *expected)
+{
+    size_t count = 0;
+    for (int i = 0; i < CROWD; i++)
+        if (output_len(&crowd[i].out)) {
+            TAKES(&crowd[i], expected);
+            count++;
+        }
+    return count;
+}
+
+Test(crowd, readers_are_served_in_slices)
+{
+    struct client *crowd = crowd_open("READ k 0 0");
+    push("PUSH k a");
+    size_t at_once = served(crowd, "$1.a.");
+    cr_assert(at_once > 0 && at_once < 1000);
+    cr_assert_eq(engine_task_count(f.engine), 1);
+    cr_assert(engine_run_tasks(f.engine, 0));
+    cr_assert_lt(served(crowd, "$1.a."), 1000);
+    client_send(&f, &lone[0], "POP k 0"); /* takes it away from those who were not served yet */
+    TAKES(&lone[0], "*2.$1.k.$1.a.");
+    while (engine_run_tasks(f.engine, 0))
+        ;
+    cr_assert_eq(served(crowd, ""), 0);
+    cr_assert_gt(stats().sessions, CROWD - 2000);
+    push("PUSH k b");
+    while (engine_run_tasks(f.engine, 0))
+        ;
+    cr_assert_eq(stats().sessions, 0);
+    cr_assert_eq(engine_task_count(f.engine), 0);
+    cr_assert_gt(served(crowd, "$1.b."), CROWD - 2000);
+    crowd_gone(crowd);
+}
+
+Test(crowd, changes_while_readers_are_served)
+{
+    struct client *crowd = crowd_open("READ k 2 0");
+    push("PUSH k a"); /* for nobody, but all are asked */
+    push("PUSH k b");
+    push("PUSH k c");
+    cr_assert_eq(served(crowd, ""), 0);
+    while (engine_run_tasks(f.engine, 0))
+        ;
+    cr_assert_eq(served(crowd, "$3.abc."), CROWD);
+    crowd_gone(crowd);
+}
+
+Test(crowd, leaves_while_it_is_served)
+{
+    struct client *crowd = crowd_open("READ k 2 0");
+    push("PUSH k a");
+    engine_run_tasks(f.engine, 0);
+    cr_assert_eq(stats().sessions, CROWD);
+    crowd_gone(crowd);
+    cr_assert_eq(stats().keys, 0);
+    cr_assert_eq(engine_task_count(f.engine), 0);
+}
+
+Test(crowd, hears_that_a_key_is_gone)
+{
+    push("PUSH k xyz");
+    struct client *crowd = crowd_open("GROUP k a 0");
+    push("DEL k");
+    cr_assert_lt(served(crowd, "-UNBLOCKED gone."), 1000);
+    while (engine_run_tasks(f.engine, 0))
+        ;
+    cr_assert_eq(stats().sessions, 0);
+    crowd_gone(crowd);
+}

@@ -487,6 +487,109 @@ Test(wait, expired_keys)
     SAYS(1, "-UNBLOCKED gone.");
 }
 
+/* --- When memory is out --- */
+
+Test(wait, begins_wholly_or_not_at_all)
+{
+    send(2, "POP b 0");
+    for (uint64_t nth = 1; nth <= 4; nth++) { /* the waiter, and the keys that nobody waits for yet */
+        mem_fail_nth(nth);
+        send(1, "POP a b c d 50000");
+        mem_fail_nth(0);
+        TAKES(&c[1], "-ERR out of memory for this request.");
+        cr_assert_not(c[1].paused);
+        cr_assert_eq(stats().keys, 1);
+        cr_assert_eq(stats().timed, 0);
+    }
+    mem_fail_nth(5);
+    send(1, "POP a b c d 50000");
+    mem_fail_nth(0);
+    cr_assert(c[1].paused);
+    cr_assert_eq(stats().keys, 4);
+}
+
+/* --- Against a model --- */
+
+enum { KEYS = 5, STEPS = 4000 };
+
+/* Which client waits since when for which keys; 0 if it does not wait. */
+static struct model {
+    int since;
+    bool wants[KEYS];
+} model[CLIENTS];
+
+/* The client that has waited longest for the key; 0 if none. */
+static int model_first(int key)
+{
+    int first = 0;
+    for (int i = 1; i < CLIENTS; i++)
+        if (model[i].since && model[i].wants[key] && (!first || model[i].since < model[first].since))
+            first = i;
+    return first;
+}
+
+static void model_wait(struct random *random, int client, int step)
+{
+    char text[64] = "POP";
+    model[client] = (struct model){ .since = step };
+    for (int i = 0; i < 3; i++) {
+        int key = (int)random_below(random, KEYS);
+        model[client].wants[key] = true;
+        snprintf(text + strlen(text), sizeof text - strlen(text), " k%d", key);
+    }
+    strcat(text, random_below(random, 2) ? " 0" : " 100000");
+    send(client, text);
+    SAYS(client, "");
+}
+
+static void model_push(struct random *random)
+{
+    int key = (int)random_below(random, KEYS), count = 1 + (int)random_below(random, 3);
+    char text[64], expected[64];
+    snprintf(text, sizeof text, "PUSH k%d %.*s", key, count, "aaa");
+    send(0, text);
+    snprintf(expected, sizeof expected, "*2.$2.k%d.$1.a.", key);
+    for (int first; count && (first = model_first(key)); count--) {
+        SAYS(first, expected);
+        model[first].since = 0;
+    }
+    snprintf(text, sizeof text, "DEL k%d", key); /* what nobody wanted */
+    send(0, text);
+}
+
+static void model_end(struct random *random, int client)
+{
+    bool error = random_below(random, 2);
+    cr_assert(session_unblock(c[client].session, error));
+    SAYS(client, error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK." : "*-1.");
+    model[client].since = 0;
+}
+
+Test(wait, behaves_as_the_model)
+{
+    struct random random;
+    random_init_secret(&random);
+    uint64_t seed = random_next(&random);
+    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
+    random_init(&random, seed);
+    for (int step = 1; step <= STEPS; step++) {
+        int client = 1 + (int)random_below(&random, CLIENTS - 1);
+        if (random_below(&random, 3) == 0)
+            model_push(&random);
+        else if (!model[client].since)
+            model_wait(&random, client, step);
+        else if (random_below(&random, 4) == 0)
+            model_end(&random, client);
+        size_t waiting = 0;
+        for (int i = 1; i < CLIENTS; i++) {
+            SAYS(i, "");
+            cr_assert_eq(c[i].paused, model[i].since != 0);
+            waiting += model[i].since != 0;
+        }
+        cr_assert_eq(stats().sessions, waiting);
+    }
+}
+
 /* --- Accounting --- */
 
 Test(wait, is_counted_once)
