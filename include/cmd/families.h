@@ -16,6 +16,7 @@ extern const struct command lcs_commands[];
 extern const struct command object_commands[];
 extern const struct command scan_commands[];
 extern const struct command string_commands[];
+extern const struct command transaction_commands[];
 extern const struct command string_set_commands[];
 
 /* All of them; ends with NULL. */

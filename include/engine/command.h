@@ -68,6 +68,8 @@ enum command_flag {
     CMD_ASKING = 1 << 18,
     CMD_PROTECTED = 1 << 19,      /* refused unless the configuration allows it (DEBUG) */
     CMD_WHOLE_KEYSPACE = 1 << 20, /* touches keys that its row does not name */
+    CMD_UNQUEUED = 1 << 22,       /* runs at once inside a transaction, too */
+    CMD_RUNS_QUEUE = 1 << 23,     /* runs what was queued, with the flags of that */
     CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows them */
 };
 

@@ -18,6 +18,8 @@ struct db;
 struct engine;
 struct session;
 struct task_link;
+struct transaction;
+struct watch;
 struct waiter;
 
 /* What the engine asks of whatever carries a session's bytes. */
@@ -44,6 +46,7 @@ enum session_flag {
     SESSION_UNIX = 1 << 8,
     SESSION_POSTPONED = 1 << 9,   /* waits for the end of CLIENT PAUSE */
     SESSION_PRIVILEGED = 1 << 10, /* the peer is local: what is allowed to `local` only is allowed */
+    SESSION_TOUCHED = 1 << 11,    /* a key that it watches was changed */
 };
 
 struct session {
@@ -55,6 +58,8 @@ struct session {
     const struct transport *transport;   /* borrowed: static */
     void *connection;                    /* borrowed: the transport's */
     struct session *prev, *next;         /* the engine's list, in order of creation */
+    struct transaction *transaction;     /* owned; NULL outside of one */
+    struct watch *watches;               /* owned list: the keys that it watches */
     struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
     struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */

@@ -15,5 +15,6 @@ const struct command *const command_families[] = {
     database_commands,
     connection_commands,
     introspection_commands,
+    transaction_commands,
     NULL,
 };

@@ -16,11 +16,13 @@
 static void on_touched(void *context, struct db *db, struct bytes key)
 {
     waits_touched(context, db, key);
+    watches_touched(context, db, key);
 }
 
 static void on_replaced(void *context, struct db *db)
 {
     waits_replaced(context, db);
+    watches_replaced(context, db);
 }
 
 struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
@@ -33,6 +35,8 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);
     table_init(engine->sessions_by_id, &session_table_type);
     engine->waits = waits_create(keyspace);
+    engine->watches = mem_alloc(sizeof *engine->watches);
+    table_init(engine->watches, &watch_table_type);
     keyspace->observer =
         (struct keyspace_observer){ .touched = on_touched, .replaced = on_replaced, .context = engine };
     engine->errors = error_stats_create();
@@ -52,6 +56,8 @@ void engine_destroy(struct engine *engine)
         session_destroy(engine->sessions);
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
     waits_destroy(engine->waits);
+    table_fini(engine->watches);
+    mem_free(engine->watches);
     table_fini(engine->sessions_by_id);
     mem_free(engine->sessions_by_id);
     command_registry_destroy(engine->registry);

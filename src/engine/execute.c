@@ -19,6 +19,7 @@
 #include "engine/error_stats.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine/transaction.h"
 #include "engine_priv.h"
 #include "resp/request.h"
 #include "store/keyspace.h"
@@ -164,13 +165,27 @@ static bool admit(struct call *call)
         reply_fail(call->reply, ERROR_NO_AUTH);
         return false;
     }
+    if (call->session->transaction && command->flags & CMD_NO_MULTI) {
+        reply_error(call->reply, BYTES("ERR Command not allowed inside a transaction"));
+        return false;
+    }
     return true;
 }
 
-static bool is_paused(const struct engine *engine, const struct command_info *command)
+/* True if a transaction takes the command in instead of running it. */
+static bool is_queued(const struct session *session, const struct command_info *command)
 {
-    return engine->pause_until_ms && (engine->pause_all || command->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) &&
-           !(command->flags & CMD_ADMIN && command->row->group == GROUP_CONNECTION);
+    return session->transaction && !(command->flags & CMD_UNQUEUED);
+}
+
+/* True if the command has to wait for the end of CLIENT PAUSE. What is only queued writes nothing yet. */
+static bool is_paused(const struct engine *engine, const struct session *session, const struct command_info *command)
+{
+    if (!engine->pause_until_ms || (command->flags & CMD_ADMIN && command->row->group == GROUP_CONNECTION))
+        return false;
+    uint32_t flags = command->flags & CMD_RUNS_QUEUE ? transaction_flags(session) : command->flags;
+    bool writes = flags & (CMD_WRITE | CMD_MAY_REPLICATE) && !is_queued(session, command);
+    return engine->pause_all || writes;
 }
 
 void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
@@ -214,6 +229,21 @@ static void account_rejected(struct call *call)
         call->command->stats.rejected++;
     call->engine->stats.errors++;
     error_stats_add(call->engine->errors, call->reply->code);
+}
+
+/* A refused command spoils the transaction; a refused EXEC ends it, and its answer says so. */
+static void reject_in_transaction(struct call *call, struct output_mark before)
+{
+    transaction_taint(call->session);
+    if (!call->command || !(call->command->flags & CMD_RUNS_QUEUE))
+        return;
+    transaction_discard(call->session);
+    if (command_argc_fits(call->command, call->argc))
+        return;
+    output_rewind(call->reply->out, before);
+    reply_error_printf(call->reply,
+        "EXECABORT Transaction discarded because of: wrong number of arguments for '%s' command",
+        call->command->full_name);
 }
 
 /* Takes the threshold over from the settings when it changed, so that testing it costs one comparison. */
@@ -270,10 +300,13 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     };
     session->last_ms = engine->now_ms;
     reply_begin(call.reply);
+    struct output_mark before = { 0 };
+    if (__builtin_expect(session->transaction != NULL, 0))
+        before = output_mark(session->reply.out);
     if (!call.command)
         fail_unknown(&call);
     else if (find_subcommand(&call) && admit(&call)) {
-        if (__builtin_expect(is_paused(engine, call.command), 0)) {
+        if (__builtin_expect(is_paused(engine, session, call.command), 0)) {
             session->flags |= SESSION_POSTPONED;
             session->transport->pause(session->connection);
             return start;
@@ -282,9 +315,15 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         if (planned->first_key < request->argc)
             call.key_arg = planned->first_key;
         request->done = true;
+        if (__builtin_expect(is_queued(session, call.command), 0)) {
+            transaction_queue(&call);
+            return start;
+        }
         return run(&call, start);
     }
     request->done = true;
+    if (session->transaction)
+        reject_in_transaction(&call, before);
     account_rejected(&call);
     return start;
 }

@@ -8,6 +8,7 @@
 #include "ds/table.h"
 #include "engine/engine.h"
 #include "engine/task.h"
+#include "engine/transaction.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
 
@@ -69,6 +70,7 @@ void session_destroy(struct session *session)
         return;
     struct engine *engine = session->engine;
     task_abandon(session);
+    transaction_discard(session);
     wait_abandon(session);
     *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
     *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
@@ -91,6 +93,7 @@ void session_close(struct session *session, bool after_output)
 
 void session_reset(struct session *session)
 {
+    transaction_discard(session);
     mem_free(session->name);
     session->name = NULL;
     session->db = keyspace_db(session->engine->keyspace, 0);

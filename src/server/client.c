@@ -10,6 +10,7 @@
 #include "engine/command.h"
 #include "engine/session.h"
 #include "engine/task.h"
+#include "engine/transaction.h"
 #include "engine/wait.h"
 #include "net/connection.h"
 #include "server/client_filter.h"
@@ -24,6 +25,10 @@ static void append_flags(struct buf *out, const struct session *session)
     size_t before = out->len;
     if (session->wait)
         buf_append_char(out, 'b');
+    if (session->transaction)
+        buf_append_char(out, 'x');
+    if (session->flags & SESSION_TOUCHED)
+        buf_append_char(out, 'd');
     if (session->flags & SESSION_CLOSING)
         buf_append_char(out, 'A');
     if (session->flags & SESSION_UNIX)
@@ -45,14 +50,16 @@ static void append_client(struct buf *out, const struct session *session, int64_
 {
     struct connection_facts facts;
     connection_describe(session->connection, &facts);
-    size_t memory = mem_good_size(sizeof *session) + facts.input_memory + facts.output_memory;
+    size_t memory =
+        mem_good_size(sizeof *session) + facts.input_memory + facts.output_memory + transaction_memory(session);
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (unsigned long long)session->id,
         facts.peer, facts.local, facts.fd, or_empty(session->name), (long long)((now_ms - session->created_ms) / 1000),
         (long long)((now_ms - session->last_ms) / 1000));
     append_flags(out, session);
-    buf_printf(out,
-        " db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=0 rbs=%d rbp=%zu",
-        session->db->index, facts.input_len, facts.input_free, facts.input_memory, OUTPUT_CHUNK, facts.output_len);
+    buf_printf(out, " db=%d sub=0 psub=0 ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
+        session->db->index, (long long)transaction_len(session), transaction_watched(session), facts.input_len,
+        facts.input_free, facts.input_memory, transaction_memory(session));
+    buf_printf(out, " rbs=%d rbp=%zu", OUTPUT_CHUNK, facts.output_len);
     buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d",
         facts.output_len / OUTPUT_CHUNK, facts.output_memory, memory, facts.output_len ? "rw" : "r",
         session->last_command ? session->last_command->full_name : "NULL", session->reply.proto);

@@ -69,6 +69,17 @@ bool server_listen(struct server *server, struct buf *error)
 
 /* --- Creating --- */
 
+/* A server that nobody can reach is a mistake in the configuration. */
+static bool listens(const struct server *server, struct buf *error)
+{
+    const struct config *config = &server->config;
+    bool tcp = config->port != 0 && config->bind[strspn(config->bind, " ")];
+    if (tcp || (config->unixsocket && config->unixsocket[0]))
+        return true;
+    buf_append_cstr(error, "Configured to not listen anywhere, exiting.");
+    return false;
+}
+
 static void register_commands(struct server *server)
 {
     static const struct command *const own[] = {
@@ -139,7 +150,7 @@ struct server *server_create(struct config *config)
     struct net_receiver receiver = glue_receiver(server);
     server->net = net_create(&own->net, &receiver);
     struct buf error = BUF_EMPTY;
-    if (!rename_commands(server) || !server_listen(server, &error)) {
+    if (!rename_commands(server) || !server_listen(server, &error) || !listens(server, &error)) {
         if (error.len)
             log_write(LOG_WARNING, "%s", buf_cstr(&error));
         buf_fini(&error);

@@ -1,0 +1,45 @@
+/*
+ * Transactions: MULTI queues a session's commands, EXEC runs them as one unit; WATCH makes that depend on keys that
+ * nobody touched.
+ *
+ * Queued commands are copied (large arguments are taken over as they are), so they outlive the read buffer. A watched
+ * key costs one node in the key's list of watchers and in the session's; a change marks its watchers, and takes no other
+ * notice of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/keyspace.h"
+
+struct call;
+struct session;
+
+/* MULTI: begins to queue. False if the session does so already. */
+bool transaction_begin(struct session *session);
+
+/* Ends it without running anything, and stops watching; nothing if there is none. */
+void transaction_discard(struct session *session);
+
+/* EXEC: runs what was queued and answers with an array, with null if a watched key was touched, or with EXECABORT. */
+void transaction_run(struct call *call);
+
+/* Adds the call's command to the queue. */
+void transaction_queue(struct call *call);
+
+/* A command was refused while queueing: EXEC will refuse to run. */
+void transaction_taint(struct session *session);
+
+/* Commands queued, or -1 outside of a transaction; bytes that the queue holds; keys watched. For CLIENT LIST. */
+int64_t transaction_len(const struct session *session);
+size_t transaction_memory(const struct session *session);
+size_t transaction_watched(const struct session *session);
+
+/* The flags of all commands queued so far, put together. */
+uint32_t transaction_flags(const struct session *session);
+
+/* WATCH and UNWATCH. */
+void watch_key(struct session *session, struct db *db, struct key key, int64_t now_ms);
+void watch_none(struct session *session);
