@@ -1,0 +1,247 @@
+/*
+ * Editing a quicklist in the middle: inserting, replacing, deleting ranges, removing by value.
+ *
+ * An insertion into a full node goes to the neighbour if it is at the border, and splits the node otherwise; the halves
+ * are then merged with their neighbours where the limits allow. Where elements go, neighbours that together fill less
+ * than half a node are merged. So a list never has many more nodes than its elements need, whatever is done to it.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "ds/listpack.h"
+#include "quicklist_priv.h"
+
+/* Appends the node at `right` to the one at `left`, its neighbour, if the result is within 1/`share` of the limits. */
+static bool merge(struct quicklist *list, struct quicklist_spot left, struct quicklist_spot right,
+    const struct quicklist_limits *limits, size_t share)
+{
+    if (!left.block || !right.block)
+        return false;
+    struct quicklist_node *into = spot_node(left), *from = spot_node(right);
+    if (into->plain || from->plain)
+        return false;
+    size_t bytes = listpack_bytes(into->pack) + listpack_bytes(from->pack), count = (size_t)into->count + from->count;
+    if (bytes > limits->bytes / share || count > limits->count / share)
+        return false;
+    bool done = listpack_concat(&into->pack, from->pack);
+    ASSERT(done);
+    node_free(from);
+    ptrdiff_t moved = from->count;
+    spot_remove(list, right);
+    spot_count(list, left, moved);
+    return true;
+}
+
+/* Adds an element to the node's listpack, before its element `index`. */
+static void insert_into_node(struct quicklist *list, struct quicklist_spot spot, size_t index, struct bytes text)
+{
+    struct quicklist_node *node = spot_node(spot);
+    uint32_t at = index == node->count ? listpack_end(node->pack) : listpack_seek(node->pack, (int64_t)index);
+    at = listpack_insert(&node->pack, at, text);
+    ASSERT(at);
+    spot_count(list, spot, 1);
+}
+
+static bool can_take(struct quicklist_spot spot, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    return spot.block && !item.blob && node_has_room(spot_node(spot), item.text.len, limits);
+}
+
+/* Moves the node's elements from `index` on to a node behind it; returns where that is. */
+static struct quicklist_spot split(struct quicklist *list, struct quicklist_spot spot, size_t index)
+{
+    struct quicklist_node *node = spot_node(spot), right = { .count = node->count - (uint32_t)index };
+    right.pack = listpack_split(&node->pack, index);
+    ASSERT(right.pack);
+    spot_count(list, spot, -(ptrdiff_t)right.count);
+    return spot_insert(list, (struct quicklist_spot){ spot.block, spot.node + 1 }, right);
+}
+
+/* Puts the element between two neighbours: into one that has room, or a node of its own. */
+static void insert_between(struct quicklist *list, struct quicklist_spot left, struct quicklist_spot right,
+    struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    if (can_take(left, item, limits))
+        insert_into_node(list, left, spot_node(left)->count, item.text);
+    else if (can_take(right, item, limits))
+        insert_into_node(list, right, 0, item.text);
+    else
+        spot_insert(list, right, node_make(item, 0));
+}
+
+void quicklist_insert(
+    struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    ASSERT(index <= list->count);
+    if (index == 0 || index == list->count) {
+        quicklist_push(list, index == 0 ? QUICKLIST_HEAD : QUICKLIST_TAIL, item, limits);
+        return;
+    }
+    size_t within = index;
+    struct quicklist_spot spot = spot_seek(list, &within);
+    if (can_take(spot, item, limits)) {
+        insert_into_node(list, spot, within, item.text);
+        return;
+    }
+    if (within == 0) {
+        insert_between(list, spot_prev(spot), spot, item, limits);
+        return;
+    }
+    spot = split(list, spot, within);
+    insert_between(list, spot_prev(spot), spot, item, limits);
+    /* What stands before the new element, and what behind it, may fit into their other neighbours. */
+    within = index - 1;
+    spot = spot_seek(list, &within);
+    merge(list, spot_prev(spot), spot, limits, 1);
+    if (index + 1 < list->count) {
+        within = index + 1;
+        spot = spot_seek(list, &within);
+        merge(list, spot, spot_next(spot), limits, 1);
+    }
+}
+
+void quicklist_replace(
+    struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    size_t within = index;
+    struct quicklist_node *node = spot_node(spot_seek(list, &within));
+    if (item.blob && node->plain) {
+        blob_unref(node->blob);
+        node->blob = item.blob;
+        return;
+    }
+    if (!item.blob && !node->plain) {
+        uint32_t at = listpack_seek(node->pack, (int64_t)within), old = listpack_entry_size(node->pack, at);
+        /* The only element may also grow beyond what its text needs, as long as it is not large. */
+        if (item.text.len <= old || node->count == 1 || node_has_room(node, item.text.len - old, limits)) {
+            bool done = listpack_replace(&node->pack, at, item.text);
+            ASSERT(done);
+            return;
+        }
+    }
+    quicklist_insert(list, index, item, limits);
+    quicklist_delete(list, index + 1, 1, limits);
+}
+
+/* Merges what stands around the element `index`, in front of which elements went, where it is sparse. */
+static void tidy(struct quicklist *list, size_t index, const struct quicklist_limits *limits)
+{
+    if (index == 0 || index >= list->count)
+        return;
+    size_t within = index;
+    struct quicklist_spot spot = spot_seek(list, &within);
+    if (!merge(list, spot_prev(spot), spot, limits, 2))
+        merge(list, spot, spot_next(spot), limits, 2);
+    within = index;
+    block_merge_sparse(list, spot_seek(list, &within).block);
+}
+
+struct quicklist *quicklist_delete(
+    struct quicklist *list, size_t index, size_t count, const struct quicklist_limits *limits)
+{
+    ASSERT(index <= list->count && count <= list->count - index);
+    struct quicklist *rest = NULL;
+    size_t within = index;
+    struct quicklist_spot spot = count ? spot_seek(list, &within) : (struct quicklist_spot){ 0 };
+    while (count > 0) {
+        struct quicklist_block *block = spot.block;
+        if (spot.node == 0 && within == 0 && count >= block->count && block->used > 1) {
+            count -= block->count;
+            spot = (struct quicklist_spot){ block->next, 0 };
+            block_unlink(list, block);
+            if (!rest)
+                rest = quicklist_create();
+            block_link_last(rest, block);
+            continue;
+        }
+        struct quicklist_node *node = spot_node(spot);
+        size_t gone = node->count - within < count ? node->count - within : count;
+        if (gone == node->count) {
+            node_free(node);
+            spot = spot_remove(list, spot);
+        } else {
+            uint32_t at = within ? listpack_seek(node->pack, (int64_t)within) : (uint32_t)LISTPACK_HEADER;
+            listpack_delete_range(&node->pack, at, gone);
+            bool to_end = within + gone == node->count;
+            spot_count(list, spot, -(ptrdiff_t)gone);
+            spot = to_end ? spot_next(spot) : spot;
+        }
+        within = 0;
+        count -= gone;
+    }
+    tidy(list, index, limits);
+    return rest;
+}
+
+/* --- Removing by value --- */
+
+/* The places of the elements that read as `text`, ascending; at most `max`, the last ones if `from` is the tail. */
+static size_t find_all(
+    const unsigned char *pack, enum quicklist_end from, struct bytes text, size_t max, uint32_t *places)
+{
+    size_t found = 0;
+    uint32_t at = listpack_find(pack, LISTPACK_HEADER, text, 0);
+    for (; at && (found < max || from == QUICKLIST_TAIL); at = listpack_find(pack, listpack_after(pack, at), text, 0))
+        places[found++] = at;
+    if (found <= max)
+        return found;
+    memmove(places, places + found - max, max * sizeof *places);
+    return max;
+}
+
+/* The same for a listpack of `count` elements. */
+static size_t remove_from_pack(
+    unsigned char **pack, size_t count, enum quicklist_end from, struct bytes text, size_t max)
+{
+    if (!listpack_find(*pack, LISTPACK_HEADER, text, 0))
+        return 0;
+    uint32_t *places = mem_alloc(count * sizeof *places);
+    size_t found = find_all(*pack, from, text, max, places);
+    listpack_delete_batch(pack, places, found);
+    mem_free(places);
+    return found;
+}
+
+size_t quicklist_remove_in_listpack(unsigned char **pack, enum quicklist_end from, struct bytes text, size_t max)
+{
+    return remove_from_pack(pack, listpack_count(*pack), from, text, max);
+}
+
+static size_t remove_from_node(struct quicklist_node *node, enum quicklist_end from, struct bytes text, size_t max)
+{
+    if (node->plain)
+        return bytes_equal(blob_bytes(node->blob), text);
+    return remove_from_pack(&node->pack, node->count, from, text, max);
+}
+
+size_t quicklist_remove(struct quicklist *list, enum quicklist_end from, struct bytes text, size_t max,
+    const struct quicklist_limits *limits)
+{
+    bool forward = from == QUICKLIST_HEAD;
+    size_t removed = 0;
+    struct quicklist_spot spot = forward ? spot_first(list) : spot_last(list);
+    while (spot.block && removed < max) {
+        struct quicklist_node *node = spot_node(spot);
+        struct quicklist_spot before = spot_prev(spot);
+        size_t gone = remove_from_node(node, from, text, max - removed);
+        removed += gone;
+        if (gone && gone == node->count) {
+            node_free(node);
+            struct quicklist_spot next = spot_remove(list, spot);
+            spot = forward ? next : before;
+            continue;
+        }
+        if (gone) {
+            spot_count(list, spot, -(ptrdiff_t)gone);
+            if (!forward)
+                merge(list, spot, spot_next(spot), limits, 2);
+            else if (merge(list, before, spot, limits, 2))
+                spot = before;
+        }
+        spot = forward ? spot_next(spot) : before;
+    }
+    if (removed)
+        blocks_merge_sparse(list);
+    return removed;
+}
