@@ -5,6 +5,9 @@
 const struct command *const command_families[] = {
     string_commands,
     string_set_commands,
+    set_commands,
+    set_random_commands,
+    set_algebra_commands,
     lcs_commands,
     bitmap_commands,
     bitfield_commands,

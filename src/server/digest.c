@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "store/keyspace.h"
+#include "store/set.h"
 #include "store/string.h"
 
 /* Mixes bytes into each part, in order. */
@@ -19,14 +20,41 @@ static void mix(struct digest *digest, const void *ptr, size_t len)
         digest->part[i] = hash_bytes_seeded(ptr, len, digest->part[i] * 3 + (uint64_t)i + 1);
 }
 
-void digest_add_value(struct digest *digest, const struct entry *entry)
+static void add_string(struct digest *digest, const struct entry *entry)
 {
     struct string_scratch scratch;
-    ASSERT(entry->type == ENTRY_STRING);
     struct bytes content = string_view(entry, &scratch);
-    uint64_t head[3] = { entry->type, entry->flags & ENTRY_EXPIRES, content.len };
-    mix(digest, head, sizeof head);
     mix(digest, content.ptr, content.len);
+}
+
+/* Each member's own digest, in any order. */
+static void add_set(struct digest *digest, const struct entry *entry)
+{
+    struct digest all = { 0 };
+    struct set_walk walk = set_walk_begin(set_of(entry));
+    for (struct set_batch batch; set_walk_next(&walk, &batch);)
+        for (unsigned i = 0; i < batch.count; i++) {
+            struct set_scratch scratch;
+            struct bytes member = set_member_bytes(batch.members[i], &scratch);
+            struct digest one = { 0 };
+            mix(&one, member.ptr, member.len);
+            for (int part = 0; part < 3; part++)
+                all.part[part] ^= one.part[part];
+        }
+    mix(digest, all.part, sizeof all.part);
+}
+
+static void (*const adders[ENTRY_TYPES])(struct digest *digest, const struct entry *entry) = {
+    [ENTRY_STRING] = add_string,
+    [ENTRY_SET] = add_set,
+};
+
+void digest_add_value(struct digest *digest, const struct entry *entry)
+{
+    uint64_t head[2] = { entry->type, entry->flags & ENTRY_EXPIRES };
+    mix(digest, head, sizeof head);
+    ASSERT(adders[entry->type]);
+    adders[entry->type](digest, entry);
 }
 
 struct db_walk {

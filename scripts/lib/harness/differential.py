@@ -35,8 +35,30 @@ def _scan_page(a, b):
     return all(isinstance(r.value, list) and len(r.value) == 2 and isinstance(r.value[1], list) for r in (a, b))
 
 
+def _whole_scan(a, b):
+    """As far as both pages are the whole collection, they hold the same."""
+    if not _scan_page(a, b):
+        return False
+    both_whole = all(r.value[0] == b"0" for r in (a, b))
+    return not both_whole or sorted(a.value[1]) == sorted(b.value[1])
+
+
+def _random_members(a, b):
+    """As many of them, or one, or none."""
+    if isinstance(a.value, list) and isinstance(b.value, list):
+        return _same_type(a, b) and len(a.value) == len(b.value)
+    return _random_key(a, b)
+
+
 COMPARERS = {
     "SCAN": _scan_page,
+    "SSCAN": _whole_scan,
+    "SMEMBERS": _unordered,
+    "SINTER": _unordered,
+    "SUNION": _unordered,
+    "SDIFF": _unordered,
+    "SPOP": _unordered,
+    "SRANDMEMBER": _random_members,
     "KEYS": _unordered,
     "RANDOMKEY": _random_key,
     "TTL": _within(1),

@@ -1,0 +1,48 @@
+/*
+ * What the set families share: answering members, and looking sets up by argument.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/call.h"
+#include "store/set.h"
+
+static inline void set_reply_member(struct call *call, struct set_member member)
+{
+    if (member.text)
+        reply_bulk(call->reply, bytes_make(member.text, member.len));
+    else
+        reply_bulk_int(call->reply, member.number);
+}
+
+/* A set_visit_fn that answers the member; the context is the call. */
+static inline void set_reply_visited(void *context, struct set_member member)
+{
+    set_reply_member(context, member);
+}
+
+/* The set under an argument, none if the key is missing; false if it is of another type, which was answered. */
+static inline bool set_read(struct call *call, uint32_t index, struct set *set)
+{
+    const struct entry *entry = call_read(call, index);
+    if (!call_expect_type(call, entry, ENTRY_SET))
+        return false;
+    *set = set_of(entry);
+    return true;
+}
+
+/* Opens the set under an argument for changes; false if it is of another type, which was answered. */
+static inline bool set_open(struct call *call, uint32_t index, struct set_edit *edit)
+{
+    struct key key = call_key(call, index);
+    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
+    if (!call_expect_type(call, entry, ENTRY_SET))
+        return false;
+    *edit = set_edit_begin(call->keyspace, call->db, key, entry);
+    return true;
+}
+
+/* All members; in RESP3 as a set or, if told so, as an array. O(members). */
+void set_reply_all(struct call *call, struct set set, bool as_array);

@@ -1,0 +1,125 @@
+/*
+ * Sets: members chosen at random, to look at or to take out. Every choice is uniform.
+ *
+ * Costs: expected O(1) a member. SRANDMEMBER with a count that is a large part of a table, or of a packed set, makes
+ * one pass over the members instead.
+ */
+#include "set_priv.h"
+
+#include "base/random.h"
+#include "cmd/families.h"
+
+static void run_spop(struct call *call)
+{
+    int64_t count = 1;
+    bool counted = call->argc == 3;
+    if (call->argc > 3) {
+        reply_fail(call->reply, ERROR_SYNTAX);
+        return;
+    }
+    if (counted && !call_arg_i64(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
+        return;
+    struct set_edit edit;
+    if (!set_open(call, 1, &edit))
+        return;
+    size_t members = set_count(edit.set);
+    if (members == 0 && !counted) {
+        reply_null(call->reply);
+        return;
+    }
+    if ((uint64_t)count < members || !counted) {
+        if (counted)
+            reply_set(call->reply, (size_t)count);
+        set_edit_pop(&edit, (size_t)count, call_random(call), set_reply_visited, call);
+        set_edit_end(&edit, call->now_ms);
+        return;
+    }
+    set_reply_all(call, edit.set, false);
+    if (members) {
+        keyspace_remove(call->keyspace, call->db, edit.key);
+        call->keyspace->stats.dirty += members - 1;
+    }
+}
+
+/* As often as wanted, the same member more than once if chance wills it. */
+static void reply_repeating(struct call *call, struct set set, uint64_t count)
+{
+    struct random *random = call_random(call);
+    reply_array(call->reply, count);
+    while (count--)
+        set_reply_member(call, set_random(set, random));
+}
+
+static void run_srandmember(struct call *call)
+{
+    int64_t count;
+    if (call->argc > 3) {
+        reply_fail(call->reply, ERROR_SYNTAX);
+        return;
+    }
+    if (call->argc == 3) {
+        if (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &count))
+            return;
+        if (count == INT64_MIN) {
+            reply_error(call->reply, BYTES("ERR value is out of range, value must between -9223372036854775807 and "
+                                           "9223372036854775807"));
+            return;
+        }
+    }
+    struct set set;
+    if (!set_read(call, 1, &set))
+        return;
+    size_t members = set_count(set);
+    if (call->argc == 2) {
+        if (members)
+            set_reply_member(call, set_random(set, call_random(call)));
+        else
+            reply_null(call->reply);
+    } else if (members == 0 || count == 0) {
+        reply_array(call->reply, 0);
+    } else if (count < 0) {
+        reply_repeating(call, set, (uint64_t)-count);
+    } else if ((uint64_t)count >= members) {
+        set_reply_all(call, set, true);
+    } else {
+        struct output_mark before = output_mark(call->reply->out);
+        reply_array(call->reply, (size_t)count);
+        if (set_sample(set, (size_t)count, call_random(call), set_reply_visited, call))
+            return;
+        output_rewind(call->reply->out, before);
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    }
+}
+
+static const char *const tips_random[] = { "nondeterministic_output", NULL };
+static const char *const history_spop[] = { "3.2.0", "Takes the argument `count`.", NULL };
+static const char *const history_srandmember[] = { "2.6.0", "Takes the argument `count`.", NULL };
+
+const struct command set_random_commands[] = {
+    { .name = "SPOP",
+        .run = run_spop,
+        .argc = AT_LEAST(2),
+        .flags = CMD_WRITE | CMD_FAST,
+        .group = GROUP_SET,
+        .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) },
+        .since = "1.0.0",
+        .complexity = "O(N) where N is the number of members taken out.",
+        .usage = "key [count]",
+        .brief = "Takes one or more members out of a set, chosen at random.",
+        .tips = tips_random,
+        .history = history_spop },
+    { .name = "SRANDMEMBER",
+        .run = run_srandmember,
+        .argc = AT_LEAST(2),
+        .flags = CMD_READ,
+        .group = GROUP_SET,
+        .keys = { KEY_AT(1, KEY_READ_ACCESS) },
+        .since = "1.0.0",
+        .complexity =
+            "O(N) where N is the number of members replied with; O(M) where that is a large part of M members.",
+        .usage = "key [count]",
+        .brief = "Replies with one or more members of a set, chosen at random; a negative count allows repetition.",
+        .tips = tips_random,
+        .history = history_srandmember },
+    { 0 },
+};
