@@ -12,11 +12,11 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "engine/registry.h"
 #include "resp/reply.h"
 #include "store/keyspace.h"
 
 struct blob;
-struct command_info;
 struct engine;
 struct random;
 struct request;

@@ -1,5 +1,5 @@
 /*
- * Commands: the rows that describe them, and the registry that finds them.
+ * Commands: the rows that describe them. The registry that finds them is in engine/registry.h.
  *
  * A row stands under its handler, with designated initialisers, and says everything that anybody needs to know about
  * the command: the dispatcher's policy, COMMAND and its subcommands, ACL categories, arity errors and the manual are
@@ -185,78 +185,3 @@ struct command {
     const char *const *tips;    /* command tips, ends with NULL; NULL if none */
     const char *const *history; /* pairs of version and text, ends with NULL; NULL if none */
 };
-
-/* Percentiles need a histogram of durations: 4 buckets per power of two, from 2^6 to 2^38 ticks (25 ns to a minute and
- * a half). */
-enum { COMMAND_LATENCY_BUCKETS = 128, COMMAND_LATENCY_LOW_BITS = 6 };
-
-/* What a command has cost. */
-struct command_stats {
-    uint64_t calls, rejected, failed;
-    uint64_t ticks;    /* of the processor's clock, see base/clock.h */
-    uint64_t *latency; /* owned, COMMAND_LATENCY_BUCKETS counters by duration; NULL until first called */
-};
-
-/* A row as the running server has it. */
-struct command_info {
-    const struct command *row;         /* borrowed: static */
-    const struct command_info *parent; /* of a subcommand */
-    struct command_info *subs;         /* owned array; NULL if none */
-    uint32_t sub_count;
-    uint32_t id;    /* small number, unique among all */
-    uint32_t flags; /* the row's */
-    int32_t argc_min, argc_max;
-    uint32_t first_key; /* argument of the first key if it stands at a fixed place, else 0: for looking ahead */
-    char full_name[48]; /* lower case, "config|get", terminated; the row's, whatever it was renamed to */
-    char called[48];    /* what clients call it: lower case, terminated; "" if it was removed. Unused in subcommands */
-    struct command_stats stats;
-};
-
-struct command_registry;
-
-struct command_registry *command_registry_create(void);
-void command_registry_destroy(struct command_registry *registry);
-
-/* Adds a family: rows up to the empty one. The rows stay borrowed. A name that exists already is a bug. */
-void command_registry_add(struct command_registry *registry, const struct command *rows);
-
-/* The command of that name in any case, or NULL. One hash, one comparison. */
-struct command_info *command_find(const struct command_registry *registry, struct bytes name);
-
-/* A command's subcommand of that name in any case, or NULL. */
-struct command_info *command_find_sub(const struct command_info *command, struct bytes name);
-
-/* The command and, where it has them, the subcommand that argv names; NULL if there is none. */
-struct command_info *command_resolve(const struct command_registry *registry, const struct bytes *argv, uint32_t argc);
-
-/* Gives a command another name (rename-command), or removes it if `to` is empty. False if there is no `from`, or `to`
- * exists. */
-bool command_rename(struct command_registry *registry, struct bytes from, struct bytes to);
-
-/* Visits every top-level command, in the order of registration; `index` from 0, NULL after the last. */
-struct command_info *command_at(const struct command_registry *registry, size_t index);
-
-/* All categories of a command, derived ones included. */
-uint32_t command_categories(const struct command *row);
-
-/* True if `argc` arguments are acceptable. */
-static inline bool command_argc_fits(const struct command_info *command, uint32_t argc)
-{
-    return (int64_t)argc >= command->argc_min && (command->argc_max == 0 || (int64_t)argc <= command->argc_max);
-}
-
-/* Redis's arity number: n for exactly n, -n for at least n. */
-int command_arity(const struct command *row);
-
-/* Positions of the keys in a whole request; returns how many there are (writing at most `max`), or -1 if the arguments
- * make no sense. */
-int command_keys(
-    const struct command_info *command, const struct bytes *argv, uint32_t argc, struct key_position *out, int max);
-
-/* Adds one run of that many ticks (base/clock.h) to the statistics; to the histogram too if `histogram`. */
-void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogram);
-
-/* The duration in ns below which the share `quantile` (0 to 1) of the runs lie; 0 if there was none. */
-uint64_t command_stats_quantile(const struct command_stats *stats, double quantile);
-
-void command_stats_reset(struct command_stats *stats);

@@ -3,8 +3,8 @@
  * nobody touched.
  *
  * Queued commands are copied (large arguments are taken over as they are), so they outlive the read buffer. A watched
- * key costs one node in the key's list of watchers and in the session's; a change marks its watchers, and takes no other
- * notice of them.
+ * key costs one node in the key's list of watchers and in the session's; a change marks its watchers, and takes no
+ * other notice of them.
  */
 #pragma once
 

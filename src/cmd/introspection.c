@@ -11,6 +11,7 @@
 #include "cmd/families.h"
 #include "engine/call.h"
 #include "engine/engine.h"
+#include "engine/registry.h"
 #include "usage_priv.h"
 
 struct bit_name {

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "base/num.h"
-#include "engine/command.h"
 #include "engine/engine.h"
+#include "engine/registry.h"
 #include "engine_priv.h"
 #include "resp/request.h"
 

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/call.h"
-#include "engine/command.h"
 #include "engine/engine.h"
+#include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
 

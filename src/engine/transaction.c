@@ -1,8 +1,8 @@
 /*
  * The queue of a transaction, and running it.
  *
- * A queued command is one allocation: header, argument vector, bytes. While the queue runs nothing else does, so that it is one unit to
- * everyone; what waits for keys that it changed is served after it.
+ * A queued command is one allocation: header, argument vector, bytes. While the queue runs nothing else does, so that
+ * it is one unit to everyone; what waits for keys that it changed is served after it.
  */
 #include "engine/transaction.h"
 
@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/call.h"
-#include "engine/command.h"
 #include "engine/engine.h"
+#include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
 #include "resp/request.h"

@@ -1,7 +1,8 @@
 /*
  * Watched keys: a table of keys, each with the list of its watchers.
  *
- * A key's node outlives neither its last watcher nor the session: UNWATCH, EXEC, DISCARD and the session's end take the watchers out, O(1) each.
+ * A key's node outlives neither its last watcher nor the session: UNWATCH, EXEC, DISCARD and the session's end take the
+ * watchers out, O(1) each.
  */
 #include "base/hash.h"
 #include "base/mem.h"

@@ -15,12 +15,13 @@
  *
  * When the batch is full in the midst of an offer it is executed, and cutting goes on with an empty one.
  */
-#include "net_priv.h"
+#include "batch_priv.h"
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "resp/errors.h"
+#include "net_priv.h"
 
 enum {
     BATCH_ARGS = 4 * NET_BATCH_REQUESTS,

@@ -7,7 +7,7 @@
  * Each has one watcher, whose events follow from the state (connection_watch); in the steady state they never change,
  * so that the kernel is told once.
  */
-#include "net_priv.h"
+#include "net/connection.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net_priv.h"
 #include "resp/reply.h"
 
 static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)

@@ -8,13 +8,14 @@
  *
  * While something must go on in the next turn an idle watcher is active, for which libev polls without waiting.
  */
-#include "net_priv.h"
+#include "net/net.h"
 
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net_priv.h"
 
 void connections_push(struct connections *list, struct connection *connection)
 {

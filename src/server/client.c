@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "engine/command.h"
+#include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/task.h"
 #include "engine/transaction.h"

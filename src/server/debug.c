@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "engine/command.h"
+#include "engine/registry.h"
 #include "engine/session.h"
 #include "server/digest.h"
 #include "server_priv.h"

@@ -8,10 +8,13 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/hash.h"
+#include "store/hash.h"
 #include "store/keyspace.h"
 #include "store/set.h"
 #include "store/string.h"
+#include "store/zset.h"
 
 /* Mixes bytes into each part, in order. */
 static void mix(struct digest *digest, const void *ptr, size_t len)
@@ -44,9 +47,42 @@ static void add_set(struct digest *digest, const struct entry *entry)
     mix(digest, all.part, sizeof all.part);
 }
 
+/* In their order, which follows from the content. A zero counts without its sign. */
+static void add_zset(struct digest *digest, const struct entry *entry)
+{
+    struct zset_iter iter;
+    for (bool more = zset_iter_begin(&iter, entry, 0, false); more; more = zset_iter_next(&iter)) {
+        double score = iter.score + 0.0;
+        mix(digest, &score, sizeof score);
+        mix(digest, iter.member.ptr, iter.member.len);
+    }
+}
+
+static void add_field(void *context, const struct hash_pair *pair)
+{
+    struct digest *all = context;
+    struct digest one = { 0 };
+    uint64_t head[2] = { pair->field.len, pair->at_ms != EXPIRY_NONE };
+    mix(&one, head, sizeof head);
+    mix(&one, pair->field.ptr, pair->field.len);
+    mix(&one, pair->value.ptr, pair->value.len);
+    for (int part = 0; part < 3; part++)
+        all->part[part] ^= one.part[part];
+}
+
+/* Each field's own digest, in any order; whether it expires counts. */
+static void add_hash(struct digest *digest, const struct entry *entry)
+{
+    struct digest all = { 0 };
+    hash_each(entry, clock_wall_ms(), add_field, &all);
+    mix(digest, all.part, sizeof all.part);
+}
+
 static void (*const adders[ENTRY_TYPES])(struct digest *digest, const struct entry *entry) = {
     [ENTRY_STRING] = add_string,
+    [ENTRY_HASH] = add_hash,
     [ENTRY_SET] = add_set,
+    [ENTRY_ZSET] = add_zset,
 };
 
 void digest_add_value(struct digest *digest, const struct entry *entry)

@@ -115,7 +115,8 @@ def test_large_values_arrive_whole(server):
 def test_large_values_in_a_pipeline_with_others(server):
     value = b"v" * 3_000_000
     with Client(server.port) as client:
-        replies = list(client.pipeline([("SET", "a", value), ("GET", "a"), ("PING",), ("SET", "b", value), ("DEL", "a"), ("GET", "b")]))
+        commands = [("SET", "a", value), ("GET", "a"), ("PING",), ("SET", "b", value), ("DEL", "a"), ("GET", "b")]
+        replies = list(client.pipeline(commands))
     assert replies == [b"OK", value, b"PONG", b"OK", 1, value]
 
 

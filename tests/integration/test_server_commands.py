@@ -23,7 +23,8 @@ def fields_of(line):
     "CLIENT", "CLIENT nosuch", "CLIENT ID x", "CLIENT GETNAME", "CLIENT SETNAME a", "CLIENT SETNAME", "CLIENT GETREDIR",
     "CLIENT KILL", "CLIENT KILL nobody", "CLIENT KILL 1 2 3", "CLIENT KILL ID abc", "CLIENT KILL ID 0",
     "CLIENT KILL ID 99999999", "CLIENT KILL ID 1 SKIPME maybe", "CLIENT KILL TYPE nosuch", "CLIENT KILL USER nobody",
-    "CLIENT KILL ADDR 127.0.0.1:1", "CLIENT KILL LADDR 127.0.0.1:1", "CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE replica",
+    "CLIENT KILL ADDR 127.0.0.1:1", "CLIENT KILL LADDR 127.0.0.1:1", "CLIENT KILL TYPE pubsub",
+    "CLIENT KILL TYPE replica",
     "CLIENT LIST x", "CLIENT LIST TYPE nosuch", "CLIENT LIST ID", "CLIENT LIST ID x", "CLIENT LIST TYPE pubsub",
     "CLIENT LIST ID 99999999", "CLIENT PAUSE", "CLIENT PAUSE abc", "CLIENT PAUSE -1", "CLIENT PAUSE 1 nosuch",
     "CLIENT PAUSE 0 WRITE", "CLIENT UNPAUSE", "CLIENT REPLY", "CLIENT REPLY nosuch", "CLIENT REPLY ON",
@@ -113,7 +114,8 @@ def test_what_a_killed_client_had_pipelined_is_not_run(server):
 
 def test_pause_holds_up_writes_only_or_everything(server):
     with Client(server.port) as one, Client(server.port) as two:
-        for mode, command, waits in (("WRITE", ("SET", "k", "v"), True), ("WRITE", ("GET", "k"), False), ("ALL", ("GET", "k"), True)):
+        write, read = ("SET", "k", "v"), ("GET", "k")
+        for mode, command, waits in (("WRITE", write, True), ("WRITE", read, False), ("ALL", read, True)):
             assert one.command("CLIENT", "PAUSE", 400, mode) == b"OK"
             begin = time.monotonic()
             two.command(*command)
@@ -141,8 +143,8 @@ def test_reply_off_and_skip(client):
 # SLOWLOG
 
 def test_slowlog_replies(pair):
-    pair.same("CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET", "SLOWLOG GET", "SLOWLOG GET x", "SLOWLOG GET -2",
-              "SLOWLOG GET 1 2", "SLOWLOG LEN", "SLOWLOG LEN x", "SLOWLOG nosuch", "SLOWLOG")
+    pair.same("CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET", "SLOWLOG GET", "SLOWLOG GET x",
+              "SLOWLOG GET -2", "SLOWLOG GET 1 2", "SLOWLOG LEN", "SLOWLOG LEN x", "SLOWLOG nosuch", "SLOWLOG")
 
 
 def test_slowlog_keeps_what_was_slow(pair):
@@ -247,12 +249,14 @@ def test_time_and_role(pair):
 # DEBUG
 
 @pytest.mark.parametrize("command", [
-    "DEBUG", "DEBUG nosuch", "DEBUG OBJECT nothing", "DEBUG SLEEP 0", "DEBUG SET-ACTIVE-EXPIRE 1", "DEBUG PROTOCOL nosuch",
-    "DEBUG POPULATE", "DEBUG POPULATE x", "DEBUG POPULATE -1", "DEBUG LISTPACK nothing", "DEBUG ERROR", "DEBUG LOG text",
-    ("DEBUG", "ERROR", "MYERR some text"), "DEBUG QUICKLIST-PACKED-THRESHOLD nosuch", "DEBUG QUICKLIST-PACKED-THRESHOLD 100b",
+    "DEBUG", "DEBUG nosuch", "DEBUG OBJECT nothing", "DEBUG SLEEP 0", "DEBUG SET-ACTIVE-EXPIRE 1",
+    "DEBUG PROTOCOL nosuch", "DEBUG POPULATE", "DEBUG POPULATE x", "DEBUG POPULATE -1", "DEBUG LISTPACK nothing",
+    "DEBUG ERROR", "DEBUG LOG text", ("DEBUG", "ERROR", "MYERR some text"),
+    "DEBUG QUICKLIST-PACKED-THRESHOLD nosuch", "DEBUG QUICKLIST-PACKED-THRESHOLD 100b",
     "DEBUG REPLYBUFFER nosuch x", "DEBUG REPLYBUFFER RESIZING 0", "DEBUG REPLYBUFFER PEAK-RESET-TIME never",
     "DEBUG PAUSE-CRON 0", "DEBUG CHANGE-REPL-ID", *(f"DEBUG PROTOCOL {kind}" for kind in (
-        "string", "integer", "double", "bignum", "null", "array", "set", "map", "attrib", "push", "verbatim", "true", "false"))])
+        "string", "integer", "double", "bignum", "null", "array", "set", "map", "attrib", "push", "verbatim", "true",
+        "false"))])
 def test_debug_replies(pair, command):
     pair.same(command)
 
@@ -289,7 +293,8 @@ def test_debug_digest_depends_on_the_contents_alone(server):
 
 def test_debug_check_finds_nothing_wrong(server):
     with Client(server.port) as client:
-        client.load(("SET", f"k{i}", "v" * (i % 2000), *(("PX", 1 + i % 50) if i % 3 == 0 else ())) for i in range(20_000))
+        ttl = [("PX", 5), (), ()]
+        client.load(("SET", f"k{i}", "v" * (i % 2000), *ttl[i % 3]) for i in range(20_000))
         client.load(("DEL", f"k{i}") for i in range(0, 20_000, 7))
         assert client.command("DEBUG", "CHECK") == b"OK"
         client.command("FLUSHALL", "ASYNC")

@@ -194,11 +194,12 @@ Test(log, lines_of_threads_do_not_mix)
     static char content[500000];
     struct place place = place_create();
     pthread_t threads[3];
+    static char names[3][2] = { "a", "b", "c" };
     size_t lines = 0;
 
     cr_assert(log_open(place.path));
     for (int i = 0; i < 3; i++)
-        cr_assert(pthread_create(&threads[i], NULL, write_many, (char *[]){ "a", "b", "c" }[i]) == 0);
+        cr_assert(pthread_create(&threads[i], NULL, write_many, names[i]) == 0);
     for (int i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
     slurp(place.path, content, sizeof(content));

@@ -1,7 +1,7 @@
 /*
  * Tests of the command registry: finding, renaming, key positions, categories, arity, histograms.
  */
-#include "engine/command.h"
+#include "engine/registry.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "engine/call.h"
-#include "engine/command.h"
+#include "engine/registry.h"
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "resp/request.h"

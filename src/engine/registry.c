@@ -5,7 +5,7 @@
  * ASCII letters folded. Names are ours or the administrator's, never a client's, so the hash needs no secret. Entries
  * never move: sessions and requests point to them.
  */
-#include "engine/command.h"
+#include "engine/registry.h"
 
 #include <stdio.h>
 
