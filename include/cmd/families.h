@@ -21,6 +21,10 @@ extern const struct command set_random_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 extern const struct command string_set_commands[];
+extern const struct command zset_algebra_commands[];
+extern const struct command zset_commands[];
+extern const struct command zset_pop_commands[];
+extern const struct command zset_range_commands[];
 
 /* All of them; ends with NULL. */
 extern const struct command *const command_families[];

@@ -42,6 +42,7 @@ struct value_type {
 
 extern const struct value_type string_value_type;
 extern const struct value_type set_value_type;
+extern const struct value_type zset_value_type;
 
 /* By enum entry_type; NULL where the type has none yet. */
 extern const struct value_type *const value_types[ENTRY_TYPES];

@@ -13,6 +13,8 @@ INFO_FIELDS = ("name", "arity", "flags", "first key", "last key", "step", "categ
 INFO_DIFFERENCES = {
     ("config|resetstat", "tips"): "newer Redis gives it these",
     ("config|rewrite", "tips"): "newer Redis gives it these",
+    ("zrank", "arity"): "the option WITHSCORE",
+    ("zrevrank", "arity"): "the option WITHSCORE",
 }
 
 # The same for (command, field) of COMMAND DOCS.
@@ -28,6 +30,10 @@ ARGUMENT_DIFFERENCES = {
     "set": "conditions on the old value",
     "client|kill": "newer options",
     "client|list": "a token with several values, not a block of one kind of value",
+    **dict.fromkeys(("zcount", "zrangebyscore", "zremrangebyscore", "zrevrangebyscore"),
+                    "bounds of scores are texts, for they may be exclusive"),
+    **dict.fromkeys(("zrevrange", "zremrangebyrank"), "ranks are described as those of ZRANGE are"),
+    **dict.fromkeys(("zrank", "zrevrank"), "the option WITHSCORE"),
     "config|get": "several parameters, not several blocks of one",
     "command|getkeys": "redis-server 7.0 describes no arguments",
     "command|getkeysandflags": "redis-server 7.0 describes no arguments",

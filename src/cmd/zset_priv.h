@@ -1,0 +1,47 @@
+/*
+ * What the files of the sorted set's commands share: opening the key, reading ranges, answering members.
+ */
+#pragma once
+
+#include "engine/call.h"
+#include "engine/command.h"
+#include "store/zset.h"
+
+/* The set under an argument, for reading; *entry is NULL if it is missing. False: it is no sorted set, and that was
+ * answered. */
+static inline bool zset_look(struct call *call, uint32_t index, const struct entry **entry)
+{
+    *entry = call_read(call, index);
+    return call_expect_type(call, *entry, ENTRY_ZSET);
+}
+
+/* The same for changing. */
+static inline bool zset_open(struct call *call, uint32_t index, struct zset_edit *edit)
+{
+    struct key key = call_key(call, index);
+    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
+    *edit = (struct zset_edit){
+        .keyspace = call->keyspace, .db = call->db, .key = key, .entry = entry, .now_ms = call->now_ms
+    };
+    return call_expect_type(call, entry, ENTRY_ZSET);
+}
+
+/* Reads two arguments as a range of scores or of texts; false: an error was answered. */
+bool zset_arg_scores(struct call *call, uint32_t min, uint32_t max, struct zset_scores *range);
+bool zset_arg_texts(struct call *call, uint32_t min, uint32_t max, struct zset_texts *range);
+
+/* The head of `count` members, with or without scores: RESP3 pairs them, RESP2 has them in a row. */
+static inline void zset_reply_head(struct call *call, size_t count, bool scores)
+{
+    reply_array(call->reply, scores && call->reply->proto < 3 ? 2 * count : count);
+}
+
+/* One of these. */
+static inline void zset_reply_member(struct call *call, struct bytes member, double score, bool scores)
+{
+    if (scores && call->reply->proto >= 3)
+        reply_array(call->reply, 2);
+    reply_bulk(call->reply, member);
+    if (scores)
+        reply_double(call->reply, score);
+}

@@ -1,0 +1,98 @@
+/*
+ * Sorted sets that are made as a whole: unions, intersections, stored ranges.
+ *
+ * Members first go into the table only, where each is found to have its score added up. The order is made once, at the
+ * end, by sorting, and the tree is filled from its upper end, which packs its leaves.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "store/settings.h"
+#include "store/value.h"
+#include "store/zset.h"
+#include "zset_priv.h"
+
+size_t zset_made_count(const struct zset *zset)
+{
+    return table_count(&zset->members);
+}
+
+double *zset_make_member(struct zset *zset, struct bytes text, bool *is_new)
+{
+    uint64_t hash = hash_bytes(text.ptr, text.len);
+    const uint64_t *slot = zset_find_slot(zset, text, hash);
+    struct zset_member *member;
+    if (slot) {
+        member = table_slot_item(slot);
+    } else {
+        member = zset_member_create(zset, text, 0);
+        if (!member)
+            return NULL;
+        table_insert(&zset->members, hash, member);
+    }
+    *is_new = !slot;
+    return &member->score;
+}
+
+struct gather {
+    const struct zset_member **members;
+    size_t count;
+};
+
+static void gather(void *context, uint64_t *slot)
+{
+    struct gather *all = context;
+    all->members[all->count++] = table_slot_item(slot);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct zset_member *const *one = a, *const *other = b;
+    return (*one)->score != (*other)->score ? ((*one)->score < (*other)->score ? -1 : 1)
+                                            : zset_compare_text(zset_member_text(*one), zset_member_text(*other));
+}
+
+void zset_make_order(struct zset *zset)
+{
+    ASSERT(btree_count(&zset->order) == 0);
+    size_t count = table_count(&zset->members);
+    struct gather all = { mem_alloc(count * sizeof *all.members), 0 };
+    uint64_t cursor = 0;
+    do
+        cursor = table_scan(&zset->members, cursor, gather, &all);
+    while (cursor);
+    ASSERT(all.count == count);
+    qsort(all.members, count, sizeof *all.members, compare_members);
+    for (size_t i = 0; i < count; i++)
+        btree_append(&zset->order, (void *)(uintptr_t)all.members[i]);
+    mem_free(all.members);
+}
+
+/* The set as a listpack, if it is small enough for one; else NULL. */
+static unsigned char *pack(const struct keyspace *keyspace, const struct zset *zset)
+{
+    const struct store_settings *settings = keyspace->settings;
+    if ((int64_t)zset_made_count(zset) > settings->zset_max_listpack_entries)
+        return NULL;
+    unsigned char *pack = listpack_create(0);
+    struct zset_iter iter;
+    for (bool more = zset_made_iter_begin(&iter, zset, 0, false); more; more = zset_iter_next(&iter))
+        if ((int64_t)iter.member.len > settings->zset_max_listpack_value ||
+            !zset_pack_insert(&pack, listpack_end(pack), iter.member, iter.score)) {
+            listpack_destroy(pack);
+            return NULL;
+        }
+    listpack_trim(&pack);
+    return pack;
+}
+
+void keyspace_set_zset_take(struct keyspace *keyspace, struct db *db, struct key key, struct zset *zset, int64_t now_ms)
+{
+    ASSERT(btree_count(&zset->order) == zset_made_count(zset) && zset_made_count(zset));
+    unsigned char *packed = pack(keyspace, zset);
+    void *value = packed ? (void *)packed : zset;
+    unsigned encoding = packed ? ZSET_PACKED : ZSET_TREE;
+    keyspace_set_value(keyspace, db, key, ENTRY_ZSET, encoding, value, EXPIRY_NONE, now_ms);
+    if (packed)
+        zset_destroy(zset);
+}
