@@ -10,6 +10,8 @@ extern const struct command bitmap_commands[];
 extern const struct command connection_commands[];
 extern const struct command database_commands[];
 extern const struct command expire_commands[];
+extern const struct command hash_commands[];
+extern const struct command hash_walk_commands[];
 extern const struct command introspection_commands[];
 extern const struct command keys_commands[];
 extern const struct command lcs_commands[];

@@ -40,6 +40,7 @@ struct value_type {
     const char *(*check)(const struct entry *entry);
 };
 
+extern const struct value_type hash_value_type;
 extern const struct value_type string_value_type;
 extern const struct value_type set_value_type;
 extern const struct value_type zset_value_type;

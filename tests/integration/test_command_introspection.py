@@ -26,6 +26,7 @@ DOCS_DIFFERENCES = {
 ARGUMENT_DIFFERENCES = {
     "bitfield": "the repetition stands within the second alternative",
     "bitop": "the operations are listed",
+    "hscan": "NOVALUES",
     "lcs": "the length has a longer name",
     "set": "conditions on the old value",
     "client|kill": "newer options",

@@ -79,7 +79,20 @@ def _whole_scan_of_pairs(a, b):
 WITH_NUMBERS = ("ZADD", "ZINCRBY", "ZSCORE", "ZMSCORE", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE",
                 "ZPOPMIN", "ZPOPMAX", "ZMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "ZUNION", "ZINTER", "ZDIFF")
 
+def _pairs(a, b):
+    """The same pairs, a flat list or a map, in any order."""
+    def pairs(value):
+        return sorted(value.items() if isinstance(value, dict) else zip(value[::2], value[1::2]))
+    both_hold = all(isinstance(r.value, (list, dict)) for r in (a, b))
+    return both_hold and _same_type(a, b) and len(a.value) == len(b.value) and pairs(a.value) == pairs(b.value)
+
+
 COMPARERS = {
+    "HGETALL": _pairs,
+    "HKEYS": _unordered,
+    "HVALS": _unordered,
+    "HSCAN": _whole_scan,
+    "HRANDFIELD": _random_members,
     **dict.fromkeys(WITH_NUMBERS, _numbers),
     "ZSCAN": _whole_scan_of_pairs,
     "ZRANDMEMBER": _random_members,

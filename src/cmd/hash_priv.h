@@ -1,0 +1,43 @@
+/*
+ * What the families that work on hashes share: look-ups that check the type, a writer of a call's key.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "engine/call.h"
+#include "store/hash.h"
+
+/* Finds the hash at argument 1 for reading, NULL if there is none; false if that answered an error. */
+static inline bool hash_call_read(struct call *call, const struct entry **entry)
+{
+    *entry = call_read(call, 1);
+    return call_expect_type(call, *entry, ENTRY_HASH);
+}
+
+/* Opens the hash at argument 1, or a missing key, for writing; false if that answered an error. */
+static inline bool hash_call_begin(struct call *call, struct hash_writer *writer)
+{
+    struct key key = call_key(call, 1);
+    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
+    if (!call_expect_type(call, entry, ENTRY_HASH))
+        return false;
+    hash_begin(writer, call->keyspace, call->db, key, entry, call->now_ms);
+    return true;
+}
+
+/* Ends a writer; answers an error, and returns false, if not all was done for want of memory. */
+static inline bool hash_call_end(struct call *call, struct hash_writer *writer, bool done)
+{
+    hash_end(writer);
+    if (!done)
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    return done;
+}
+
+/* What becomes of dirty: a writer counts one change, however many fields it changed. */
+static inline void hash_call_dirty(struct call *call, size_t changes)
+{
+    if (changes > 1)
+        call->keyspace->stats.dirty += changes - 1;
+}
