@@ -53,7 +53,7 @@ static bool set_table_put(struct set_table *set, struct bytes member, uint64_t h
     }
     if (member.len)
         memcpy(at, member.ptr, member.len);
-    set->member_bytes += set_item_good_size(size);
+    set->member_bytes += set_item_memory(item, size);
     table_insert(&set->table, hash, item);
     return true;
 }
@@ -61,7 +61,7 @@ static bool set_table_put(struct set_table *set, struct bytes member, uint64_t h
 static void item_free(struct set_table *set, void *item)
 {
     size_t size = set_item_size(set_item_bytes(item).len);
-    set->member_bytes -= set_item_good_size(size);
+    set->member_bytes -= set_item_memory(item, size);
     mem_free_sized(item, size);
 }
 
@@ -194,8 +194,11 @@ static const char *set_check_table(const struct set_table *set)
     size_t bytes = 0;
     struct set_walk walk = set_walk_begin((struct set){ SET_TABLE, (void *)(uintptr_t)set });
     for (struct set_batch batch; set_walk_next(&walk, &batch);)
-        for (unsigned i = 0; i < batch.count; i++)
-            bytes += set_item_good_size(set_item_size(batch.members[i].len));
+        for (unsigned i = 0; i < batch.count; i++) {
+            size_t len = batch.members[i].len;
+            size_t header = len <= SET_SHORT_MAX ? 1 : SET_LONG_HEADER;
+            bytes += set_item_memory(batch.members[i].text - header, len + header);
+        }
     return bytes == set->member_bytes ? NULL : "a set is wrong about the bytes of its members";
 }
 

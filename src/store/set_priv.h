@@ -67,8 +67,8 @@ static inline uint64_t *set_table_find(const struct set_table *set, struct bytes
     return table_find(&set->table, hash, set_item_is, &member);
 }
 
-/* What mem_good_size says; jemalloc's smallest classes are known without a call. */
-static inline size_t set_item_good_size(size_t size)
+/* Bytes that an item of `size` bytes takes, as the allocator rounds them; of the smallest known without a call. */
+static inline size_t set_item_memory(const void *item, size_t size)
 {
 #ifdef LARDER_JEMALLOC
     if (size <= 8)
@@ -76,7 +76,8 @@ static inline size_t set_item_good_size(size_t size)
     if (size <= 128)
         return (size + 15) & ~(size_t)15;
 #endif
-    return mem_good_size(size);
+    (void)size;
+    return mem_usable_size(item);
 }
 
 /* Takes the item of `slot` out and frees it. */
