@@ -54,6 +54,7 @@ struct table {
     size_t overflow_buckets; /* allocated behind the chains */
     uint32_t longest_chain;  /* no chain is longer (in buckets); an upper bound, reset when no chain is */
     uint32_t prefetched;     /* steps of prefetching the bucket that splits next that were taken already */
+    uint32_t item_size;      /* the owner's estimate of an item's bytes, for prefetching; 0: one cache line */
 };
 
 /* An empty table; allocates nothing until the first insert. */
@@ -142,7 +143,7 @@ static inline void table_prefetch_bucket(const struct table *table, uint64_t has
         table_prefetch_line(table_bucket_of(table, hash));
 }
 
-/* Second half: asks for the first two cache lines of every item in the bucket whose tag fits. */
+/* Second half: asks for the first and last cache line (see item_size) of every item in the bucket whose tag fits. */
 void table_prefetch_items(const struct table *table, uint64_t hash);
 
 /*

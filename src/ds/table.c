@@ -206,13 +206,16 @@ static void shrink(struct table *table)
     }
 }
 
-static void prefetch_item(uint64_t slot)
+/* Asks for an item's first line, and for that of its end, if an item of the usual size has another there. */
+static void prefetch_item(const struct table *table, uint64_t slot)
 {
     const char *item = table_slot_item(&slot);
     if (!item)
         return;
     table_prefetch_line(item);
-    table_prefetch_line(item + CACHE_LINE);
+    const char *end = item + (table->item_size ? table->item_size - 1 : 0);
+    if (((uintptr_t)end ^ (uintptr_t)item) >= CACHE_LINE)
+        table_prefetch_line(end);
 }
 
 /* Asks for a part of what the next split will read: first for the bucket, then, call by call, for the items in its
@@ -232,7 +235,7 @@ static void prefetch_split(struct table *table)
     for (int i = 0; i < PREFETCH_SLOTS_PER_INSERT && bucket; i++) {
         if (!bucket->slot[at])
             return;
-        prefetch_item(bucket->slot[at]);
+        prefetch_item(table, bucket->slot[at]);
         if (++at == TABLE_SLOTS) {
             at = 0;
             bucket = bucket->next;
@@ -278,7 +281,7 @@ void table_prefetch_items(const struct table *table, uint64_t hash)
     const struct table_bucket *bucket = table_bucket_of(table, hash);
     unsigned match_bits = table_tags_match(bucket->slot, hash);
     for (unsigned rest = match_bits; rest; rest &= rest - 1)
-        prefetch_item(bucket->slot[__builtin_ctz(rest)]);
+        prefetch_item(table, bucket->slot[__builtin_ctz(rest)]);
     if (!match_bits && bucket->next)
         table_prefetch_line(bucket->next);
 }
