@@ -15,6 +15,8 @@ extern const struct command hash_walk_commands[];
 extern const struct command introspection_commands[];
 extern const struct command keys_commands[];
 extern const struct command lcs_commands[];
+extern const struct command list_commands[];
+extern const struct command list_move_commands[];
 extern const struct command object_commands[];
 extern const struct command scan_commands[];
 extern const struct command set_algebra_commands[];

@@ -5,6 +5,8 @@
 const struct command *const command_families[] = {
     string_commands,
     string_set_commands,
+    list_commands,
+    list_move_commands,
     hash_commands,
     hash_walk_commands,
     set_commands,

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "store/hash.h"
 #include "store/keyspace.h"
+#include "store/list.h"
 #include "store/set.h"
 #include "store/string.h"
 #include "store/zset.h"
@@ -28,6 +29,20 @@ static void add_string(struct digest *digest, const struct entry *entry)
     struct string_scratch scratch;
     struct bytes content = string_view(entry, &scratch);
     mix(digest, content.ptr, content.len);
+}
+
+/* Lengths count, so that elements cannot be cut elsewhere. */
+static void add_list(struct digest *digest, const struct entry *entry)
+{
+    struct list_walk walk;
+    struct list_element element;
+    list_walk_begin(&walk, entry, 0, list_len(entry));
+    while (list_next(&walk, &element)) {
+        struct list_scratch scratch;
+        struct bytes content = list_element_bytes(&element, &scratch);
+        mix(digest, &content.len, sizeof content.len);
+        mix(digest, content.ptr, content.len);
+    }
 }
 
 /* Each member's own digest, in any order. */
@@ -80,6 +95,7 @@ static void add_hash(struct digest *digest, const struct entry *entry)
 
 static void (*const adders[ENTRY_TYPES])(struct digest *digest, const struct entry *entry) = {
     [ENTRY_STRING] = add_string,
+    [ENTRY_LIST] = add_list,
     [ENTRY_HASH] = add_hash,
     [ENTRY_SET] = add_set,
     [ENTRY_ZSET] = add_zset,

@@ -8,6 +8,7 @@
 
 const struct value_type *const value_types[ENTRY_TYPES] = {
     [ENTRY_STRING] = &string_value_type,
+    [ENTRY_LIST] = &list_value_type,
     [ENTRY_HASH] = &hash_value_type,
     [ENTRY_SET] = &set_value_type,
     [ENTRY_ZSET] = &zset_value_type,

@@ -41,6 +41,7 @@ struct value_type {
 };
 
 extern const struct value_type hash_value_type;
+extern const struct value_type list_value_type;
 extern const struct value_type string_value_type;
 extern const struct value_type set_value_type;
 extern const struct value_type zset_value_type;
