@@ -498,7 +498,7 @@ enum zset_added zset_add(struct zset_edit *edit, struct bytes member, double sco
 
 bool zset_remove(struct zset_edit *edit, struct bytes member)
 {
-    struct found found;
+    struct found found = { 0 };
     struct entry *entry = edit->entry;
     if (!entry || !find(entry, member, &found))
         return false;

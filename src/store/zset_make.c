@@ -12,6 +12,8 @@
 #include "store/zset.h"
 #include "zset_priv.h"
 
+enum { PREFETCH_AHEAD = 8 };
+
 size_t zset_made_count(const struct zset *zset)
 {
     return table_count(&zset->members);
@@ -34,22 +36,35 @@ double *zset_make_member(struct zset *zset, struct bytes text, bool *is_new)
     return &member->score;
 }
 
+/* A member as it is sorted: what decides nearly always stands beside the pointer. */
+struct sorted {
+    uint64_t prefix; /* of the score */
+    struct zset_member *member;
+};
+
 struct gather {
-    const struct zset_member **members;
+    struct sorted *members;
     size_t count;
 };
 
 static void gather(void *context, uint64_t *slot)
 {
     struct gather *all = context;
-    all->members[all->count++] = table_slot_item(slot);
+    all->members[all->count++].member = table_slot_item(slot);
 }
 
-static int compare_members(const void *a, const void *b)
+static int compare_sorted(const void *a, const void *b)
 {
-    const struct zset_member *const *one = a, *const *other = b;
-    return (*one)->score != (*other)->score ? ((*one)->score < (*other)->score ? -1 : 1)
-                                            : zset_compare_text(zset_member_text(*one), zset_member_text(*other));
+    const struct sorted *one = a, *other = b;
+    if (one->prefix != other->prefix)
+        return one->prefix < other->prefix ? -1 : 1;
+    return zset_compare_text(zset_member_text(one->member), zset_member_text(other->member));
+}
+
+static void prefetch_ahead(const struct gather *all, size_t index)
+{
+    if (index + PREFETCH_AHEAD < all->count)
+        __builtin_prefetch(all->members[index + PREFETCH_AHEAD].member);
 }
 
 void zset_make_order(struct zset *zset)
@@ -62,9 +77,15 @@ void zset_make_order(struct zset *zset)
         cursor = table_scan(&zset->members, cursor, gather, &all);
     while (cursor);
     ASSERT(all.count == count);
-    qsort(all.members, count, sizeof *all.members, compare_members);
-    for (size_t i = 0; i < count; i++)
-        btree_append(&zset->order, (void *)(uintptr_t)all.members[i]);
+    for (size_t i = 0; i < count; i++) {
+        prefetch_ahead(&all, i);
+        all.members[i].prefix = btree_prefix_double(all.members[i].member->score);
+    }
+    qsort(all.members, count, sizeof *all.members, compare_sorted);
+    for (size_t i = 0; i < count; i++) {
+        prefetch_ahead(&all, i);
+        btree_append(&zset->order, all.members[i].member);
+    }
     mem_free(all.members);
 }
 
