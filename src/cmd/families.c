@@ -19,6 +19,7 @@ const struct command *const command_families[] = {
     lcs_commands,
     bitmap_commands,
     bitfield_commands,
+    hyperloglog_commands,
     keys_commands,
     expire_commands,
     object_commands,

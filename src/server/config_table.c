@@ -375,6 +375,13 @@ const struct config_row config_live_rows[] = {
         .initial = "64",
         .section = SECTION_MEMORY,
         .help = "Bytes of the longest member in a packed sorted set." },
+    { .name = "hll-sparse-max-bytes",
+        .type = CONFIG_MEMORY,
+        FIELD(store.hll_sparse_max_bytes),
+        LIMITS(0, INT64_MAX),
+        .initial = "3000",
+        .section = SECTION_MEMORY,
+        .help = "Bytes up to which a HyperLogLog is kept as runs of registers rather than all 12304." },
 };
 
 const size_t config_live_count = sizeof config_live_rows / sizeof *config_live_rows;

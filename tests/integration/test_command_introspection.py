@@ -28,6 +28,7 @@ ARGUMENT_DIFFERENCES = {
     "bitop": "the operations are listed",
     "hscan": "NOVALUES",
     "lcs": "the length has a longer name",
+    "pfmerge": "the sources may be missing, and the newer documentation says so",
     "set": "conditions on the old value",
     "client|kill": "newer options",
     "client|list": "a token with several values, not a block of one kind of value",
