@@ -106,7 +106,6 @@ const struct config_row config_accepted_rows[] = {
         .flags = CONFIG_IMMUTABLE,
         .initial = "no" },
     { .name = "hide-user-data-from-log", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "hll-sparse-max-bytes", .type = CONFIG_MEMORY, LIMITS(0, INT64_MAX), .initial = "3000" },
     { .name = "ignore-warnings", .initial = "" },
     { .name = "io-threads", .type = CONFIG_INTEGER, .flags = CONFIG_IMMUTABLE, LIMITS(1, 128), .initial = "1" },
     { .name = "io-threads-do-reads", .type = CONFIG_BOOL, .flags = CONFIG_IMMUTABLE, .initial = "no" },
