@@ -105,6 +105,12 @@ size_t quicklist_remove(struct quicklist *list, enum quicklist_end from, struct 
 /* The same within one listpack. */
 size_t quicklist_remove_in_listpack(unsigned char **pack, enum quicklist_end from, struct bytes text, size_t max);
 
+/* The index of the first element that reads as `text`; SIZE_MAX if there is none. O(elements), some 4 ns each. */
+size_t quicklist_find(const struct quicklist *list, struct bytes text);
+
+/* The same within one listpack. */
+size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text);
+
 /*
  * --- Reading ---
  * A place is an element and the way to its neighbours; it is good until the list changes. One in a lone listpack works

@@ -2,8 +2,12 @@
  * Quicklist: making and freeing, both ends, reading. What edits the middle is in quicklist_edit.c, the blocks that
  * hold the nodes are in quicklist_block.c.
  *
- * A node at an end of a list of some length is allocated as large as its neighbour has become, so that pushes seldom
+ * A node at the tail of a list of some length is allocated as large as its neighbour has become, so that pushes seldom
  * move it; what it did not need is given back when the next one is begun.
+ *
+ * A push or pop in front of a listpack moves all of it, so at the head this is done to a small node, the stage, only: a
+ * full stage is put in front of the next node, as much of it as fits, and of a large first node a stage is split off
+ * when elements are popped from it.
  */
 #include "ds/quicklist.h"
 
@@ -19,6 +23,8 @@ enum {
     ENTRY_ESTIMATE = 8,    /* what an element is thought to need beside its text */
     ROOM_AHEAD_NODES = 4,  /* lists of so many nodes may have empty room at their ends */
     MEMORY_SAMPLES = 1024, /* nodes that are looked at for the memory of a list */
+    STAGE_BYTES = 1024,    /* of the first node; beyond, nothing is pushed to it */
+    SMALL_NODES = 4,       /* of a list that may be small enough for a listpack */
 };
 
 struct quicklist_limits quicklist_limits(int64_t setting)
@@ -118,16 +124,24 @@ struct quicklist *quicklist_from_listpack(unsigned char *pack)
 
 unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quicklist_limits *limits)
 {
-    if (list->nodes != 1)
+    if (list->nodes > SMALL_NODES || list->count > limits->count / 2)
         return NULL;
-    struct quicklist_node node = *spot_node(spot_first(list));
-    if (node.plain || node.count > limits->count / 2)
+    size_t bytes = 0;
+    for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
+        if (spot_node(spot)->plain)
+            return NULL;
+        bytes += listpack_bytes(spot_node(spot)->pack);
+    }
+    if (list->count == 0 || bytes > limits->bytes / (limits->by_count ? 1 : 2))
         return NULL;
-    if (!limits->by_count && listpack_bytes(node.pack) > limits->bytes / 2)
-        return NULL;
+    while (list->nodes > 1) {
+        bool done = quicklist_merge(list, spot_first(list), spot_next(spot_first(list)), limits, 1);
+        ASSERT(done);
+    }
+    unsigned char *pack = spot_node(spot_first(list))->pack;
     spot_remove(list, spot_first(list));
     quicklist_destroy(list);
-    return node.pack;
+    return pack;
 }
 
 /* --- Both ends --- */
@@ -149,16 +163,79 @@ struct quicklist_node node_make(struct quicklist_item item, size_t capacity)
     return node;
 }
 
-void quicklist_push(
-    struct quicklist *list, enum quicklist_end end, struct quicklist_item item, const struct quicklist_limits *limits)
+/* How many of the last elements of `pack` may be put in front of those of `next`. */
+static size_t count_that_fit(
+    const struct quicklist_node *node, const struct quicklist_node *next, const struct quicklist_limits *limits)
 {
-    struct quicklist_spot spot = end == QUICKLIST_HEAD ? spot_first(list) : spot_last(list);
+    size_t bytes = listpack_bytes(next->pack), count = next->count, fitting = 0;
+    uint32_t end = listpack_end(node->pack);
+    for (uint32_t at = listpack_prev(node->pack, end); at; at = listpack_prev(node->pack, at)) {
+        if (!quicklist_limits_allow(limits, bytes + (end - at), count + fitting + 1))
+            break;
+        fitting++;
+    }
+    return fitting;
+}
+
+/* Empties the full stage into the node behind it, as far as that has room. */
+static void unload_stage(struct quicklist *list, const struct quicklist_limits *limits)
+{
+    struct quicklist_spot stage = spot_first(list), behind = spot_next(stage);
+    if (!behind.block || spot_node(behind)->plain || quicklist_merge(list, stage, behind, limits, 1))
+        return;
+    struct quicklist_node *node = spot_node(stage), *next = spot_node(behind);
+    size_t moved = count_that_fit(node, next, limits);
+    if (moved == 0)
+        return;
+    unsigned char *joined = listpack_split(&node->pack, node->count - moved);
+    bool done = joined && listpack_concat(&joined, next->pack);
+    ASSERT(done);
+    listpack_destroy(next->pack);
+    next->pack = joined;
+    spot_count(list, stage, -(ptrdiff_t)moved);
+    spot_count(list, behind, (ptrdiff_t)moved);
+}
+
+void quicklist_split_stage(struct quicklist *list)
+{
+    struct quicklist_spot first = spot_first(list);
+    struct quicklist_node *node = spot_node(first), rest = { 0 };
+    size_t bytes = node->plain ? 0 : listpack_bytes(node->pack);
+    if (bytes <= (size_t)2 * STAGE_BYTES || node->count < 4)
+        return;
+    size_t kept = (size_t)node->count * (STAGE_BYTES / 2) / bytes + 1;
+    rest.count = node->count - (uint32_t)kept;
+    rest.pack = listpack_split(&node->pack, kept);
+    ASSERT(rest.pack);
+    spot_count(list, first, -(ptrdiff_t)rest.count);
+    first.node++;
+    spot_insert(list, first, rest);
+}
+
+static void push_head(struct quicklist *list, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    struct quicklist_spot spot = spot_first(list);
+    struct quicklist_node *node = spot.block ? spot_node(spot) : NULL;
+    if (node && !item.blob && node_has_room(node, item.text.len, limits) && listpack_bytes(node->pack) < STAGE_BYTES) {
+        uint32_t at = listpack_prepend(&node->pack, item.text);
+        ASSERT(at);
+        spot_count(list, spot, 1);
+        return;
+    }
+    if (node && !node->plain)
+        unload_stage(list, limits);
+    size_t capacity = list->nodes < ROOM_AHEAD_NODES || limits->by_count ? 0 : STAGE_BYTES;
+    spot_insert(list, spot_first(list), node_make(item, capacity));
+}
+
+static void push_tail(struct quicklist *list, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    struct quicklist_spot spot = spot_last(list);
     size_t capacity = 0;
     if (spot.block) {
         struct quicklist_node *node = spot_node(spot);
         if (!item.blob && node_has_room(node, item.text.len, limits)) {
-            uint32_t at = end == QUICKLIST_HEAD ? listpack_prepend(&node->pack, item.text)
-                                                : listpack_append(&node->pack, item.text);
+            uint32_t at = listpack_append(&node->pack, item.text);
             ASSERT(at);
             spot_count(list, spot, 1);
             return;
@@ -168,9 +245,18 @@ void quicklist_push(
             if (list->nodes >= ROOM_AHEAD_NODES)
                 capacity = listpack_bytes(node->pack);
         }
-        spot.node += end == QUICKLIST_TAIL;
+        spot.node++;
     }
     spot_insert(list, spot, node_make(item, capacity));
+}
+
+void quicklist_push(
+    struct quicklist *list, enum quicklist_end end, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    if (end == QUICKLIST_HEAD)
+        push_head(list, item, limits);
+    else
+        push_tail(list, item, limits);
 }
 
 /* --- Reading --- */

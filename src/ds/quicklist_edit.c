@@ -1,5 +1,5 @@
 /*
- * Editing a quicklist in the middle: inserting, replacing, deleting ranges, removing by value.
+ * Editing a quicklist in the middle: inserting, replacing, deleting ranges, finding and removing by value.
  *
  * An insertion into a full node goes to the neighbour if it is at the border, and splits the node otherwise; the halves
  * are then merged with their neighbours where the limits allow. Where elements go, neighbours that together fill less
@@ -12,8 +12,7 @@
 #include "ds/listpack.h"
 #include "quicklist_priv.h"
 
-/* Appends the node at `right` to the one at `left`, its neighbour, if the result is within 1/`share` of the limits. */
-static bool merge(struct quicklist *list, struct quicklist_spot left, struct quicklist_spot right,
+bool quicklist_merge(struct quicklist *list, struct quicklist_spot left, struct quicklist_spot right,
     const struct quicklist_limits *limits, size_t share)
 {
     if (!left.block || !right.block)
@@ -21,7 +20,8 @@ static bool merge(struct quicklist *list, struct quicklist_spot left, struct qui
     struct quicklist_node *into = spot_node(left), *from = spot_node(right);
     if (into->plain || from->plain)
         return false;
-    size_t bytes = listpack_bytes(into->pack) + listpack_bytes(from->pack), count = (size_t)into->count + from->count;
+    size_t bytes = listpack_end(into->pack) + listpack_bytes(from->pack) - LISTPACK_HEADER;
+    size_t count = (size_t)into->count + from->count;
     if (bytes > limits->bytes / share || count > limits->count / share)
         return false;
     bool done = listpack_concat(&into->pack, from->pack);
@@ -93,11 +93,11 @@ void quicklist_insert(
     /* What stands before the new element, and what behind it, may fit into their other neighbours. */
     within = index - 1;
     spot = spot_seek(list, &within);
-    merge(list, spot_prev(spot), spot, limits, 1);
+    quicklist_merge(list, spot_prev(spot), spot, limits, 1);
     if (index + 1 < list->count) {
         within = index + 1;
         spot = spot_seek(list, &within);
-        merge(list, spot, spot_next(spot), limits, 1);
+        quicklist_merge(list, spot, spot_next(spot), limits, 1);
     }
 }
 
@@ -131,8 +131,8 @@ static void tidy(struct quicklist *list, size_t index, const struct quicklist_li
         return;
     size_t within = index;
     struct quicklist_spot spot = spot_seek(list, &within);
-    if (!merge(list, spot_prev(spot), spot, limits, 2))
-        merge(list, spot, spot_next(spot), limits, 2);
+    if (!quicklist_merge(list, spot_prev(spot), spot, limits, 2))
+        quicklist_merge(list, spot, spot_next(spot), limits, 2);
     within = index;
     block_merge_sparse(list, spot_seek(list, &within).block);
 }
@@ -143,6 +143,8 @@ struct quicklist *quicklist_delete(
     ASSERT(index <= list->count && count <= list->count - index);
     struct quicklist *rest = NULL;
     size_t within = index;
+    if (index == 0 && count == 1)
+        quicklist_split_stage(list);
     struct quicklist_spot spot = count ? spot_seek(list, &within) : (struct quicklist_spot){ 0 };
     while (count > 0) {
         struct quicklist_block *block = spot.block;
@@ -174,7 +176,35 @@ struct quicklist *quicklist_delete(
     return rest;
 }
 
-/* --- Removing by value --- */
+/* --- By value --- */
+
+size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text)
+{
+    uint32_t found = listpack_find(pack, LISTPACK_HEADER, text, 0);
+    if (!found)
+        return SIZE_MAX;
+    size_t index = 0;
+    for (uint32_t at = LISTPACK_HEADER; at < found; at = listpack_after(pack, at))
+        index++;
+    return index;
+}
+
+size_t quicklist_find(const struct quicklist *list, struct bytes text)
+{
+    size_t before = 0;
+    for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
+        const struct quicklist_node *node = spot_node(spot);
+        size_t index = SIZE_MAX;
+        if (!node->plain)
+            index = quicklist_find_in_listpack(node->pack, text);
+        else if (bytes_equal(blob_bytes(node->blob), text))
+            index = 0;
+        if (index != SIZE_MAX)
+            return before + index;
+        before += node->count;
+    }
+    return SIZE_MAX;
+}
 
 /* The places of the elements that read as `text`, ascending; at most `max`, the last ones if `from` is the tail. */
 static size_t find_all(
@@ -235,8 +265,8 @@ size_t quicklist_remove(struct quicklist *list, enum quicklist_end from, struct 
         if (gone) {
             spot_count(list, spot, -(ptrdiff_t)gone);
             if (!forward)
-                merge(list, spot, spot_next(spot), limits, 2);
-            else if (merge(list, before, spot, limits, 2))
+                quicklist_merge(list, spot, spot_next(spot), limits, 2);
+            else if (quicklist_merge(list, before, spot, limits, 2))
                 spot = before;
         }
         spot = forward ? spot_next(spot) : before;

@@ -105,6 +105,13 @@ struct quicklist_node node_make(struct quicklist_item item, size_t capacity);
 /* True if an element of `len` bytes may be added to the node's listpack. */
 bool node_has_room(const struct quicklist_node *node, size_t len, const struct quicklist_limits *limits);
 
+/* Appends the node at `right` to the one at `left`, its neighbour, if the result is within 1/`share` of the limits. */
+bool quicklist_merge(struct quicklist *list, struct quicklist_spot left, struct quicklist_spot right,
+    const struct quicklist_limits *limits, size_t share);
+
+/* Makes sure that the first node is small, so that popping from it is cheap. */
+void quicklist_split_stage(struct quicklist *list);
+
 /* Takes a whole block out of the list, which the caller then owns. */
 void block_unlink(struct quicklist *list, struct quicklist_block *block);
 

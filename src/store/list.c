@@ -297,19 +297,11 @@ bool list_set(struct list_edit *list, size_t index, struct bytes text, struct bl
     return true;
 }
 
-/* The index of the first element that reads as `text`; false if there is none. */
-static bool find_index(const struct entry *entry, struct bytes text, size_t *index)
+/* The index of the first element that reads as `text`; SIZE_MAX if there is none. */
+static size_t find_index(const struct entry *entry, struct bytes text)
 {
-    struct list_needle needle = list_needle_make(text);
-    struct list_walk walk;
-    struct list_element element;
-    list_walk_begin(&walk, entry, 0, list_len(entry));
-    for (size_t i = 0; list_next(&walk, &element); i++)
-        if (list_needle_matches(&needle, element.value)) {
-            *index = i;
-            return true;
-        }
-    return false;
+    void *value = entry_pointer(entry);
+    return entry->encoding == LIST_LISTPACK ? quicklist_find_in_listpack(value, text) : quicklist_find(value, text);
 }
 
 bool list_insert(
@@ -317,8 +309,8 @@ bool list_insert(
 {
     struct quicklist_limits limits = limits_of(list);
     struct quicklist_item item;
-    size_t index;
-    *found = find_index(list->entry, pivot, &index);
+    size_t index = find_index(list->entry, pivot);
+    *found = index != SIZE_MAX;
     if (!*found) {
         convert_to_grow(list, &limits, text.len, 1); /* as Redis does, which does not know yet */
         blob_unref(blob);
@@ -382,8 +374,8 @@ void list_delete(struct list_edit *list, size_t index, size_t count)
 size_t list_remove(struct list_edit *list, enum list_end from, struct bytes text, size_t max)
 {
     struct quicklist_limits limits = limits_of(list);
-    size_t index, removed;
-    if (max == 0 || !find_index(list->entry, text, &index))
+    size_t removed;
+    if (max == 0 || find_index(list->entry, text) == SIZE_MAX)
         return 0;
     keyspace_edit(list->keyspace, list->db, list->key, list->entry);
     if (list->entry->encoding == LIST_LISTPACK) {

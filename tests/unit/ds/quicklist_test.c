@@ -215,6 +215,14 @@ static size_t model_remove(struct model *model, bool from_tail, struct bytes tex
     return removed;
 }
 
+static size_t model_find(const struct model *model, struct bytes text)
+{
+    for (size_t i = 0; i < model->count; i++)
+        if (bytes_equal(model->texts[i], text))
+            return i;
+    return SIZE_MAX;
+}
+
 static void require_same(struct model *model)
 {
     struct quicklist_place place;
@@ -255,6 +263,8 @@ static void shrink_step(struct model *model)
         struct bytes text = random_text(model);
         size_t max = below(model, 4) ? below(model, 4) : SIZE_MAX;
         bool tail = below(model, 2);
+        size_t first = quicklist_find(model->list, text);
+        REQUIRE(first == model_find(model, text));
         size_t removed =
             quicklist_remove(model->list, tail ? QUICKLIST_TAIL : QUICKLIST_HEAD, text, max, &model->limits);
         REQUIRE(removed == model_remove(model, tail, text, max));
@@ -327,6 +337,23 @@ Test(quicklist_model, nodes_of_four_kb)
 Test(quicklist_model, nodes_of_eight_kb)
 {
     run_model(-2, 30000);
+}
+
+Test(quicklist, pushes_at_the_head_fill_the_nodes)
+{
+    struct quicklist_limits limits = quicklist_limits(-2);
+    struct quicklist *list = quicklist_create();
+    for (int i = 0; i < 100000; i++)
+        push(list, QUICKLIST_HEAD, "eighteen bytes aa!", limits);
+    cr_assert_lt(quicklist_node_count(list), 100000 / 409 + 4);
+    while (quicklist_count(list) > 1000)
+        REQUIRE(!quicklist_delete(list, 0, 1, &limits));
+    require_sound(list);
+    while (quicklist_count(list) > 204)
+        REQUIRE(!quicklist_delete(list, 0, 1, &limits));
+    unsigned char *pack = quicklist_into_listpack(list, &limits);
+    REQUIRE(pack && listpack_count(pack) == 204 && listpack_bytes(pack) <= 4096);
+    listpack_destroy(pack);
 }
 
 Test(quicklist_model, sparse_nodes_are_merged)
