@@ -11,6 +11,7 @@ extern const struct command connection_commands[];
 extern const struct command database_commands[];
 extern const struct command expire_commands[];
 extern const struct command hash_commands[];
+extern const struct command hash_expire_commands[];
 extern const struct command hash_walk_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command introspection_commands[];

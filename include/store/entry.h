@@ -41,6 +41,7 @@ enum {
     ENTRY_EXPIRES = 1,  /* the body begins with an expiry */
     ENTRY_WIDE_KEY = 2, /* the key's length stands in the body */
     ENTRY_RAW = 4,      /* an embedded string that was edited in place: OBJECT ENCODING says raw */
+    ENTRY_PARTS = 8,    /* parts of the value can expire by themselves: fields of a hash */
 
     ENTRY_CLOCK_BITS = 24,
     ENTRY_CLOCK_MASK = (1 << ENTRY_CLOCK_BITS) - 1,

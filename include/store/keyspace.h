@@ -1,9 +1,9 @@
 /*
  * Keyspace: the numbered databases, and the one door to every change of an entry.
  *
- * A database is a table of entries (ds/table.h); the table's mark is set on entries that can expire, so that the
- * background walk touches only those. Time is an argument everywhere. An expired entry is never seen: whoever meets one
- * removes it and finds nothing.
+ * A database is a table of entries (ds/table.h); the table's mark is set on entries that can expire, as a whole or in
+ * parts (fields of a hash), so that the background walk touches only those. Time is an argument everywhere. An expired
+ * entry is never seen: whoever meets one removes it and finds nothing.
  *
  * Every change passes keyspace_edit, an insertion or a removal; dirty counts and the observer hang there, and nothing
  * else changes entries. Memory of removed values that are large, and of whole databases, is given back in slices by
@@ -45,7 +45,9 @@ static inline struct bytes key_bytes(struct key key)
 struct db {
     struct table table;     /* of struct entry, owned */
     size_t expires;         /* entries that can expire */
+    size_t parts_expire;    /* entries that parts of can expire by themselves: hashes with such fields */
     uint64_t expire_cursor; /* of the background walk */
+    uint32_t expire_round;  /* of the background walk, counted from 1 */
     int64_t ttl_sum_ms;     /* of the walk's current round: sum and number of TTLs met */
     size_t ttl_samples;
     int64_t avg_ttl_ms; /* of the last round */
@@ -70,6 +72,7 @@ struct keyspace_stats {
     uint64_t hits, misses;      /* of keyspace_read */
     uint64_t expired;           /* keys removed because their time had come */
     uint64_t expired_by_walk;   /* of those, by the background walk */
+    uint64_t expired_parts;     /* fields of hashes removed because their time had come */
     uint64_t dirty;             /* changes since the last save */
     double expired_stale_ratio; /* running estimate: share of the volatile keys met by the walk that had expired */
 };
@@ -169,9 +172,9 @@ void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b);
 struct entry *keyspace_random(struct keyspace *keyspace, struct db *db, struct random *random, int64_t now_ms);
 
 /*
- * One step of the background walk over what can expire: visits `buckets` buckets of `db` and removes what has expired.
- * Returns how many it removed. At the end of the database the step ends early, the average TTL is taken, and *rounds
- * grows by one; the next step begins anew. O(buckets).
+ * One step of the background walk over what can expire: visits `buckets` buckets of `db`, or of the large hashes in it,
+ * and removes what has expired. Returns how many keys and fields it removed. At the end of the database the step ends
+ * early, the average TTL is taken, and *rounds grows by one; the next step begins anew. O(buckets).
  */
 size_t keyspace_expire_step(struct keyspace *keyspace, struct db *db, size_t buckets, int64_t now_ms, size_t *rounds);
 

@@ -8,6 +8,7 @@ const struct command *const command_families[] = {
     list_commands,
     list_move_commands,
     hash_commands,
+    hash_expire_commands,
     hash_walk_commands,
     set_commands,
     set_random_commands,

@@ -38,7 +38,7 @@ static bool expiry_next_db(struct server *server)
 {
     struct server_expiry *expiry = &server->expiry;
     for (expiry->db++; expiry->db < server->keyspace->db_count; expiry->db++)
-        if (server->keyspace->dbs[expiry->db]->expires)
+        if (server->keyspace->dbs[expiry->db]->expires || server->keyspace->dbs[expiry->db]->parts_expire)
             return true;
     expiry->db = -1;
     return false;

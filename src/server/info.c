@@ -163,6 +163,7 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "rejected_connections:%llu\r\n", (unsigned long long)net.connections_rejected);
     buf_printf(out, "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n");
     buf_printf(out, "expired_keys:%llu\r\n", (unsigned long long)keys->expired);
+    buf_printf(out, "expired_subkeys:%llu\r\n", (unsigned long long)keys->expired_parts);
     buf_printf(out, "expired_stale_perc:%.2f\r\n", keys->expired_stale_ratio * 100);
     buf_printf(out, "expired_time_cap_reached_count:%llu\r\n", (unsigned long long)server->expiry.cap_reached);
     buf_printf(out, "expire_cycle_cpu_milliseconds:%llu\r\n", (unsigned long long)(server->expiry.spent_ns / 1000000));
@@ -285,8 +286,8 @@ static void print_keyspace(struct server *server, struct buf *out)
     for (int i = 0; i < server->keyspace->db_count; i++) {
         const struct db *db = server->keyspace->dbs[i];
         if (keyspace_size(db))
-            buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld,subexpiry=0\r\n", i, keyspace_size(db), db->expires,
-                (long long)db->avg_ttl_ms);
+            buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld,subexpiry=%zu\r\n", i, keyspace_size(db),
+                db->expires, (long long)db->avg_ttl_ms, db->parts_expire);
     }
 }
 

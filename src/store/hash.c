@@ -104,6 +104,8 @@ static const char *hash_check(const struct entry *entry)
     if (entry->value_len != sizeof(void *) || entry->encoding > HASH_TABLE)
         return "a hash of unknown encoding";
     const void *value = entry_pointer(entry);
+    if ((hash_next_ms(entry->encoding, value) != HASH_NEVER) != !!(entry->flags & ENTRY_PARTS))
+        return "a hash's fields expire, and the entry does not know, or the other way round";
     if (entry->encoding != HASH_TABLE)
         return check_pack(entry->encoding, value);
     return hash_total(HASH_TABLE, value) ? hash_table_check(value) : "a hash has no fields";
@@ -116,6 +118,7 @@ const struct value_type hash_value_type = {
     .copy = hash_copy,
     .weight = hash_weight,
     .drain = hash_drain,
+    .expire = hash_expire,
     .check = hash_check,
 };
 
@@ -225,8 +228,11 @@ void hash_end(struct hash_writer *writer)
     } else if (writer->encoding != entry->encoding || writer->value != entry_pointer(entry)) {
         entry_set_pointer(entry, writer->encoding, writer->value);
     }
+    bool expires = hash_next_ms(writer->encoding, writer->value) != HASH_NEVER;
     if (empty)
         keyspace_remove(writer->keyspace, writer->db, writer->key);
+    else if (expires != !!(entry->flags & ENTRY_PARTS))
+        keyspace_set_parts(writer->db, &writer->key, entry, expires);
 }
 
 bool hash_find(struct hash_writer *writer, struct bytes field, struct hash_place *place)

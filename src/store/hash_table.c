@@ -30,9 +30,10 @@ static void write_head(unsigned char *at, unsigned flags, size_t name_len, size_
     }
 }
 
+/* A value may be written over itself. */
 static inline void copy_bytes(char *to, struct bytes from)
 {
-    if (from.len)
+    if (from.len && from.ptr != to)
         memcpy(to, from.ptr, from.len);
 }
 

@@ -2,7 +2,7 @@
  * Keyspace: databases, look-ups, and every change of an entry.
  *
  * A look-up is one table_find: a cache line of the table and the entry itself. Invariants, which keyspace_check tests:
- * a slot's mark says ENTRY_EXPIRES of its entry, db->expires counts the marks, an entry's size is the one that it was
+ * a slot's mark says ENTRY_EXPIRES or ENTRY_PARTS of its entry, db counts both, an entry's size is the one that it was
  * allocated with or one of the same allocator class.
  *
  * Whatever removes an entry takes it out of the table first, tells the observer next and frees it last, so that an
@@ -31,7 +31,9 @@ static const struct table_type keyspace_table_type = { .hash = item_hash };
 static void db_reset(struct db *db)
 {
     db->expires = 0;
+    db->parts_expire = 0;
     db->expire_cursor = 0;
+    db->expire_round = 1;
     db->ttl_sum_ms = 0;
     db->ttl_samples = 0;
     db->avg_ttl_ms = 0;
@@ -50,6 +52,7 @@ struct keyspace *keyspace_create(int db_count)
         struct db *db = mem_zalloc(sizeof *db);
         table_init(&db->table, &keyspace_table_type);
         db->index = i;
+        db_reset(db);
         keyspace->dbs[i] = db;
     }
     return keyspace;
@@ -105,8 +108,7 @@ void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b)
 static struct entry *take_out(struct db *db, uint64_t hash, uint64_t *slot)
 {
     struct entry *entry = table_slot_item(slot);
-    if (table_slot_marked(slot))
-        db->expires--;
+    keyspace_mark(db, slot, entry->flags, 0);
     table_remove(&db->table, hash, slot);
     return entry;
 }
@@ -134,14 +136,50 @@ bool keyspace_remove(struct keyspace *keyspace, struct db *db, struct key key)
     return true;
 }
 
+void keyspace_set_parts(struct db *db, const struct key *key, struct entry *entry, bool expire)
+{
+    unsigned flags = (entry->flags & ~(unsigned)ENTRY_PARTS) | (expire ? ENTRY_PARTS : 0u);
+    uint64_t *slot = keyspace_find(db, key);
+    ASSERT(slot && table_slot_item(slot) == entry);
+    keyspace_mark(db, slot, entry->flags, flags);
+    entry->flags = (uint8_t)flags;
+}
+
+unsigned keyspace_expire_parts(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot, int64_t now_ms,
+    uint32_t round, size_t *items, size_t *removed)
+{
+    struct entry *entry = table_slot_item(slot);
+    size_t count = 0;
+    unsigned left = value_type_of(entry)->expire(entry, now_ms, round, items, &count);
+    *removed += count;
+    keyspace->stats.expired_parts += count;
+    if (!(left & VALUE_EXPIRES)) {
+        keyspace_mark(db, slot, entry->flags, entry->flags & ~(unsigned)ENTRY_PARTS);
+        entry->flags &= (uint8_t)~ENTRY_PARTS;
+    }
+    if (count && keyspace->watched && keyspace->observer.touched)
+        keyspace->observer.touched(keyspace->observer.context, db, entry_key(entry));
+    if (left & VALUE_EMPTY)
+        reclaim_entry_take(keyspace->reclaim, take_out(db, hash, slot));
+    return left;
+}
+
 /* --- Looking up --- */
 
-/* The rare way, kept out of the look-ups. */
-static __attribute__((noinline, cold)) struct entry *find_expired(
-    struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot)
+/* The rare way, kept out of the look-ups: the entry, or parts of it, can expire. */
+static __attribute__((noinline)) struct entry *find_mortal(
+    struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot, int64_t now_ms)
 {
-    keyspace_expire(keyspace, db, hash, slot);
-    return NULL;
+    enum { PARTS_AT_ONCE = 256 };
+    struct entry *entry = table_slot_item(slot);
+    if (entry_is_expired(entry, now_ms)) {
+        keyspace_expire(keyspace, db, hash, slot);
+        return NULL;
+    }
+    size_t items = PARTS_AT_ONCE, removed = 0;
+    if (!(entry->flags & ENTRY_PARTS))
+        return entry;
+    return keyspace_expire_parts(keyspace, db, hash, slot, now_ms, 0, &items, &removed) & VALUE_EMPTY ? NULL : entry;
 }
 
 static inline __attribute__((always_inline)) struct entry *find_alive(
@@ -151,8 +189,8 @@ static inline __attribute__((always_inline)) struct entry *find_alive(
     if (!slot)
         return NULL;
     struct entry *entry = table_slot_item(slot);
-    if (__builtin_expect(entry_is_expired(entry, now_ms), 0))
-        return find_expired(keyspace, db, key->hash, slot);
+    if (__builtin_expect(entry->flags & ENTRY_PARTS || entry_is_expired(entry, now_ms), 0))
+        return find_mortal(keyspace, db, key->hash, slot, now_ms);
     return entry;
 }
 
@@ -201,8 +239,7 @@ static inline uint64_t *put_in(struct db *db, const struct key *key, struct entr
 {
     estimate_size(db, entry);
     uint64_t *slot = table_insert(&db->table, key->hash, entry);
-    if (entry->flags & ENTRY_EXPIRES)
-        keyspace_mark(db, slot, true);
+    keyspace_mark(db, slot, 0, entry->flags);
     return slot;
 }
 
@@ -217,13 +254,14 @@ void keyspace_replace(struct keyspace *keyspace, struct db *db, uint64_t *slot, 
 {
     struct entry *old = table_slot_item(slot);
     table_slot_set_item(slot, entry);
-    keyspace_mark(db, slot, entry->flags & ENTRY_EXPIRES);
+    keyspace_mark(db, slot, old->flags, entry->flags);
     reclaim_entry_take(keyspace->reclaim, old);
 }
 
 struct entry *keyspace_reshape(struct db *db, uint64_t *slot, int64_t at_ms, size_t value_len, size_t keep)
 {
     struct entry *entry = table_slot_item(slot);
+    unsigned old_flags = entry->flags;
     bool expires = at_ms != EXPIRY_NONE;
     size_t size = entry_size_for(entry_key(entry).len, expires, value_len);
     if (entry_fits_in_place(entry, size)) {
@@ -235,7 +273,7 @@ struct entry *keyspace_reshape(struct db *db, uint64_t *slot, int64_t at_ms, siz
         entry_free(entry);
         entry = moved;
     }
-    keyspace_mark(db, slot, expires);
+    keyspace_mark(db, slot, old_flags, entry->flags);
     return entry;
 }
 
@@ -266,7 +304,7 @@ static struct entry *entry_clone(const struct entry *entry, struct bytes key)
                                                 .at_ms = entry_expiry(entry),
                                             });
     clone->clock = entry->clock;
-    clone->flags |= entry->flags & ENTRY_RAW;
+    clone->flags |= entry->flags & (ENTRY_RAW | ENTRY_PARTS);
     if (entry->value_len)
         memcpy(entry_value(clone), entry_value(entry), entry->value_len);
     return clone;

@@ -11,7 +11,7 @@ struct check {
     void (*complain)(void *context, const char *what);
     void *context;
     size_t broken;
-    size_t expires;
+    size_t expires, parts_expire;
 };
 
 static void expect(struct check *check, bool holds, const char *what)
@@ -30,7 +30,8 @@ static void check_slot(void *context, uint64_t *slot)
     struct key key = key_make(name);
     size_t size = entry_size(entry);
 
-    expect(check, table_slot_marked(slot) == !!(entry->flags & ENTRY_EXPIRES), "a mark differs from the entry's flag");
+    expect(check, table_slot_marked(slot) == !!(entry->flags & (ENTRY_EXPIRES | ENTRY_PARTS)),
+        "a mark differs from the entry's flags");
     expect(check, keyspace_find(check->db, &key) == slot, "a key is not found where it is");
     expect(check, !(entry->flags & ENTRY_WIDE_KEY) == (name.len <= ENTRY_NARROW_KEY_MAX), "a key is wide for nothing");
     expect(check, !(entry->flags & ENTRY_WIDE_KEY) || entry->key_len == 0, "a wide key has a narrow length");
@@ -45,6 +46,7 @@ static void check_slot(void *context, uint64_t *slot)
         expect(check, false, "an entry of unknown type");
     }
     check->expires += entry->flags & ENTRY_EXPIRES ? 1 : 0;
+    check->parts_expire += entry->flags & ENTRY_PARTS ? 1 : 0;
 }
 
 size_t keyspace_check(const struct keyspace *keyspace, void (*complain)(void *context, const char *what), void *context)
@@ -59,6 +61,7 @@ size_t keyspace_check(const struct keyspace *keyspace, void (*complain)(void *co
             cursor = table_scan(&db->table, cursor, check_slot, &check);
         } while (cursor);
         expect(&check, check.expires == db->expires, "the number of entries that expire is wrong");
+        expect(&check, check.parts_expire == db->parts_expire, "the number of entries with parts that expire is wrong");
         expect(&check, db->index == i, "a database is in the wrong place");
         broken += check.broken;
     }

@@ -30,13 +30,17 @@ static inline void keyspace_changed(struct keyspace *keyspace, struct db *db, st
         keyspace->observer.touched(keyspace->observer.context, db, key);
 }
 
-/* Sets the slot's mark and counts. */
-static inline void keyspace_mark(struct db *db, uint64_t *slot, bool expires)
+/* Sets the slot's mark, and counts, as the flags of what was in the slot and of what is now demand. */
+static inline void keyspace_mark(struct db *db, uint64_t *slot, unsigned old_flags, unsigned flags)
 {
-    if (table_slot_marked(slot) == expires)
+    unsigned changed = old_flags ^ flags;
+    if (!(changed & (ENTRY_EXPIRES | ENTRY_PARTS)))
         return;
-    table_slot_set_mark(slot, expires);
-    db->expires += expires ? 1 : (size_t)-1;
+    if (changed & ENTRY_EXPIRES)
+        db->expires += flags & ENTRY_EXPIRES ? 1 : (size_t)-1;
+    if (changed & ENTRY_PARTS)
+        db->parts_expire += flags & ENTRY_PARTS ? 1 : (size_t)-1;
+    table_slot_set_mark(slot, flags & (ENTRY_EXPIRES | ENTRY_PARTS));
 }
 
 /*
@@ -55,6 +59,16 @@ void keyspace_replace(struct keyspace *keyspace, struct db *db, uint64_t *slot, 
  * or none. Returns the entry, which may have moved.
  */
 struct entry *keyspace_reshape(struct db *db, uint64_t *slot, int64_t at_ms, size_t value_len, size_t keep);
+
+/* Parts of the entry's value can expire from now on, or no longer. */
+void keyspace_set_parts(struct db *db, const struct key *key, struct entry *entry, bool expire);
+
+/*
+ * Removes expired parts of the entry in `slot`, and the entry if nothing is left; see value_type.expire. Returns enum
+ * value_left. The slot is no longer valid if the entry is gone.
+ */
+unsigned keyspace_expire_parts(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot, int64_t now_ms,
+    uint32_t round, size_t *items, size_t *removed);
 
 /* Removes the expired entry in `slot`. */
 void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot);

@@ -2,7 +2,9 @@
  * Walks over a database: the background expiry, and drawing a key at random.
  *
  * The expiry walk goes in batches of a few buckets. First the marked entries of all of them are noted and prefetched,
- * touching none; then each is looked at, when it is in the cache. Removals come last, since a removal moves slots. One
+ * touching none; then each is looked at, when it is in the cache. Parts of values (fields of hashes) that have expired
+ * go first; where a value has too many for one step, the walk comes back to the same batch until it is through, so
+ * large hashes are walked like the database itself. Removals of keys come last, since a removal moves slots. One
  * round of the walk meets every entry that can expire once; the average TTL is that of the last full round.
  */
 #include "base/assert.h"
@@ -10,6 +12,7 @@
 #include "base/random.h"
 #include "keyspace_priv.h"
 #include "store/keyspace.h"
+#include "value_priv.h"
 
 struct entry *keyspace_random(struct keyspace *keyspace, struct db *db, struct random *random, int64_t now_ms)
 {
@@ -27,6 +30,7 @@ struct entry *keyspace_random(struct keyspace *keyspace, struct db *db, struct r
 enum {
     WALK_BUCKETS = 16,
     WALK_ENTRIES = 256, /* about three times what so many buckets hold */
+    WALK_ITEMS = 5,     /* of a value, that cost as much as a bucket */
 };
 
 struct walk_batch {
@@ -49,12 +53,42 @@ static bool is_same_item(const void *item, const void *sought)
     return item == sought;
 }
 
-static void expire_entry(struct keyspace *keyspace, struct db *db, struct entry *entry)
+static uint64_t *find_entry(const struct db *db, const struct entry *entry, uint64_t *hash)
 {
     struct bytes key = entry_key(entry);
-    uint64_t hash = hash_bytes(key.ptr, key.len);
-    uint64_t *slot = table_find(&db->table, hash, is_same_item, entry);
+    *hash = hash_bytes(key.ptr, key.len);
+    uint64_t *slot = table_find(&db->table, *hash, is_same_item, entry);
     ASSERT(slot);
+    return slot;
+}
+
+/*
+ * Removes the expired parts of the batch's values, looking at about WALK_ITEMS for each of *buckets, which are taken
+ * off. True if it must go on with the same batch.
+ */
+static bool expire_parts(struct keyspace *keyspace, struct db *db, struct walk_batch *batch, int64_t now_ms,
+    size_t *buckets, size_t *removed)
+{
+    size_t budget = (*buckets > WALK_BUCKETS ? *buckets : WALK_BUCKETS) * WALK_ITEMS, items = budget;
+    bool unfinished = false;
+    for (size_t i = 0; i < batch->count && !unfinished; i++) {
+        struct entry *entry = batch->entries[i];
+        if (!(entry->flags & ENTRY_PARTS) || entry_is_expired(entry, now_ms))
+            continue;
+        uint64_t hash, *slot = find_entry(db, entry, &hash);
+        unsigned left = keyspace_expire_parts(keyspace, db, hash, slot, now_ms, db->expire_round, &items, removed);
+        if (left & VALUE_EMPTY)
+            batch->entries[i] = NULL;
+        unfinished = left & VALUE_UNFINISHED;
+    }
+    size_t spent = (budget - items) / WALK_ITEMS;
+    *buckets -= spent < *buckets ? spent : *buckets;
+    return unfinished;
+}
+
+static void expire_entry(struct keyspace *keyspace, struct db *db, struct entry *entry)
+{
+    uint64_t hash, *slot = find_entry(db, entry, &hash);
     keyspace_expire(keyspace, db, hash, slot);
 }
 
@@ -74,6 +108,8 @@ static size_t expire_batch(struct keyspace *keyspace, struct db *db, const struc
     struct entry *expired[WALK_ENTRIES];
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->entries[i] || !(batch->entries[i]->flags & ENTRY_EXPIRES))
+            continue;
         int64_t at_ms = entry_expiry(batch->entries[i]);
         if (now_ms > at_ms)
             expired[count++] = batch->entries[i];
@@ -90,6 +126,8 @@ static void end_round(struct db *db)
     db->avg_ttl_ms = db->ttl_samples ? db->ttl_sum_ms / (int64_t)db->ttl_samples : 0;
     db->ttl_sum_ms = 0;
     db->ttl_samples = 0;
+    if (++db->expire_round == 0)
+        db->expire_round = 1;
 }
 
 /* Walks over at most WALK_BUCKETS buckets; true if the round ended. */
@@ -107,13 +145,19 @@ static bool note_some(struct db *db, struct walk_batch *batch, size_t *buckets)
 
 size_t keyspace_expire_step(struct keyspace *keyspace, struct db *db, size_t buckets, int64_t now_ms, size_t *rounds)
 {
-    size_t met = 0, removed = 0;
-    bool ended = db->expires == 0;
+    size_t met = 0, removed = 0, parts = 0;
+    bool ended = db->expires + db->parts_expire == 0;
     if (ended)
         db->expire_cursor = 0;
     while (buckets && !ended) {
         struct walk_batch batch;
+        uint64_t from = db->expire_cursor;
         ended = note_some(db, &batch, &buckets);
+        if (expire_parts(keyspace, db, &batch, now_ms, &buckets, &parts)) {
+            db->expire_cursor = from;
+            ended = false;
+            break;
+        }
         met += batch.count;
         removed += expire_batch(keyspace, db, &batch, now_ms);
     }
@@ -125,5 +169,5 @@ size_t keyspace_expire_step(struct keyspace *keyspace, struct db *db, size_t buc
     stats->expired_by_walk += removed;
     if (met)
         stats->expired_stale_ratio += 0.05 * ((double)removed / (double)met - stats->expired_stale_ratio);
-    return removed;
+    return removed + parts;
 }

@@ -14,6 +14,13 @@
 #include "base/assert.h"
 #include "store/entry.h"
 
+/* What is left after value_type.expire. */
+enum value_left {
+    VALUE_EMPTY = 1,      /* nothing: the key is to be removed */
+    VALUE_EXPIRES = 2,    /* parts that can expire */
+    VALUE_UNFINISHED = 4, /* parts that were not looked at in this round */
+};
+
 struct value_type {
     /* The name that OBJECT ENCODING gives. */
     const char *(*encoding_name)(const struct entry *entry);
@@ -35,6 +42,14 @@ struct value_type {
      * With weight.
      */
     bool (*drain)(struct entry *entry, size_t items);
+
+    /*
+     * Takes out of the value what has expired in it; for entries with ENTRY_PARTS. Looks at about *items parts, which
+     * are taken off, and counts in *removed. `round` is that of the background walk, in which it says VALUE_UNFINISHED
+     * until it has seen everything once; 0 is for a look-up, which cannot wait: all at once, or nothing if that were
+     * more than *items. NULL for types of which no part expires by itself.
+     */
+    unsigned (*expire)(struct entry *entry, int64_t now_ms, uint32_t round, size_t *items, size_t *removed);
 
     /* What is wrong with the value, or NULL. For keyspace_check. */
     const char *(*check)(const struct entry *entry);

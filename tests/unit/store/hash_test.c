@@ -1,7 +1,7 @@
 /*
  * Tests of hashes: how each is kept, conversion, writers against a naive model, walks and draws, memory that runs out.
  */
-#include "store/hash.h"
+#include "store/hash_expiry.h"
 
 #include "fixture.h"
 #include "store/settings.h"
@@ -415,5 +415,162 @@ Test(hash, writing_without_memory_changes_nothing)
         }
     }
     REQUIRE(failures >= 6);
+    fixture_end(&f);
+}
+
+/* --- Expiry --- */
+
+static void expire_at(struct fixture *f, const char *key, struct bytes field, int64_t at_ms)
+{
+    struct hash_writer writer;
+    struct hash_place place;
+    begin(f, &writer, key);
+    REQUIRE(hash_find(&writer, field, &place) && hash_set_expiry(&writer, &place, at_ms));
+    hash_end(&writer);
+}
+
+static int64_t expiry_of(const struct entry *entry, struct bytes field, int64_t now_ms)
+{
+    int64_t at_ms;
+    return hash_get_expiry(entry, field, now_ms, &at_ms) ? at_ms : -1;
+}
+
+Test(hash, packed_fields_are_ordered_by_expiry)
+{
+    struct fixture f;
+    struct random random;
+    fixture_begin(&f);
+    seed_random(&random);
+    int64_t expected[20];
+    char name[24];
+    fill(&f, "h", 20);
+    for (int i = 0; i < 20; i++)
+        expected[i] = EXPIRY_NONE;
+    for (int step = 0; step < 2000; step++) {
+        int i = (int)random_below(&random, 20);
+        expected[i] = random_below(&random, 4) ? NOW + (int64_t)random_below(&random, 30) : EXPIRY_NONE;
+        snprintf(name, sizeof name, "field:%d", i);
+        expire_at(&f, "h", bytes_from_cstr(name), expected[i]);
+        check(&f); /* looks at the order, and at the counts of what can expire */
+        for (int j = 0; j < 20 && step % 50 == 0; j++) {
+            snprintf(name, sizeof name, "field:%d", j);
+            REQUIRE(expiry_of(peek(&f, "h"), bytes_from_cstr(name), NOW) == expected[j]);
+        }
+    }
+    REQUIRE(encoded_as(peek(&f, "h"), "listpackex"));
+    fixture_end(&f);
+}
+
+static struct entry *peek_at(struct fixture *f, const char *key, int64_t now_ms)
+{
+    return keyspace_peek(f->keyspace, f->db, key_of(key), now_ms);
+}
+
+Test(hash, look_ups_remove_the_expired_fields_of_small_hashes)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    struct store_settings settings = store_settings_default;
+    f.keyspace->settings = &settings;
+    for (int entries = 0; entries <= 100; entries += 100) {
+        settings.hash_max_listpack_entries = entries;
+        fill(&f, "h", 10);
+        REQUIRE(f.db->parts_expire == 0);
+        expire_at(&f, "h", BYTES("field:3"), NOW + 5);
+        expire_at(&f, "h", BYTES("field:4"), NOW + 10);
+        REQUIRE(f.db->parts_expire == 1 && f.db->expires == 0);
+        REQUIRE(hash_count(peek_at(&f, "h", NOW + 5), NOW + 5) == 10);
+        uint64_t dirty = f.keyspace->stats.dirty;
+        REQUIRE(hash_count(peek_at(&f, "h", NOW + 6), NOW + 6) == 9 && f.db->parts_expire == 1);
+        check(&f);
+        REQUIRE(hash_count(peek_at(&f, "h", NOW + 11), NOW + 11) == 8 && f.db->parts_expire == 0);
+        REQUIRE(f.keyspace->stats.dirty == dirty && f.keyspace->stats.expired_parts == (entries ? 4 : 2));
+        keyspace_remove(f.keyspace, f.db, key_of("h"));
+        put_text(&f, "h", "a", "1");
+        expire_at(&f, "h", BYTES("a"), NOW + 5);
+        REQUIRE(!peek_at(&f, "h", NOW + 6) && keyspace_size(f.db) == 0 && f.db->parts_expire == 0);
+        f.keyspace->stats.expired_parts = 2;
+    }
+    fixture_end(&f);
+}
+
+/* Steps of the walk until a round has ended; returns how many. */
+static int walk_round(struct fixture *f, size_t buckets, int64_t now_ms, size_t *removed)
+{
+    int steps = 0;
+    *removed = 0;
+    for (size_t rounds = 0; !rounds; steps++) {
+        size_t before = f->keyspace->stats.expired_parts;
+        *removed += keyspace_expire_step(f->keyspace, f->db, buckets, now_ms, &rounds);
+        REQUIRE(f->keyspace->stats.expired_parts - before < buckets * 5 + 400 && steps < 100000);
+    }
+    return steps;
+}
+
+Test(hash, the_walk_goes_through_large_hashes_in_slices)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    char name[24];
+    size_t removed;
+    const char *keys[] = { "one", "two", "three" };
+    for (int k = 0; k < 3; k++) {
+        fill(&f, keys[k], 5000);
+        for (int i = 0; i < 4000; i++) {
+            snprintf(name, sizeof name, "field:%d", i);
+            expire_at(&f, keys[k], bytes_from_cstr(name), NOW + 100 + i % 2 * 1000);
+        }
+    }
+    fill(&f, "packed", 10);
+    expire_at(&f, "packed", BYTES("field:2"), NOW + 100);
+    REQUIRE(walk_round(&f, 64, NOW + 100, &removed) == 1 && removed == 0);
+    REQUIRE(walk_round(&f, 64, NOW + 101, &removed) > 20 && removed == 6001);
+    check(&f);
+    REQUIRE(hash_count(peek_at(&f, "one", NOW + 101), NOW + 101) == 3000 && f.db->parts_expire == 3);
+    REQUIRE(walk_round(&f, 64, NOW + 1000, &removed) == 1 && removed == 0);
+    REQUIRE(walk_round(&f, 1, NOW + 1101, &removed) > 20 && removed == 6000);
+    REQUIRE(f.db->parts_expire == 0 && keyspace_size(f.db) == 4);
+    check(&f);
+    fixture_end(&f);
+}
+
+Test(hash, the_walk_removes_hashes_that_become_empty)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    char name[24];
+    size_t removed;
+    fill(&f, "large", 3000);
+    fill(&f, "small", 3);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "field:%d", i);
+        expire_at(&f, "large", bytes_from_cstr(name), NOW + 100);
+        if (i < 3)
+            expire_at(&f, "small", bytes_from_cstr(name), NOW + 100);
+    }
+    set_until(&f, "string", "x", NOW + 100);
+    walk_round(&f, 64, NOW + 101, &removed);
+    REQUIRE(removed == 3004 && keyspace_size(f.db) == 0 && f.db->parts_expire == 0 && f.db->expires == 0);
+    fixture_end(&f);
+}
+
+/* A hash whose fields expire all the time must not keep the walk from the others. */
+Test(hash, the_walk_ends_its_rounds)
+{
+    struct fixture f;
+    fixture_begin(&f);
+    char name[24];
+    size_t rounds = 0;
+    for (int k = 0; k < 2; k++) {
+        fill(&f, k ? "one" : "two", 3000);
+        for (int i = 0; i < 3000; i++) {
+            snprintf(name, sizeof name, "field:%d", i);
+            expire_at(&f, k ? "one" : "two", bytes_from_cstr(name), NOW + i);
+        }
+    }
+    for (int64_t at_ms = NOW; at_ms < NOW + 1500; at_ms++)
+        keyspace_expire_step(f.keyspace, f.db, 64, at_ms, &rounds);
+    REQUIRE(rounds >= 30);
+    check(&f);
     fixture_end(&f);
 }
