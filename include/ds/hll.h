@@ -63,7 +63,7 @@ bool hll_merge_into(uint8_t *registers, struct bytes hll);
 
 /* --- Changing --- */
 
-/* One that is being changed, in memory that has room: HLL_DENSE_BYTES, and three more than len for each raise. */
+/* One that is being changed, in memory with room for HLL_DENSE_BYTES at least; one that fills it up becomes dense. */
 struct hll_buffer {
     char *ptr; /* borrowed */
     size_t len, room;
@@ -89,6 +89,9 @@ bool hll_raise_dense(char *hll, struct hll_place place);
 
 /* The value of a register of a dense one. */
 unsigned hll_dense_register(struct bytes hll, uint32_t index);
+
+/* What hll_raise would answer, but for memory; changes nothing. */
+enum hll_raised hll_would_raise(struct bytes hll, struct hll_place place);
 
 /* Makes a sparse one dense; false, with nothing changed, if it is corrupt. */
 bool hll_make_dense(struct hll_buffer *buffer);

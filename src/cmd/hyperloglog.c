@@ -44,10 +44,17 @@ static bool view(struct call *call, const struct entry *entry, struct string_scr
     return false;
 }
 
+static size_t sparse_max(const struct call *call)
+{
+    int64_t max = call->keyspace->settings->hll_sparse_max_bytes;
+    return max < HLL_SPARSE_ROOM ? (size_t)max : HLL_SPARSE_ROOM;
+}
+
 /* A copy to change in the arena, or a new one if `hll` is none; false, answered, when memory is out. */
 static bool buffer_open(struct call *call, struct hll_buffer *buffer, struct bytes hll)
 {
-    buffer->room = (hll.len > HLL_SPARSE_ROOM ? hll.len : HLL_SPARSE_ROOM) + HLL_RAISE_BYTES;
+    size_t room = sparse_max(call) > HLL_DENSE_BYTES ? sparse_max(call) : HLL_DENSE_BYTES;
+    buffer->room = (hll.len > room ? hll.len : room) + HLL_RAISE_BYTES;
     buffer->ptr = arena_try_alloc(call->arena, buffer->room);
     if (!buffer->ptr) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
@@ -82,45 +89,50 @@ static bool buffer_store(struct call *call, struct key key, struct entry *entry,
     return true;
 }
 
-static size_t sparse_max(const struct call *call)
-{
-    int64_t max = call->keyspace->settings->hll_sparse_max_bytes;
-    return max < HLL_SPARSE_ROOM ? (size_t)max : HLL_SPARSE_ROOM;
-}
-
 /* --- PFADD --- */
+
+/* The first element that raises anything; argc if none does. */
+static uint32_t first_raise(const struct call *call, struct bytes hll)
+{
+    uint32_t i = 2;
+    while (i < call->argc && hll_would_raise(hll, hll_place(call->argv[i])) == HLL_SAME)
+        i++;
+    return i;
+}
 
 static void add_dense(struct call *call, struct key key, struct entry *entry, struct bytes hll)
 {
-    char *open = NULL;
-    uint64_t raised = 0;
-    for (uint32_t i = 2; i < call->argc; i++) {
-        struct hll_place place = hll_place(call->argv[i]);
-        if (!open) {
-            if (hll_dense_register(hll, place.index) >= place.value)
-                continue;
-            open = keyspace_edit_string(call->keyspace, call->db, key, entry, hll.len);
-            if (!open) {
-                reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-                return;
-            }
-            hll_set_stale(open);
-        }
-        raised += hll_raise_dense(open, place);
+    uint32_t first = first_raise(call, hll);
+    if (first == call->argc) {
+        reply_int(call->reply, 0);
+        return;
     }
-    if (raised)
-        call->keyspace->stats.dirty += raised - 1;
-    reply_int(call->reply, open != NULL);
+    char *open = keyspace_edit_string(call->keyspace, call->db, key, entry, hll.len);
+    if (!open) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    uint64_t raised = 0;
+    for (uint32_t i = first; i < call->argc; i++)
+        raised += hll_raise_dense(open, hll_place(call->argv[i]));
+    hll_set_stale(open);
+    call->keyspace->stats.dirty += raised - 1;
+    reply_int(call->reply, 1);
 }
 
 static void add_sparse(struct call *call, struct key key, struct entry *entry, struct bytes hll)
 {
+    uint32_t first = entry ? first_raise(call, hll) : 2;
+    if (entry && first == call->argc) {
+        reply_int(call->reply, 0);
+        return;
+    }
     struct hll_buffer buffer;
     if (!buffer_open(call, &buffer, hll))
         return;
     size_t max = sparse_max(call);
     uint64_t raised = !entry;
-    for (uint32_t i = 2; i < call->argc; i++) {
+    for (uint32_t i = first; i < call->argc; i++) {
         enum hll_raised result = hll_raise(&buffer, hll_place(call->argv[i]), max);
         if (result == HLL_CORRUPT) {
             fail_corrupt(call);

@@ -141,7 +141,7 @@ void hll_write_dense(char *hll, const uint8_t *registers)
 
 /* --- Sparse --- */
 
-bool hll_read_run(struct bytes hll, size_t at, struct hll_run *run)
+static inline __attribute__((always_inline)) bool read_run(struct bytes hll, size_t at, struct hll_run *run)
 {
     if (at >= hll.len)
         return false;
@@ -156,6 +156,11 @@ bool hll_read_run(struct bytes hll, size_t at, struct hll_run *run)
         *run = (struct hll_run){ ((head & 63) << 8 | (unsigned char)hll.ptr[at + 1]) + 1, 0, 2 };
     }
     return true;
+}
+
+bool hll_read_run(struct bytes hll, size_t at, struct hll_run *run)
+{
+    return read_run(hll, at, run);
 }
 
 /* Appends a run, if it is not empty. */
@@ -206,7 +211,7 @@ bool hll_merge_into(uint8_t *registers, struct bytes hll)
     }
     size_t at = HLL_HEADER;
     uint32_t index = 0;
-    for (struct hll_run run; hll_read_run(hll, at, &run); at += run.size) {
+    for (struct hll_run run; read_run(hll, at, &run); at += run.size) {
         if (run.len > HLL_REGISTERS - index)
             return false;
         for (uint32_t i = 0; i < run.len && run.value; i++)
@@ -236,6 +241,37 @@ static enum hll_raised promote(struct hll_buffer *buffer, struct hll_place place
     return hll_raise_dense(buffer->ptr, place) ? HLL_RAISED : HLL_SAME;
 }
 
+/* The run that a register belongs to. */
+struct position {
+    size_t at, before; /* where it is, and the one before it */
+    uint32_t first;    /* its first register */
+    struct hll_run run;
+};
+
+static inline bool find_run(struct bytes hll, uint32_t index, struct position *position)
+{
+    size_t at = HLL_HEADER, before = HLL_HEADER;
+    uint32_t first = 0;
+    for (struct hll_run run; read_run(hll, at, &run); at += run.size, first += run.len) {
+        if (index < first + run.len) {
+            *position = (struct position){ at, before, first, run };
+            return true;
+        }
+        before = at;
+    }
+    return false;
+}
+
+enum hll_raised hll_would_raise(struct bytes hll, struct hll_place place)
+{
+    struct position found;
+    if (hll_is_dense(hll))
+        return hll_dense_register(hll, place.index) < place.value ? HLL_RAISED : HLL_SAME;
+    if (!find_run(hll, place.index, &found))
+        return HLL_CORRUPT;
+    return found.run.value < place.value ? HLL_RAISED : HLL_SAME;
+}
+
 enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, size_t sparse_max)
 {
     struct bytes hll = { buffer->ptr, buffer->len };
@@ -244,28 +280,23 @@ enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, siz
     if (place.value > RUN_VALUE_MAX)
         return promote(buffer, place);
 
-    size_t at = HLL_HEADER, before = HLL_HEADER;
-    uint32_t first = 0;
-    struct hll_run run;
-    for (;; at += run.size, first += run.len) {
-        if (!hll_read_run(hll, at, &run))
-            return HLL_CORRUPT;
-        if (place.index < first + run.len)
-            break;
-        before = at;
-    }
+    struct position found;
+    if (!find_run(hll, place.index, &found))
+        return HLL_CORRUPT;
+    struct hll_run run = found.run;
     if (run.value >= place.value)
         return HLL_SAME;
 
-    unsigned char runs[5], *end = write_run(runs, place.index - first, run.value);
+    unsigned char runs[5], *end = write_run(runs, place.index - found.first, run.value);
     end = write_run(end, 1, place.value);
-    end = write_run(end, first + run.len - 1 - place.index, run.value);
+    end = write_run(end, found.first + run.len - 1 - place.index, run.value);
     size_t size = (size_t)(end - runs), len = buffer->len - run.size + size;
     if (size > run.size && (len > sparse_max || len > buffer->room))
         return promote(buffer, place);
-    memmove(buffer->ptr + at + size, buffer->ptr + at + run.size, buffer->len - at - run.size);
-    memcpy(buffer->ptr + at, runs, size);
+    char *at = buffer->ptr + found.at;
+    memmove(at + size, at + run.size, buffer->len - found.at - run.size);
+    memcpy(at, runs, size);
     buffer->len = len;
-    join_runs(buffer, before);
+    join_runs(buffer, found.before);
     return HLL_RAISED;
 }
