@@ -100,6 +100,16 @@ static inline size_t field_class(size_t size)
     return mem_good_size(size);
 }
 
+/* True if what was allocated with `old` bytes may have `size`: it fits, and wastes nothing. */
+static inline bool field_fits_in_place(size_t old, size_t size)
+{
+#ifdef LARDER_JEMALLOC
+    return field_class(old) == field_class(size);
+#else
+    return old == size;
+#endif
+}
+
 /* A field on the heap; NULL when memory is out. */
 void *field_try_create(struct bytes name, struct bytes value, int64_t at_ms);
 

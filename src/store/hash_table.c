@@ -135,7 +135,7 @@ static bool set_in_place(struct hash_table *hash, void *field, struct bytes valu
     if (!(flags & FIELD_WIDE) != !is_wide(name.len, value.len) || !(flags & FIELD_EXPIRES) != (at_ms == EXPIRY_NONE))
         return false;
     size_t old = field_size(field), size = field_head(flags) + name.len + value.len;
-    if (old != size && field_class(old) != field_class(size))
+    if (!field_fits_in_place(old, size))
         return false;
     hash->bytes += field_class(size) - field_class(old);
     write_head(field, flags, name.len, value.len);
