@@ -14,6 +14,8 @@ extern const struct command hash_commands[];
 extern const struct command hash_expire_commands[];
 extern const struct command hash_walk_commands[];
 extern const struct command hyperloglog_commands[];
+extern const struct command geo_commands[];
+extern const struct command geo_search_commands[];
 extern const struct command introspection_commands[];
 extern const struct command keys_commands[];
 extern const struct command lcs_commands[];

@@ -17,6 +17,8 @@ const struct command *const command_families[] = {
     zset_range_commands,
     zset_pop_commands,
     zset_algebra_commands,
+    geo_commands,
+    geo_search_commands,
     lcs_commands,
     bitmap_commands,
     bitfield_commands,

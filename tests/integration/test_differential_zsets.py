@@ -98,6 +98,15 @@ def test_encodings(pair, limits, count):
               "COPY z c", "ZRANGE c 0 -1 WITHSCORES", "OBJECT ENCODING c")
 
 
+def test_keys(pair):
+    pair.same("COMMAND GETKEYSANDFLAGS zunionstore d 2 a b WEIGHTS 1 2", "COMMAND GETKEYSANDFLAGS zunion 2 a b",
+              "COMMAND GETKEYS zunion 3 a b", "COMMAND GETKEYS zdiff x a",
+              "COMMAND GETKEYSANDFLAGS bzpopmin a b 0", "COMMAND GETKEYSANDFLAGS bzmpop 0 2 a b MIN",
+              "COMMAND GETKEYSANDFLAGS zmpop 2 a b MAX", "COMMAND GETKEYSANDFLAGS zrangestore d s 0 -1",
+              "COMMAND GETKEYSANDFLAGS zadd z 1 a", "COMMAND GETKEYSANDFLAGS zrange z 0 1",
+              "COMMAND GETKEYS zintercard 1 a")
+
+
 def test_random_commands(pair, limits, seed, scale):
     generate = SortedSets()
     DifferentialRun(pair, generate, seed).run(scale(8_000))

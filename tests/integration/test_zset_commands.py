@@ -1,4 +1,4 @@
-"""Sorted sets beyond what redis-server 7.0 can be asked: newer options, waiting, scans under change, chance, digests."""
+"""Sorted sets beyond what redis-server 7.0 can be asked: newer options, waiting, scans under change, chance."""
 import collections
 import threading
 import time
