@@ -20,8 +20,8 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "resp/errors.h"
 #include "net_priv.h"
+#include "resp/errors.h"
 
 enum {
     BATCH_ARGS = 4 * NET_BATCH_REQUESTS,

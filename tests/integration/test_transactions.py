@@ -80,9 +80,10 @@ def test_other_clients_touch(module_server, module_oracle, protocol):
         keys = [rng.choice("abcd") for _ in range(3)]
         one.same(f"WATCH {keys[0]}", *([f"WATCH {keys[1]}"] if rng.random() < 0.5 else []))
         for _ in range(rng.randrange(3)):
-            two.same(rng.choice([f"SET {keys[2]} 1", f"DEL {keys[2]}", f"GET {keys[2]}", f"APPEND {keys[2]} x",
-                                 f"GETEX {keys[2]}", f"PERSIST {keys[2]}", f"EXPIRE {keys[2]} 100", "DBSIZE", f"RENAMENX {keys[2]} d",
-                                 f"SETRANGE {keys[2]} 0 \"\"", f"COPY {keys[2]} a REPLACE", "FLUSHDB"]))
+            two.same(rng.choice([
+                f"SET {keys[2]} 1", f"DEL {keys[2]}", f"GET {keys[2]}", f"APPEND {keys[2]} x", f"GETEX {keys[2]}",
+                f"PERSIST {keys[2]}", f"EXPIRE {keys[2]} 100", "DBSIZE", f"RENAMENX {keys[2]} d",
+                f"SETRANGE {keys[2]} 0 \"\"", f"COPY {keys[2]} a REPLACE", "FLUSHDB"]))
         replies = one.same("MULTI", f"SET {keys[1]} {rng.randrange(5)}", f"GET {keys[0]}", "EXEC")
         assert replies[1] == b"QUEUED", f"seed {seed}"
     one.close()
