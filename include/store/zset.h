@@ -153,8 +153,8 @@ size_t zset_made_count(const struct zset *zset);
  */
 double *zset_make_member(struct zset *zset, struct bytes member, bool *is_new);
 
-/* Puts the members into order: none may come after that. O(n log n). */
-void zset_make_order(struct zset *zset);
+/* Puts the members into order: none may come after that. False when memory is out. O(n log n). */
+bool zset_make_order(struct zset *zset);
 
 /* As zset_iter_begin, once the set is ordered. */
 bool zset_made_iter_begin(struct zset_iter *iter, const struct zset *zset, size_t rank, bool reverse);

@@ -338,13 +338,6 @@ static void reply_hits(struct call *call, const struct query *query, const struc
 
 static void store_hits(struct call *call, const struct query *query, const struct hits *hits)
 {
-    struct key key = call_key(call, query->store);
-    if (!hits->count) {
-        if (keyspace_peek(call->keyspace, call->db, key, call->now_ms))
-            keyspace_remove(call->keyspace, call->db, key);
-        reply_int(call->reply, 0);
-        return;
-    }
     struct zset *made = zset_create();
     for (size_t i = 0; i < hits->count; i++) {
         bool is_new;
@@ -356,9 +349,7 @@ static void store_hits(struct call *call, const struct query *query, const struc
         }
         *score = query->store_distance ? hits->all[i].distance / query->unit : hits->all[i].score;
     }
-    zset_make_order(made);
-    keyspace_set_zset_take(call->keyspace, call->db, key, made, call->now_ms);
-    reply_int(call->reply, (int64_t)hits->count);
+    zset_store_take(call, query->store, made);
 }
 
 static void run(struct call *call, unsigned kind)

@@ -258,11 +258,15 @@ static void reply_made(struct call *call, const struct algebra *algebra)
         zset_reply_member(call, iter.member, iter.score, algebra->scores);
 }
 
-/* Takes what was made over. */
-static void store_made(struct call *call, struct zset *made)
+void zset_store_take(struct call *call, uint32_t index, struct zset *made)
 {
-    struct key key = call_key(call, 1);
+    struct key key = call_key(call, index);
     size_t count = zset_made_count(made);
+    if (!zset_make_order(made)) {
+        zset_destroy(made);
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
     if (count) {
         keyspace_set_zset_take(call->keyspace, call->db, key, made, call->now_ms);
     } else {
@@ -280,12 +284,12 @@ static void run(struct call *call, struct algebra algebra)
         return;
     algebra.made = zset_create();
     compute(&algebra);
-    if (!algebra.out_of_memory && !algebra.cardinality)
-        zset_make_order(algebra.made);
     if (algebra.store && !algebra.out_of_memory) {
-        store_made(call, algebra.made);
+        zset_store_take(call, 1, algebra.made);
         return;
     }
+    if (!algebra.out_of_memory && !algebra.cardinality)
+        algebra.out_of_memory = !zset_make_order(algebra.made);
     if (algebra.out_of_memory)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     else if (algebra.cardinality)

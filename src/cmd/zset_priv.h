@@ -30,6 +30,12 @@ static inline bool zset_open(struct call *call, uint32_t index, struct zset_edit
 bool zset_arg_scores(struct call *call, uint32_t min, uint32_t max, struct zset_scores *range);
 bool zset_arg_texts(struct call *call, uint32_t min, uint32_t max, struct zset_texts *range);
 
+/*
+ * Stores a set that was made, not yet ordered, under the key that an argument names, or removes what is there if it is
+ * empty; takes it over, and answers how many members it has.
+ */
+void zset_store_take(struct call *call, uint32_t index, struct zset *made);
+
 /* The head of `count` members, with or without scores: RESP3 pairs them, RESP2 has them in a row. */
 static inline void zset_reply_head(struct call *call, size_t count, bool scores)
 {

@@ -198,19 +198,13 @@ static void reply_span(struct call *call, const struct entry *entry, struct zset
     }
 }
 
-/* Stores the span under the first argument, or removes what is there if it is empty. */
+/* Stores the span under the first argument. */
 static void store_span(struct call *call, const struct entry *entry, struct zset_span span)
 {
-    struct key key = call_key(call, 1);
-    if (!span.count) {
-        if (keyspace_peek(call->keyspace, call->db, key, call->now_ms))
-            keyspace_remove(call->keyspace, call->db, key);
-        reply_int(call->reply, 0);
-        return;
-    }
     struct zset *made = zset_create();
     struct zset_iter iter;
-    zset_iter_begin(&iter, entry, span.first, false);
+    if (span.count)
+        zset_iter_begin(&iter, entry, span.first, false);
     for (size_t left = span.count; left; left--) {
         bool is_new;
         double *score = zset_make_member(made, iter.member, &is_new);
@@ -222,9 +216,7 @@ static void store_span(struct call *call, const struct entry *entry, struct zset
         *score = iter.score;
         zset_iter_next(&iter);
     }
-    zset_make_order(made);
-    keyspace_set_zset_take(call->keyspace, call->db, key, made, call->now_ms);
-    reply_int(call->reply, (int64_t)span.count);
+    zset_store_take(call, 1, made);
 }
 
 static void answer(struct call *call, struct query query)

@@ -67,11 +67,13 @@ static void prefetch_ahead(const struct gather *all, size_t index)
         __builtin_prefetch(all->members[index + PREFETCH_AHEAD].member);
 }
 
-void zset_make_order(struct zset *zset)
+bool zset_make_order(struct zset *zset)
 {
     ASSERT(btree_count(&zset->order) == 0);
     size_t count = table_count(&zset->members);
-    struct gather all = { mem_alloc(count * sizeof *all.members), 0 };
+    struct gather all = { mem_try_alloc(count * sizeof *all.members), 0 };
+    if (!all.members)
+        return false;
     uint64_t cursor = 0;
     do
         cursor = table_scan(&zset->members, cursor, gather, &all);
@@ -87,6 +89,7 @@ void zset_make_order(struct zset *zset)
         btree_append(&zset->order, all.members[i].member);
     }
     mem_free(all.members);
+    return true;
 }
 
 /* The set as a listpack, if it is small enough for one; else NULL. */

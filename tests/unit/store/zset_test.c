@@ -283,7 +283,10 @@ Test(zset, made_as_a_whole)
         }
         *zset_make_member(zset, BYTES("w"), &is_new) = 8;
         REQUIRE(!is_new && zset_made_count(zset) == (size_t)count);
-        zset_make_order(zset);
+        mem_fail_nth(1);
+        REQUIRE(!zset_make_order(zset));
+        mem_fail_nth(0);
+        REQUIRE(zset_make_order(zset));
         keyspace_set_zset_take(f.base.keyspace, f.base.db, key_of("z"), zset, NOW);
         struct entry *entry = peek(&f.base, "z");
         REQUIRE(encoded_as(entry, count == 3 ? "listpack" : "skiplist"));
