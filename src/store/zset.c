@@ -108,15 +108,23 @@ struct zset *zset_create(void)
     return zset;
 }
 
-/* Frees about `items` members, unread; true while more are left. */
+/*
+ * Frees about `items` members, unread; true while more are left. Those that the tree gives up are freed, for it may
+ * read those that it still has; the table reads none. A set without an order has them in the table only.
+ */
 static bool drain(struct zset *zset, size_t items)
 {
     void *batch[BATCH];
     while (items && table_count(&zset->members)) {
-        size_t n = items < BATCH ? items : BATCH;
-        btree_drain(&zset->order, batch, n);
-        for (size_t i = 0; i < n; i++)
+        size_t n = btree_drain(&zset->order, batch, items < BATCH ? items : BATCH);
+        for (size_t i = 0; i < n; i++) {
+            table_drain(&zset->members);
+            mem_free(batch[i]);
+        }
+        if (n == 0) {
             mem_free(table_drain(&zset->members));
+            n = 1;
+        }
         items -= n;
     }
     if (table_count(&zset->members))
