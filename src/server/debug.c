@@ -220,6 +220,7 @@ static void run_replybuffer(struct call *call)
         reply_ok(call->reply);
 }
 
+/* Read and accepted: an element that is larger than a node may be always has a node of its own. */
 static void run_quicklist_packed_threshold(struct call *call)
 {
     uint64_t bytes;
@@ -229,10 +230,31 @@ static void run_quicklist_packed_threshold(struct call *call)
         reply_error(call->reply, BYTES("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
 }
 
+/* Tells the log how the value is kept, if it is kept in that form. */
+static void describe(struct call *call, const char *encoding, const char *title)
+{
+    const struct entry *entry = peek(call, 2);
+    if (!entry)
+        return;
+    if (strcmp(entry_encoding_name(entry), encoding) != 0) {
+        reply_error_printf(call->reply, "ERR Not a %s encoded object.", encoding);
+        return;
+    }
+    log_write(LOG_NOTICE, "%s of %s: %zu bytes with its key", title, entry_type_name((enum entry_type)entry->type),
+        entry_memory(entry));
+    char text[64];
+    int len = snprintf(text, sizeof text, "%s structure printed on stdout", title);
+    reply_status(call->reply, bytes_make(text, (size_t)len));
+}
+
 static void run_listpack(struct call *call)
 {
-    if (peek(call, 2))
-        reply_error(call->reply, BYTES("ERR Not a listpack encoded object."));
+    describe(call, "listpack", "Listpack");
+}
+
+static void run_quicklist(struct call *call)
+{
+    describe(call, "quicklist", "Quicklist");
 }
 
 /* --- A reply of each type --- */
@@ -329,7 +351,7 @@ static void run_help(struct call *call)
         "HTSTATS <dbid>",
         "    Show the state of a database's table.",
         "LISTPACK <key>",
-        "    Show the listpack of a small value.",
+        "    Write what is known of a listpack to the log.",
         "LOG <message>",
         "    Write to the server's log.",
         "OBJECT <key>",
@@ -341,8 +363,10 @@ static void run_help(struct call *call)
         "PROTOCOL <type>",
         "    Answer something of that type: string, integer, double, bignum, null, array, set, map,",
         "    attrib, push, verbatim, true, false.",
+        "QUICKLIST <key> [<0|1>]",
+        "    Write what is known of a quicklist to the log.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
-        "    Set the size from which a list's element has a node of its own.",
+        "    Accepted; an element larger than a node may be always has a node of its own.",
         "REPLYBUFFER (PEAK-RESET-TIME|RESIZING) <value>",
         "    Accepted; reply buffers hold nothing while nothing waits.",
         "SET-ACTIVE-EXPIRE <0|1>",
@@ -378,6 +402,7 @@ static const struct {
     { "PAUSE-CRON", run_pause_cron, 3, 3 },
     { "POPULATE", run_populate, 3, 5 },
     { "PROTOCOL", run_protocol, 3, 3 },
+    { "QUICKLIST", run_quicklist, 3, 4 },
     { "QUICKLIST-PACKED-THRESHOLD", run_quicklist_packed_threshold, 3, 3 },
     { "REPLYBUFFER", run_replybuffer, 4, 4 },
     { "SEGFAULT", run_crash, 2, 2 },

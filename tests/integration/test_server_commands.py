@@ -261,6 +261,11 @@ def test_debug_replies(pair, command):
     pair.same(command)
 
 
+def test_debug_tells_of_packed_values(pair):
+    pair.same("HSET h a 1 b 2", "DEBUG LISTPACK h", "SET s 1", "DEBUG LISTPACK s", "DEBUG QUICKLIST s",
+              ("RPUSH", "l", *(f"element {i:050}" for i in range(500))), "DEBUG QUICKLIST l", "DEBUG LISTPACK l")
+
+
 def test_debug_populate(pair):
     pair.same("DEBUG POPULATE 100", "DBSIZE", "GET key:0", "GET key:99", "DEBUG POPULATE 10 other 20", "GET other:3",
               "SET key:5 mine", "DEBUG POPULATE 100", "GET key:5", "DEBUG POPULATE 3 p 4", "GET p:1", "DBSIZE")
