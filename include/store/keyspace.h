@@ -85,6 +85,7 @@ struct keyspace {
     bool touch;              /* false while the client asked for NO-TOUCH */
     uint32_t watched;        /* above 0 while the observer wants `touched` */
     struct reclaim *reclaim; /* owned */
+    uint64_t stamps;         /* numbers given to states of values so far; see hash_stamp */
     struct keyspace_observer observer;
     struct keyspace_stats stats;
 };

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness.resp import ErrorReply
+from harness.resp import Client, ErrorReply
 
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
 ENCODINGS = {"listpackex": (512, 64), "hashtable": (0, 64)}
@@ -352,3 +352,62 @@ def test_scan_without_values(client, count):
         if cursor == b"0":
             break
     assert len(seen) == count and set(seen) == names
+
+
+# --- Large replies ---
+
+COUNT = 50_000
+
+
+@pytest.fixture
+def large(client, protocol):
+    client.load(("HSET", "big", *(x for n in range(i, i + 100) for x in (f"field:{n}", n)))
+                for i in range(0, COUNT, 100))
+    return client
+
+
+def is_whole(reply):
+    return reply == {f"field:{n}".encode(): str(n).encode() for n in range(COUNT)}
+
+
+def test_large_replies(large):
+    assert is_whole(all_of(large, "big"))
+    assert sorted(large.command("HKEYS", "big")) == sorted(f"field:{n}".encode() for n in range(COUNT))
+    assert sorted(map(int, large.command("HVALS", "big"))) == list(range(COUNT))
+    large.command("MULTI")
+    large.command("HKEYS", "big")
+    [names] = large.command("EXEC")
+    assert len(set(names)) == COUNT
+
+
+def changes_meanwhile(server, large, *change):
+    """What HGETALL answers when another client changes the hash while it is under way."""
+    with Client(server.port) as other:
+        large.send("HGETALL", "big")
+        time.sleep(0.001)
+        other.command(*change)
+        reply = large.read().value
+        return reply if isinstance(reply, dict) or isinstance(reply, ErrorReply) else dict(zip(reply[::2], reply[1::2]))
+
+
+def test_large_replies_are_one_state_of_the_hash(server, large):
+    assert is_whole(changes_meanwhile(server, large, "SET", "other", "x"))
+    for n in range(3):
+        reply = changes_meanwhile(server, large, "HSET", "big", f"field:{n}", "new", f"field:{n + 1000}", "new")
+        new = [field for field, value in reply.items() if value == b"new"]
+        assert len(reply) == COUNT and len(new) in (2 * n, 2 * n + 2)
+    reply = changes_meanwhile(server, large, "DEL", "big")
+    assert len(reply) in (0, COUNT)
+    large.command("HSET", "big", "a", 1)
+    large.command("DEL", "big")
+
+
+def test_others_are_served_during_large_replies(server, large):
+    with Client(server.port) as other:
+        large.send("HGETALL", "big")
+        start = time.perf_counter()
+        other.command("PING")
+        waited = time.perf_counter() - start
+        assert len(large.read().value) in (COUNT, 2 * COUNT)
+        whole = time.perf_counter() - start
+    assert waited < whole / 2
