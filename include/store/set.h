@@ -69,6 +69,9 @@ size_t set_count(struct set set);
 /* O(1); O(log n) in an intset, O(bytes) in a listpack. */
 bool set_has(struct set set, struct bytes member);
 
+/* Asks for the cache lines that looking a member up will read: step 0 for the bucket, step 1 for the members in it. */
+void set_look_ahead(struct set set, struct bytes member, unsigned step);
+
 /* A member chosen uniformly; the set must not be empty. Expected O(1). */
 struct set_member set_random(struct set set, struct random *random);
 

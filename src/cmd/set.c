@@ -9,6 +9,17 @@
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
 
+/* To be called before the member of argument `i` is looked up: asks for it and those that follow, a batch at a time. */
+static void look_ahead(const struct call *call, struct set set, uint32_t i)
+{
+    if ((i - 2) % SET_BATCH > 0 || call->argc - i < 2 || set.encoding != SET_TABLE)
+        return;
+    uint32_t end = call->argc - i < SET_BATCH ? call->argc : i + SET_BATCH;
+    for (unsigned step = 0; step < 2; step++)
+        for (uint32_t j = i; j < end; j++)
+            set_look_ahead(set, call->argv[j], step);
+}
+
 static void run_sadd(struct call *call)
 {
     struct set_edit edit;
@@ -18,6 +29,7 @@ static void run_sadd(struct call *call)
     int64_t added = 0;
     bool enough_memory = true;
     for (uint32_t i = 2; i < call->argc && enough_memory; i++) {
+        look_ahead(call, edit.set, i);
         enum set_added result = set_edit_add(&edit, call->argv[i]);
         added += result == SET_ADDED;
         enough_memory = result != SET_NO_MEMORY;
@@ -35,8 +47,10 @@ static void run_srem(struct call *call)
     if (!set_open(call, 1, &edit))
         return;
     int64_t removed = 0;
-    for (uint32_t i = 2; i < call->argc; i++)
+    for (uint32_t i = 2; i < call->argc; i++) {
+        look_ahead(call, edit.set, i);
         removed += set_edit_remove(&edit, call->argv[i]);
+    }
     set_edit_end(&edit, call->now_ms);
     reply_int(call->reply, removed);
 }
@@ -54,8 +68,10 @@ static void run_smismember(struct call *call)
     if (!set_read(call, 1, &set))
         return;
     reply_array(call->reply, call->argc - 2);
-    for (uint32_t i = 2; i < call->argc; i++)
+    for (uint32_t i = 2; i < call->argc; i++) {
+        look_ahead(call, set, i);
         reply_int(call->reply, set_has(set, call->argv[i]));
+    }
 }
 
 static void run_scard(struct call *call)

@@ -126,6 +126,17 @@ void set_batch_filter(struct set_batch *batch, struct set set, bool wanted)
     batch->count = kept;
 }
 
+void set_look_ahead(struct set set, struct bytes member, unsigned step)
+{
+    if (set.encoding != SET_TABLE)
+        return;
+    const struct table *table = &((const struct set_table *)set.value)->table;
+    if (step == 0)
+        table_prefetch_bucket(table, set_hash(member));
+    else
+        table_prefetch_items(table, set_hash(member));
+}
+
 /* --- Scanning --- */
 
 struct scan {
