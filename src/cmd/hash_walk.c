@@ -162,7 +162,7 @@ static void run_hscan(struct call *call)
 
 /* --- At random --- */
 
-enum { REPEATED_MAX = 100 * 1000 * 1000 }; /* fields that a client may ask to be drawn: the reply must fit somewhere */
+enum { REPEATED_MAX = 10 * 1000 * 1000 }; /* fields that a client may ask to be drawn: the reply must fit somewhere */
 
 /* RESP3 has an array for each pair. */
 static void answer_nested(void *context, const struct hash_pair *pair)
