@@ -105,6 +105,7 @@ struct zset *zset_create(void)
     btree_init(&zset->order, &order_type);
     table_init(&zset->members, &members_type);
     zset->member_bytes = 0;
+    zset->stamp = 0;
     return zset;
 }
 
@@ -265,11 +266,8 @@ const struct value_type zset_value_type = {
 
 /* --- Packed --- */
 
-double zset_packed_score(const unsigned char *pack, uint32_t at)
+double zset_packed_text_score(struct listpack_value value)
 {
-    struct listpack_value value = listpack_get(pack, at);
-    if (!value.text)
-        return (double)value.number;
     double score = 0;
     bool number = num_parse_double(bytes_make(value.text, value.len), &score);
     ASSERT(number);
@@ -385,9 +383,12 @@ bool zset_rank(const struct entry *entry, struct bytes member, bool reverse, siz
 
 static void begin(struct zset_edit *edit)
 {
-    if (!edit->begun)
-        keyspace_edit(edit->keyspace, edit->db, edit->key, edit->entry);
+    if (edit->begun)
+        return;
+    keyspace_edit(edit->keyspace, edit->db, edit->key, edit->entry);
     edit->begun = true;
+    if (edit->entry->encoding == ZSET_TREE)
+        zset_of(edit->entry)->stamp = 0;
 }
 
 static bool fits_packed(const struct keyspace *keyspace, size_t count, size_t longest)

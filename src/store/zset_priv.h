@@ -31,6 +31,7 @@ struct zset {
     struct btree order;   /* of members, owned */
     struct table members; /* the same ones */
     size_t member_bytes;  /* of their allocations */
+    uint64_t stamp;       /* of this state; 0: it was given none, or was changed since */
 };
 
 static inline struct bytes zset_member_text(const struct zset_member *member)
@@ -60,8 +61,15 @@ static inline struct zset *zset_of(const struct entry *entry)
     return entry_pointer(entry);
 }
 
+/* A score that is kept as text, for it is not whole. */
+double zset_packed_text_score(struct listpack_value value);
+
 /* The score in the entry of a listpack at `at`. */
-double zset_packed_score(const unsigned char *pack, uint32_t at);
+static inline double zset_packed_score(const unsigned char *pack, uint32_t at)
+{
+    struct listpack_value value = listpack_get(pack, at);
+    return value.text ? zset_packed_text_score(value) : (double)value.number;
+}
 
 /* Appends member and score to a listpack, or puts them in front of what is at `at`. False when there is no room. */
 bool zset_pack_insert(unsigned char **pack, uint32_t at, struct bytes member, double score);

@@ -89,6 +89,20 @@ def test_algebra(pair, limits):
               "ZRANGESTORE b b 0 0", "ZCARD b", "ZRANGESTORE d b 0 0 WITHSCORES")
 
 
+def test_algebra_of_large_inputs(pair, limits):
+    """Plain sets of integers and of texts, beside sorted ones."""
+    many = [x for i in range(0, 4000, 2) for x in (i / 8, i)]
+    pair.same(("ZADD", "z", *many), ("ZADD", "y", *(x for i in range(900) for x in (-i, f"m{i}"))),
+              ("SADD", "numbers", *range(0, 3000, 3)), ("SADD", "texts", *(f"m{i}" for i in range(500, 1500))),
+              ("SADD", "few", 0, 6, "m600", "m899", "none"))
+    for keys in ("2 z numbers", "3 z numbers few", "2 y texts", "2 texts y", "4 z y numbers texts", "2 few y",
+                 "2 numbers texts"):
+        pair.same(*(f"{name} {keys}{tail}" for name in ("ZUNION", "ZINTER", "ZDIFF") for tail in ("", " WITHSCORES")),
+                  f"ZINTERCARD {keys}", f"ZINTERCARD {keys} LIMIT 7", f"ZUNIONSTORE d {keys}", "ZCARD d",
+                  "OBJECT ENCODING d", f"ZINTERSTORE d {keys} AGGREGATE MAX", "ZRANGE d 0 -1 WITHSCORES",
+                  f"ZDIFFSTORE d {keys}", "ZRANGE d 0 -1")
+
+
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 127, 128, 129, 300])
 def test_encodings(pair, limits, count):
     pairs = [x for i in range(count) for x in (i, f"m{i}")]

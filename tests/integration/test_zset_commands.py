@@ -187,6 +187,41 @@ def test_large_replies_and_removals(client):
     assert client.command("EXISTS", "z") == 0
 
 
+def test_long_replies_are_one_state(server, client, protocol):
+    """Answered in slices; in between, one member goes as another comes, and at last all are gone."""
+    count = 30000
+    fill(client, "z", count)
+    expected = [b"m%d" % i for i in range(count)]
+    assert client.command("ZRANGE", "z", 0, -1) == expected
+    assert client.command("ZREVRANGE", "z", 10, -11) == expected[-11:9:-1]
+    assert client.command("ZRANGEBYSCORE", "z", "(99", 25000, "LIMIT", 50, 20000) == expected[150:20150]
+    client.command("ZUNIONSTORE", "t", 1, "z", "WEIGHTS", 0)
+    assert client.command("ZREVRANGEBYLEX", "t", "+", "[m1") == sorted(expected, reverse=True)[:-1]
+    client.command("MULTI")
+    client.command("ZRANGE", "z", 0, -1)
+    assert client.command("EXEC") == [expected]
+    with Client(server.port, protocol) as other:
+        for i in range(12):
+            other.send("ZRANGE", "z", 0, -1, "WITHSCORES")
+            client.command("MULTI")
+            client.command("ZREM", "z", f"m{i}")
+            client.command("ZADD", "z", i, f"n{i}")
+            client.command("EXEC")
+            reply = other.read().value
+            pairs = reply if protocol == 3 else list(zip(reply[::2], reply[1::2]))
+            assert len(pairs) == count
+            assert [int(float(score)) for _, score in pairs] == list(range(count))
+        for gone in (("DEL", "z"), ("SET", "z", "text")):
+            other.send("ZRANGE", "z", 0, -1)
+            client.command(*gone)
+            reply = other.read().value
+            assert isinstance(reply, ErrorReply) or len(reply) in (0, count)
+            client.command("DEL", "z")
+            fill(client, "z", count)
+        other.send("ZRANGE", "z", 0, -1)
+    assert client.command("ZCARD", "z") == count
+
+
 def test_pops_from_several_clients_lose_nothing(server, client):
     fill(client, "z", 6000)
     got = [[] for _ in range(4)]
