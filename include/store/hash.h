@@ -59,8 +59,12 @@ size_t hash_len(const struct entry *entry, int64_t now_ms);
 bool hash_get(
     const struct entry *entry, struct bytes field, int64_t now_ms, struct hash_scratch *scratch, struct bytes *value);
 
-/* Asks for what hash_get will read of these fields, so that several look-ups wait for memory together. */
-void hash_prefetch(const struct entry *entry, const struct bytes *fields, size_t count);
+/*
+ * Asks for what looking up the next HASH_AHEAD fields will read, so that they wait for memory together: each `step`th
+ * of `count` texts. To be called again after so many.
+ */
+enum { HASH_AHEAD = 16 };
+void hash_prefetch(const struct entry *entry, const struct bytes *texts, size_t count, size_t step);
 
 /* Called for a field; the pair is borrowed until it returns. Must not change the hash. */
 typedef void (*hash_visit_fn)(void *context, const struct hash_pair *pair);

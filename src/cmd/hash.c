@@ -26,7 +26,6 @@ static void run_hget(struct call *call)
 
 static void run_hmget(struct call *call)
 {
-    enum { AHEAD = 16 };
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
@@ -34,8 +33,8 @@ static void run_hmget(struct call *call)
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
-        if (entry && (i - 2) % AHEAD == 0)
-            hash_prefetch(entry, call->argv + i, call->argc - i);
+        if (entry && (i - 2) % HASH_AHEAD == 0)
+            hash_prefetch(entry, call->argv + i, call->argc - i, 1);
         if (entry && hash_get(entry, call->argv[i], call->now_ms, &scratch, &value))
             reply_bulk(call->reply, value);
         else
@@ -86,6 +85,8 @@ static bool set_pairs(struct call *call, int64_t *added)
     *added = 0;
     for (uint32_t i = 2; i < call->argc && done; i += 2) {
         struct hash_place place;
+        if (writer.entry && call->argc > 4 && (i / 2 - 1) % HASH_AHEAD == 0)
+            hash_prefetch(writer.entry, call->argv + i, call->argc - i, 2);
         bool found = hash_find(&writer, call->argv[i], &place);
         done = hash_put(&writer, &place, call->argv[i], call->argv[i + 1], HASH_EXPIRY_DROP);
         *added += done && !found;
@@ -128,6 +129,8 @@ static void run_hdel(struct call *call)
     int64_t removed = 0;
     for (uint32_t i = 2; i < call->argc && writer.value; i++) {
         struct hash_place place;
+        if (call->argc > 3 && (i - 2) % HASH_AHEAD == 0)
+            hash_prefetch(writer.entry, call->argv + i, call->argc - i, 1);
         if (hash_find(&writer, call->argv[i], &place)) {
             hash_remove(&writer, &place);
             removed++;

@@ -177,17 +177,16 @@ bool hash_get(
     return true;
 }
 
-void hash_prefetch(const struct entry *entry, const struct bytes *fields, size_t count)
+void hash_prefetch(const struct entry *entry, const struct bytes *texts, size_t count, size_t step)
 {
-    enum { AHEAD = 16 };
     if (entry->encoding != HASH_TABLE)
         return;
     const struct hash_table *hash = entry_pointer(entry);
-    uint64_t hashes[AHEAD];
-    size_t n = count < AHEAD ? count : AHEAD;
-    for (size_t i = 0; i < n; i++) {
-        hashes[i] = hash_bytes(fields[i].ptr, fields[i].len);
-        table_prefetch_bucket(&hash->table, hashes[i]);
+    uint64_t hashes[HASH_AHEAD];
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < HASH_AHEAD; i += step) {
+        hashes[n] = hash_bytes(texts[i].ptr, texts[i].len);
+        table_prefetch_bucket(&hash->table, hashes[n++]);
     }
     for (size_t i = 0; i < n; i++)
         table_prefetch_items(&hash->table, hashes[i]);
