@@ -220,6 +220,8 @@ static void run_bzmpop(struct call *call)
 
 /* --- Drawing at random --- */
 
+enum { REPEATED_MAX = 10 * 1000 * 1000 }; /* members that may be drawn at once: the reply must fit somewhere */
+
 static void reply_at_rank(struct call *call, const struct entry *entry, size_t rank, bool scores)
 {
     struct zset_iter iter;
@@ -323,6 +325,8 @@ static void run_zrandmember(struct call *call)
         reply_null(call->reply);
     else if (!size || !count)
         reply_array(call->reply, 0);
+    else if (count < -REPEATED_MAX)
+        reply_error(call->reply, BYTES("ERR value is out of range"));
     else if (count < 0)
         reply_repeated(call, entry, (uint64_t)-count, scores);
     else if ((uint64_t)count <= size / 2)

@@ -160,6 +160,7 @@ def test_random_members_with_scores(client, protocol, encoding):
         assert len(pairs) == min(count, 30) == len({member for member, _ in pairs})
         assert all(float(score) == int(member[1:]) for member, score in pairs)
     assert len(client.command("ZRANDMEMBER", "z", -100)) == 100
+    assert client.command("ZRANDMEMBER", "z", -2**40) == ErrorReply("ERR value is out of range")
 
 
 def test_digest_is_the_contents(client):
