@@ -26,6 +26,7 @@ extern const struct command scan_commands[];
 extern const struct command set_algebra_commands[];
 extern const struct command set_commands[];
 extern const struct command set_random_commands[];
+extern const struct command sort_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 extern const struct command string_set_commands[];

@@ -130,7 +130,7 @@ enum key_flag {
 
 /* Where keys stand. `first` counts from the command's name = 0. */
 struct key_spec {
-    enum { KEY_SPEC_NONE, KEY_SPEC_INDEX, KEY_SPEC_KEYWORD } begin;
+    enum { KEY_SPEC_NONE, KEY_SPEC_INDEX, KEY_SPEC_KEYWORD, KEY_SPEC_UNKNOWN } begin;
     enum { KEY_FIND_RANGE, KEY_FIND_NUMBER } find;
     uint32_t flags; /* enum key_flag */
     int16_t first;  /* index, or where the search for the keyword starts (negative: from the end) */
@@ -156,6 +156,11 @@ struct key_spec {
     {                                                                                                             \
         .begin = KEY_SPEC_KEYWORD, .keyword = (word), .first = (start), .last = (l), .step = (s), .limit = (lim), \
         .flags = (f)                                                                                              \
+    }
+/* Keys that no specification can find; a row's find_keys knows those that the arguments name. */
+#define KEY_SOMEWHERE(f)                        \
+    {                                           \
+        .begin = KEY_SPEC_UNKNOWN, .flags = (f) \
     }
 
 enum { COMMAND_KEY_SPECS = 3 };

@@ -143,3 +143,25 @@ size_t list_remove(struct list_edit *list, enum list_end from, struct bytes text
  */
 bool list_move(struct list_edit *from, enum list_end from_end, struct list_edit *to, enum list_end to_end,
     struct bytes text, struct blob *blob);
+
+/* --- Making a list of what may lie in the list that it replaces --- */
+
+struct store_settings;
+
+struct list_make {
+    struct quicklist_limits limits;
+    unsigned char *pack;    /* owned; NULL once it is ... */
+    struct quicklist *list; /* owned */
+    size_t count;
+};
+
+/* Begins with no elements; list_make_abandon or keyspace_set_list_take ends it. */
+void list_make_begin(struct list_make *make, const struct store_settings *settings);
+void list_make_abandon(struct list_make *make);
+
+/* Adds an element at the tail, sharing `blob` (NULL, or what holds the text). False when memory is out. */
+bool list_make_add(struct list_make *make, struct bytes text, struct blob *blob);
+
+/* Stores the list, which is not empty, under the key, replacing whatever is there, expiry too. */
+void keyspace_set_list_take(
+    struct keyspace *keyspace, struct db *db, struct key key, struct list_make *make, int64_t now_ms);

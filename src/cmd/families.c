@@ -27,6 +27,7 @@ const struct command *const command_families[] = {
     expire_commands,
     object_commands,
     scan_commands,
+    sort_commands,
     database_commands,
     connection_commands,
     introspection_commands,

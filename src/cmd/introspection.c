@@ -167,8 +167,21 @@ static void reply_named(struct reply *reply, const char *name, const char *text)
     reply_bulk_cstr(reply, text);
 }
 
+/* How a key that no specification finds is described. */
+static void reply_key_unknown(struct reply *reply)
+{
+    reply_map(reply, 2);
+    reply_named(reply, "type", "unknown");
+    reply_bulk_cstr(reply, "spec");
+    reply_map(reply, 0);
+}
+
 static void reply_key_begin(struct reply *reply, const struct key_spec *spec)
 {
+    if (spec->begin == KEY_SPEC_UNKNOWN) {
+        reply_key_unknown(reply);
+        return;
+    }
     reply_map(reply, 2);
     if (spec->begin == KEY_SPEC_INDEX) {
         reply_named(reply, "type", "index");
@@ -186,6 +199,10 @@ static void reply_key_begin(struct reply *reply, const struct key_spec *spec)
 
 static void reply_key_find(struct reply *reply, const struct key_spec *spec)
 {
+    if (spec->begin == KEY_SPEC_UNKNOWN) {
+        reply_key_unknown(reply);
+        return;
+    }
     reply_map(reply, 2);
     if (spec->find == KEY_FIND_RANGE) {
         reply_named(reply, "type", "range");
@@ -314,12 +331,13 @@ static void reply_arguments(struct reply *reply, const struct usage_arg *args);
 static void reply_argument(struct reply *reply, const struct usage_arg *arg)
 {
     size_t flags = (size_t)arg->optional + arg->multiple + arg->multiple_token;
+    bool is_key = arg->type == USAGE_KEY || arg->key_spec;
     bool has_children = arg->children != NULL, has_token = arg->token.ptr != NULL;
-    reply_map(reply, 2u + (arg->type == USAGE_KEY) + has_token + (flags != 0) + has_children);
+    reply_map(reply, 2u + is_key + has_token + (flags != 0) + has_children);
     reply_bulk_cstr(reply, "name");
     reply_bulk(reply, arg->name);
     reply_named(reply, "type", usage_type_name(arg->type));
-    if (arg->type == USAGE_KEY)
+    if (is_key)
         reply_named_int(reply, "key_spec_index", arg->key_spec);
     if (has_token) {
         reply_bulk_cstr(reply, "token");

@@ -164,6 +164,16 @@ static int count_key_specs(const struct command *row)
     return count;
 }
 
+/* A pattern may stand for keys that no specification finds: names the one that says so, and counts it as seen. */
+static struct usage_arg *make_pattern(struct parser *parser, struct bytes word)
+{
+    struct usage_arg *arg = make(parser, USAGE_PATTERN, word);
+    for (int i = 1; i < count_key_specs(parser->row) && !arg->key_spec; i++)
+        if (parser->row->keys[i].begin == KEY_SPEC_UNKNOWN)
+            parser->keys_seen = 1 + (arg->key_spec = i);
+    return arg;
+}
+
 static struct usage_arg *make_value(struct parser *parser, struct bytes word)
 {
     int specs = count_key_specs(parser->row);
@@ -178,7 +188,7 @@ static struct usage_arg *make_value(struct parser *parser, struct bytes word)
     for (size_t i = 0; i < sizeof word_types / sizeof *word_types; i++) {
         const struct word_type *type = &word_types[i];
         if (bytes_is(word, type->word) && (type->groups == 0 || type->groups & IN(parser->row->group)))
-            return make(parser, type->type, word);
+            return type->type == USAGE_PATTERN ? make_pattern(parser, word) : make(parser, type->type, word);
     }
     return make(parser, USAGE_STRING, word);
 }

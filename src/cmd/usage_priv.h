@@ -29,7 +29,7 @@ struct usage_arg {
     struct bytes name;
     enum usage_type type;
     struct bytes token; /* the word itself, or one that stands before the value; ptr NULL if there is none */
-    int key_spec;       /* of a key: which of the row's specifications finds it */
+    int key_spec;       /* of a key: which of the row's specifications finds it; of a pattern: 0 if none does */
     bool optional, multiple;
     bool multiple_token;        /* the token is repeated with the value */
     struct usage_arg *children; /* of ONEOF and BLOCK */

@@ -235,7 +235,11 @@ static uint32_t group_categories(enum command_group group)
 
 uint32_t command_categories(const struct command *row)
 {
-    uint32_t c = row->categories | group_categories(row->group);
+    const uint32_t types = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST;
+    uint32_t c = row->categories;
+    /* A generic command that works within values of some types is in their categories, and not among those of keys. */
+    if (row->group != GROUP_GENERIC || !(c & types))
+        c |= group_categories(row->group);
     /* Scripts and transactions are neither reads nor writes by themselves. */
     if (row->flags & CMD_WRITE)
         c |= CATEGORY_WRITE;
@@ -327,7 +331,8 @@ int command_keys(
     int count = 0;
     for (int i = 0; i < COMMAND_KEY_SPECS && count >= 0; i++) {
         const struct key_spec *spec = &command->row->keys[i];
-        if (spec->begin != KEY_SPEC_NONE && !(spec->flags & KEY_NOT_KEY))
+        bool findable = spec->begin == KEY_SPEC_INDEX || spec->begin == KEY_SPEC_KEYWORD;
+        if (findable && !(spec->flags & KEY_NOT_KEY))
             count = spec_keys(spec, argv, argc, out, count, max);
     }
     return count;
