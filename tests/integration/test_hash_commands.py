@@ -258,6 +258,23 @@ def test_the_walk_takes_large_hashes_in_slices(client):
 
 # --- What changes keep ---
 
+def test_the_key_expires_apart_from_its_fields(hashes):
+    hashes.command("HEXPIRE", "h", 100, "FIELDS", 1, "a")
+    hashes.command("EXPIRE", "h", 1000)
+    assert hashes.info("keyspace")["db0"].startswith("keys=1,expires=1,")
+    assert hashes.command("DEBUG", "CHECK") == b"OK"
+    hashes.command("PERSIST", "h")
+    assert hashes.command("DEBUG", "CHECK") == b"OK"
+    assert hashes.command("TTL", "h") == -1 and hashes.command("HTTL", "h", "FIELDS", 1, "a") == [100]
+    hashes.command("EXPIRE", "h", 1000)
+    hashes.command("HPERSIST", "h", "FIELDS", 1, "a")
+    assert hashes.command("TTL", "h") == 1000
+    hashes.command("HPEXPIRE", "h", 20, "FIELDS", 1, "a")
+    hashes.command("PEXPIRE", "h", 60)
+    wait_until(lambda: hashes.command("HLEN", "h") == 2)
+    wait_until(lambda: hashes.command("DBSIZE") == 0)
+
+
 def test_expiries_move_with_the_hash(hashes):
     hashes.command("HEXPIRE", "h", 100, "FIELDS", 1, "a")
     hashes.command("COPY", "h", "copy")
