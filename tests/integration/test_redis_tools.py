@@ -80,6 +80,24 @@ def test_bigkeys(cli):
     assert 'Biggest string found "key:0199" has 199 bytes' in out.replace("'", '"').replace('""', '"')
 
 
+def test_bigkeys_of_all_types(cli):
+    """The largest of each type, and how many there are of each, in the words of redis-cli."""
+    with Client(cli.port) as client:
+        client.load([("SET", "text", "x" * 77), *(("SET", f"text:{i}", "x") for i in range(9)),
+                     ("RPUSH", "queue", *range(500)), ("RPUSH", "queue:small", 1),
+                     ("SADD", "members", *range(600)), ("SADD", "members:small", "a"),
+                     ("ZADD", "ranks", *(x for i in range(700) for x in (i, f"m{i}"))), ("ZADD", "ranks:small", 1, "a"),
+                     ("HSET", "record", *range(1600)), ("HSET", "record:small", "f", "v"), ("PFADD", "visitors", 1)])
+    lines = [line.replace('""', '"') for line in cli("--bigkeys").replace("'", '"').splitlines()]
+    assert "Sampled 19 keys in the keyspace!" in lines
+    for kind, key, size in (("string", "text", "77 bytes"), ("list", "queue", "500 items"), ("set", "members",
+                            "600 members"), ("zset", "ranks", "700 members"), ("hash", "record", "800 fields")):
+        found = [line.split() for line in lines if line.startswith("Biggest") and line.split()[1] == kind]
+        assert found and f'found "{key}" has {size}' in " ".join(found[0]), (kind, lines)
+    counts = {line.split()[1]: int(line.split()[0]) for line in lines if " with " in line and line[0].isdigit()}
+    assert [counts[kind] for kind in ("strings", "lists", "sets", "zsets", "hashs")] == [11, 2, 2, 2, 2]
+
+
 def test_memkeys(cli):
     fill(cli.port)
     assert "Sampled 200 keys in the keyspace!" in cli("--memkeys")
@@ -116,6 +134,23 @@ def test_benchmark(module_server):
         for name in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"):
             assert f"{name}: " in out
         assert "Error" not in out and "WARNING" not in out, out
+
+
+WHOLE_BENCHMARK = ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPUSH", "LPOP", "RPOP", "SADD", "HSET",
+                   "SPOP", "ZADD", "ZPOPMIN", "LRANGE_100", "LRANGE_300", "LRANGE_500", "LRANGE_600", "MSET (10 keys)"]
+
+
+@pytest.mark.parametrize("options", [(), ("-P", "32", "-r", "10000", "-3")], ids=["plain", "pipelined"])
+def test_the_whole_benchmark(module_server, options):
+    """Every test of the default list, none of them with an error or a complaint."""
+    argv = ["redis-benchmark", "-p", str(module_server.port), "-n", "2000", "--csv", *options]
+    done = subprocess.run(argv, capture_output=True, timeout=120)
+    rows = [line.split(",") for line in done.stdout.decode().splitlines() if line.startswith('"')]
+    assert done.returncode == 0 and not done.stderr, (done.stdout, done.stderr)
+    assert not any(word in done.stdout.lower() for word in (b"error", b"warning")), done.stdout
+    names = [row[0].strip('"').split(" (needed")[0] for row in rows[1:]]
+    assert [name for name in WHOLE_BENCHMARK if not any(n.startswith(name) for n in names)] == []
+    assert all(float(row[1].strip('"')) > 0 for row in rows[1:])
 
 
 def test_benchmark_with_many_clients_and_large_values(module_server):
