@@ -6,7 +6,7 @@
  * text under the key that BY makes of it. Equal ones come in the order of their bytes, so that the reply is determined.
  *
  * Parts of the array that a LIMIT leaves out are not put into order: O(N + M * log(M)) for N elements of which M are
- * asked for. Done at once: some 0.3 s for a million numbers; the reply, or the list stored, is the only other memory.
+ * asked for. Done at once: 0.3 to 0.5 s for a million elements. The reply, or the list stored, is the only other memory.
  */
 #include <errno.h>
 #include <math.h>
@@ -323,7 +323,7 @@ static bool parse_score(struct bytes text, double *score)
     return is_number;
 }
 
-/* How long a beginning the texts of all items have in common. Long ones, which are rare, are not followed to the end. */
+/* How long a beginning all texts have in common. Long ones, which are rare, are not followed to the end. */
 static size_t common_len(const struct sort *sort)
 {
     enum { ENOUGH = 128 };

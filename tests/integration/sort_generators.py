@@ -18,7 +18,7 @@ class Sorts(Generator):
 
     @staticmethod
     def _spoil(rng, args):
-        """For redis-server, which compares with strcoll, texts end with their first zero byte. BY must stay as it is."""
+        """For redis-server, which compares with strcoll, texts end with their first zero byte. BY must stay."""
         spoilt = Generator._spoil(rng, args)
         return args if "\x00" in spoilt or "BY" in args else spoilt
 
@@ -63,7 +63,8 @@ class Sorts(Generator):
         return ["MSET", *(x for name in range(31) for x in (f"w_{name}", rng.randint(-9, 9)))]
 
     def make_others(self, rng):
-        return rng.choice((["SET", "str", "x"], ["HSET", "hash", "f", "v"], ["SET", "w_2", "x"], ["HSET", "w_3", "f", 1]))
+        return rng.choice((["SET", "str", "x"], ["HSET", "hash", "f", "v"], ["SET", "w_2", "x"],
+                           ["HSET", "w_3", "f", 1]))
 
     def make_trim(self, rng):
         return rng.choice((["DEL", rng.choice((*LISTS, *SETS, *ZSETS))], ["LTRIM", rng.choice(LISTS), 0, 30],
@@ -85,7 +86,8 @@ class Sorts(Generator):
         return [x for _ in range(rng.randint(1, 3)) for x in ("GET", rng.choice(pool))]
 
     def options(self, rng, key, stored):
-        order = rng.choice(([], [], ["ALPHA"], ["ALPHA"], ["BY", "w_*"], ["BY", "h_*->rank"], ["BY", "nosort"], ["BY", "none_*"]))
+        order = rng.choice(([], [], ["ALPHA"], ["ALPHA"], ["BY", "w_*"], ["BY", "h_*->rank"], ["BY", "nosort"],
+                            ["BY", "none_*"]))
         if order[1:2] == ["nosort"] and key[0] == "s" and not stored:
             order = ["ALPHA"]
         parts = [order, self.limit(rng), self.gets(rng), rng.choice(([], ["ASC"], ["DESC"], ["desc"], ["DESC", "ASC"]))]

@@ -95,7 +95,7 @@ class Mixed:
 
 
 def _encoding(a, b):
-    """Redis 7.2, which we follow, keeps small sets and lists as listpacks; SORT makes redis-server unpack what it reads."""
+    """Small sets and lists are listpacks since Redis 7.2, which we follow; redis-server unpacks what SORT reads."""
     return a.value == b"listpack" and b.value in (b"hashtable", b"quicklist", b"skiplist")
 
 

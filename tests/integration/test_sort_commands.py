@@ -72,8 +72,21 @@ def test_storing(pair):
               "SORT none STORE d", "EXISTS d", "SORT none STORE d", "SORT l LIMIT 5 5 STORE l", "EXISTS l",
               "SADD s 1 2 3", "SORT s DESC STORE s", "TYPE s", "LRANGE s 0 -1", "SORT s STORE a STORE b", "EXISTS a b")
     for size in (1, 100, 5000, 20000):
-        pair.same("DEL l", ("RPUSH", "l", *(f"{size}:{n}:" + "x" * size for n in range(9))), "SORT l ALPHA DESC STORE d",
-                  "LRANGE d 0 -1", "SORT l ALPHA DESC", "SORT l BY nosort STORE l", "LRANGE l 0 -1")
+        pair.same("DEL l", ("RPUSH", "l", *(f"{size}:{n}:" + "x" * size for n in range(9))),
+                  "SORT l ALPHA DESC STORE d", "LRANGE d 0 -1", "SORT l ALPHA DESC", "SORT l BY nosort STORE l",
+                  "LRANGE l 0 -1")
+
+
+@pytest.mark.parametrize("limit", [-1, 1, 3, -5])
+def test_storing_in_nodes_of_every_size(pair, limit):
+    for client in pair.both:
+        client.command("CONFIG", "SET", "list-max-listpack-size", limit)
+    for count in (1, 3, 4, 200):
+        pair.same("DEL l d", ("RPUSH", "l", *(f"{n % 7}:{'x' * (n % 50 * 200)}" for n in range(count))),
+                  "SORT l ALPHA STORE d", "LRANGE d 0 -1", "RPUSH d tail", "LINDEX d -2", "SORT d ALPHA STORE d",
+                  "LLEN d", "LPOP d", "RPOP d", "SORT d LIMIT 0 0 STORE d", "EXISTS d")
+    for client in pair.both:
+        client.command("CONFIG", "SET", "list-max-listpack-size", -2)
 
 
 def test_keys_of_a_command(pair):
