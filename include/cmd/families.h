@@ -22,6 +22,7 @@ extern const struct command lcs_commands[];
 extern const struct command list_commands[];
 extern const struct command list_move_commands[];
 extern const struct command object_commands[];
+extern const struct command pubsub_commands[];
 extern const struct command scan_commands[];
 extern const struct command set_algebra_commands[];
 extern const struct command set_commands[];

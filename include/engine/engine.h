@@ -19,6 +19,7 @@ struct command_info;
 struct command_registry;
 struct error_stats;
 struct keyspace;
+struct pubsub;
 struct request;
 struct session;
 struct slowlog;
@@ -53,6 +54,7 @@ struct engine {
     struct session *sessions, *last_session; /* owned list, oldest first */
     struct table *sessions_by_id;            /* owned */
     struct table *watches;                   /* owned: watched keys */
+    struct pubsub *pubsub;                   /* owned: channels and their subscribers */
     size_t session_count;
     uint64_t next_session_id;
     struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */

@@ -17,6 +17,7 @@ struct command_info;
 struct db;
 struct engine;
 struct session;
+struct subscriber;
 struct task_link;
 struct transaction;
 struct watch;
@@ -54,12 +55,14 @@ struct session {
     uint64_t id;
     uint32_t flags; /* enum session_flag */
     struct reply reply;
+    struct output *out;                  /* borrowed: the connection's; what is pushed goes here, even in silence */
     struct db *db;                       /* borrowed: the selected database */
     const struct transport *transport;   /* borrowed: static */
     void *connection;                    /* borrowed: the transport's */
     struct session *prev, *next;         /* the engine's list, in order of creation */
     struct transaction *transaction;     /* owned; NULL outside of one */
     struct watch *watches;               /* owned list: the keys that it watches */
+    struct subscriber *subscriber;       /* owned: what it has subscribed to; NULL if nothing */
     struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
     struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */

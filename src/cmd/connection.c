@@ -148,7 +148,11 @@ static void run_ping(struct call *call)
 {
     if (call->argc > 2)
         call_fail_arity(call);
-    else if (call->argc == 2)
+    else if (call->session->subscriber && call->session->reply.proto == 2) { /* looks like a message */
+        reply_array(call->reply, 2);
+        reply_bulk_cstr(call->reply, "pong");
+        reply_bulk(call->reply, call->argc == 2 ? call->argv[1] : BYTES(""));
+    } else if (call->argc == 2)
         reply_bulk(call->reply, call->argv[1]);
     else
         reply_status(call->reply, BYTES("PONG"));
@@ -216,7 +220,7 @@ const struct command connection_commands[] = {
         .name = "PING",
         .run = run_ping,
         .argc = AT_LEAST(1),
-        .flags = CMD_FAST,
+        .flags = CMD_FAST | CMD_SUBSCRIBER,
         .group = GROUP_CONNECTION,
         .since = "1.0.0",
         .complexity = "O(1)",
@@ -250,7 +254,7 @@ const struct command connection_commands[] = {
         .name = "QUIT",
         .run = run_quit,
         .argc = AT_LEAST(1),
-        .flags = CMD_UNQUEUED | ANY_TIME,
+        .flags = CMD_UNQUEUED | CMD_SUBSCRIBER | ANY_TIME,
         .group = GROUP_CONNECTION,
         .since = "1.0.0",
         .complexity = "O(1)",
@@ -260,7 +264,7 @@ const struct command connection_commands[] = {
         .name = "RESET",
         .run = run_reset,
         .argc = EXACTLY(1),
-        .flags = CMD_UNQUEUED | ANY_TIME,
+        .flags = CMD_UNQUEUED | CMD_SUBSCRIBER | ANY_TIME,
         .group = GROUP_CONNECTION,
         .since = "6.2.0",
         .complexity = "O(1)",

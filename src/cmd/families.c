@@ -32,5 +32,6 @@ const struct command *const command_families[] = {
     connection_commands,
     introspection_commands,
     transaction_commands,
+    pubsub_commands,
     NULL,
 };

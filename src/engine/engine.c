@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/error_stats.h"
+#include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
@@ -37,6 +38,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->waits = waits_create(keyspace);
     engine->watches = mem_alloc(sizeof *engine->watches);
     table_init(engine->watches, &watch_table_type);
+    engine->pubsub = pubsub_create();
     keyspace->observer =
         (struct keyspace_observer){ .touched = on_touched, .replaced = on_replaced, .context = engine };
     engine->errors = error_stats_create();
@@ -56,6 +58,7 @@ void engine_destroy(struct engine *engine)
         session_destroy(engine->sessions);
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
     waits_destroy(engine->waits);
+    pubsub_destroy(engine->pubsub);
     table_fini(engine->watches);
     mem_free(engine->watches);
     table_fini(engine->sessions_by_id);

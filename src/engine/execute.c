@@ -145,6 +145,16 @@ static bool find_subcommand(struct call *call)
     return true;
 }
 
+/* In RESP2 a message cannot be told from a reply, so a client that gets messages may ask for nothing else. */
+static void fail_subscriber(struct call *call)
+{
+    reply_error_printf(call->reply,
+        "%s Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+        "context",
+        call->command->flags & CMD_RUNS_QUEUE ? "EXECABORT Transaction discarded because of:" : "ERR",
+        call->command->full_name);
+}
+
 /* What every command must pass before its handler runs; false if it was answered with an error. */
 static bool admit(struct call *call)
 {
@@ -167,6 +177,11 @@ static bool admit(struct call *call)
     }
     if (call->session->transaction && command->flags & CMD_NO_MULTI) {
         reply_error(call->reply, BYTES("ERR Command not allowed inside a transaction"));
+        return false;
+    }
+    if (__builtin_expect(call->session->subscriber != NULL, 0) && call->session->reply.proto == 2 &&
+        !(command->flags & CMD_SUBSCRIBER)) {
+        fail_subscriber(call);
         return false;
     }
     return true;
@@ -328,11 +343,13 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     return start;
 }
 
-/* The same for a client that asked for no replies (CLIENT REPLY). */
+/* The same for a client that asked for no replies (CLIENT REPLY): they collect apart from what is pushed to it. */
 static uint64_t execute_silently(
     struct engine *engine, struct session *session, struct request *request, uint64_t start)
 {
-    struct output_mark mark = output_mark(session->reply.out);
+    struct output apart;
+    output_init(&apart);
+    session->reply.out = &apart;
     bool skip_now = session->flags & SESSION_REPLY_SKIP_NEXT;
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP_NEXT;
     session->flags |= SESSION_REPLY_SKIP;
@@ -341,8 +358,11 @@ static uint64_t execute_silently(
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     if (!request->done && skip_now)
         session->flags |= SESSION_REPLY_SKIP_NEXT;
+    session->reply.out = session->out;
     if (silent)
-        output_rewind(session->reply.out, mark);
+        output_fini(&apart);
+    else
+        output_append_output(session->out, &apart);
     return end;
 }
 

@@ -208,8 +208,6 @@ static uint32_t group_categories(enum command_group group)
         return CATEGORY_SORTED_SET;
     case GROUP_HASH:
         return CATEGORY_HASH;
-    case GROUP_PUBSUB:
-        return CATEGORY_PUBSUB;
     case GROUP_TRANSACTIONS:
         return CATEGORY_TRANSACTION;
     case GROUP_CONNECTION:
@@ -226,6 +224,7 @@ static uint32_t group_categories(enum command_group group)
         return CATEGORY_BITMAP;
     case GROUP_JSON:
         return CATEGORY_JSON;
+    case GROUP_PUBSUB: /* their flag says it; what only tells about them has none */
     case GROUP_SERVER:
     case GROUP_CLUSTER:
         return 0;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/engine.h"
+#include "engine/pubsub.h"
 #include "engine/task.h"
 #include "engine/transaction.h"
 #include "engine_priv.h"
@@ -48,6 +49,7 @@ struct session *session_create(
     session->created_ms = session->last_ms = engine->now_ms;
     session->db = keyspace_db(engine->keyspace, 0);
     reply_init(&session->reply, out, 2);
+    session->out = out;
     session->prev = engine->last_session;
     *(session->prev ? &session->prev->next : &engine->sessions) = session;
     engine->last_session = session;
@@ -72,6 +74,7 @@ void session_destroy(struct session *session)
     task_abandon(session);
     transaction_discard(session);
     wait_abandon(session);
+    pubsub_leave(session);
     *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
     *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
     uint64_t hash = id_hash(session->id);
@@ -88,12 +91,14 @@ void session_close(struct session *session, bool after_output)
 {
     session->flags |= SESSION_CLOSING;
     wait_abandon(session); /* so that nothing is given to it any more */
+    pubsub_leave(session);
     session->transport->close(session->connection, after_output);
 }
 
 void session_reset(struct session *session)
 {
     transaction_discard(session);
+    pubsub_leave(session);
     mem_free(session->name);
     session->name = NULL;
     session->db = keyspace_db(session->engine->keyspace, 0);

@@ -191,7 +191,7 @@ static void finish(struct session *session)
     execute_account(engine, session, waiter->command, waiter->ticks, reply->failed, reply->code);
     execute_log_if_slow(engine, session, waiter->command, waiter->ticks, waiter->argv, waiter->argc);
     mem_free(waiter);
-    session->transport->patient(session->connection, false);
+    session->transport->patient(session->connection, session->subscriber != NULL);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
 }

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/task.h"
@@ -23,6 +24,8 @@ enum { LIST_AT_ONCE = 64 }; /* clients described in one go, some 50 us */
 static void append_flags(struct buf *out, const struct session *session)
 {
     size_t before = out->len;
+    if (session->subscriber)
+        buf_append_char(out, 'P');
     if (session->wait)
         buf_append_char(out, 'b');
     if (session->transaction)
@@ -50,15 +53,17 @@ static void append_client(struct buf *out, const struct session *session, int64_
 {
     struct connection_facts facts;
     connection_describe(session->connection, &facts);
-    size_t memory =
-        mem_good_size(sizeof *session) + facts.input_memory + facts.output_memory + transaction_memory(session);
+    size_t memory = mem_good_size(sizeof *session) + facts.input_memory + facts.output_memory +
+                    transaction_memory(session) + pubsub_memory(session);
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (unsigned long long)session->id,
         facts.peer, facts.local, facts.fd, or_empty(session->name), (long long)((now_ms - session->created_ms) / 1000),
         (long long)((now_ms - session->last_ms) / 1000));
     append_flags(out, session);
-    buf_printf(out, " db=%d sub=0 psub=0 ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
-        session->db->index, (long long)transaction_len(session), transaction_watched(session), facts.input_len,
-        facts.input_free, facts.input_memory, transaction_memory(session));
+    buf_printf(out, " db=%d sub=%zu psub=%zu ssub=%zu", session->db->index, pubsub_count(session, PUBSUB_CHANNEL),
+        pubsub_count(session, PUBSUB_PATTERN), pubsub_count(session, PUBSUB_SHARD));
+    buf_printf(out, " multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
+        (long long)transaction_len(session), transaction_watched(session), facts.input_len, facts.input_free,
+        facts.input_memory, transaction_memory(session));
     buf_printf(out, " rbs=%d rbp=%zu", OUTPUT_CHUNK, facts.output_len);
     buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d",
         facts.output_len / OUTPUT_CHUNK, facts.output_memory, memory, facts.output_len ? "rw" : "r",

@@ -104,9 +104,15 @@ static bool has_id(const struct client_filter *filter, uint64_t id)
     return filter->id_count == 0;
 }
 
+/* As parse_class has it. */
+static int class_of(const struct session *session)
+{
+    return session->subscriber ? 3 : 1;
+}
+
 bool client_filter_fits(const struct client_filter *filter, const struct session *session, int64_t now_ms)
 {
-    if (!has_id(filter, session->id) || filter->limit_class > 1)
+    if (!has_id(filter, session->id) || (filter->limit_class && filter->limit_class != class_of(session)))
         return false;
     if (now_ms - session->created_ms < filter->max_age_s * 1000)
         return false;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/error_stats.h"
+#include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/version.h"
 #include "engine/wait.h"
@@ -68,7 +69,8 @@ static void print_clients(struct server *server, struct buf *out)
     struct wait_stats waits;
     engine_wait_stats(server->engine, &waits);
     buf_printf(out, "blocked_clients:%zu\r\n", waits.sessions);
-    buf_printf(out, "tracking_clients:0\r\nclients_in_timeout_table:%zu\r\n", waits.timed);
+    buf_printf(out, "tracking_clients:0\r\npubsub_clients:%zu\r\nclients_in_timeout_table:%zu\r\n",
+        pubsub_sessions(server->engine), waits.timed);
     buf_printf(out, "total_blocking_keys:%zu\r\ntotal_blocking_keys_on_nokey:%zu\r\n", waits.keys, waits.gone_keys);
 }
 
@@ -171,8 +173,11 @@ static void print_stats(struct server *server, struct buf *out)
                     "current_eviction_exceeded_time:0\r\n");
     buf_printf(out, "keyspace_hits:%llu\r\n", (unsigned long long)keys->hits);
     buf_printf(out, "keyspace_misses:%llu\r\n", (unsigned long long)keys->misses);
+    buf_printf(out, "pubsub_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_CHANNEL));
+    buf_printf(out, "pubsub_patterns:%zu\r\n", pubsub_names(server->engine, PUBSUB_PATTERN));
+    buf_printf(out, "pubsubshard_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_SHARD));
     buf_printf(out,
-        "pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\nlatest_fork_usec:0\r\n"
+        "latest_fork_usec:0\r\n"
         "total_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
         "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
         "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"

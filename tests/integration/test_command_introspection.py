@@ -37,6 +37,7 @@ ARGUMENT_DIFFERENCES = {
     **dict.fromkeys(("zrevrange", "zremrangebyrank"), "ranks are described as those of ZRANGE are"),
     **dict.fromkeys(("zrank", "zrevrank"), "the option WITHSCORE"),
     **dict.fromkeys(("geosearch", "geosearchstore"), "the sides of a box are a block of their own"),
+    "psubscribe": "several patterns, not several blocks of one",
     "config|get": "several parameters, not several blocks of one",
     "command|getkeys": "redis-server 7.0 describes no arguments",
     "command|getkeysandflags": "redis-server 7.0 describes no arguments",

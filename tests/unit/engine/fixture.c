@@ -37,8 +37,7 @@ static void fake_authenticated(void *connection, bool yes)
 
 static void fake_set_class(void *connection, int limit_class)
 {
-    (void)connection;
-    (void)limit_class;
+    ((struct client *)connection)->limit_class = limit_class;
 }
 
 static void fake_patient(void *connection, bool yes)

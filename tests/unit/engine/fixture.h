@@ -36,6 +36,7 @@ struct client {
     struct session *session; /* owned */
     struct output out;
     int wakes, pauses, resumes;
+    int limit_class;
     bool paused, closed, authenticated, patient;
     struct buf seen; /* of the last client_take */
 };

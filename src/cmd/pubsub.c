@@ -1,0 +1,407 @@
+/*
+ * Publish and subscribe.
+ *
+ * Subscribing and unsubscribing answer with one confirmation for each name; RESP3 knows them as pushes, which are no
+ * replies, and so they are heard even when replies are switched off. A RESP2 client that has subscribed to something
+ * may do little else until it has left everything (CMD_SUBSCRIBER).
+ */
+#include "engine/pubsub.h"
+
+#include "base/glob.h"
+#include "base/mem.h"
+#include "cmd/families.h"
+#include "engine/call.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+#include "engine/task.h"
+
+/* --- Subscribing --- */
+
+/* What the confirmations count: shard channels apart, all others together. */
+static size_t count_with(const struct session *session, enum pubsub_kind kind)
+{
+    if (kind == PUBSUB_SHARD)
+        return pubsub_count(session, PUBSUB_SHARD);
+    return pubsub_count(session, PUBSUB_CHANNEL) + pubsub_count(session, PUBSUB_PATTERN);
+}
+
+/* Begins a confirmation that goes to the session as its pushes do; a name and a count follow. */
+static struct reply confirm(const struct call *call, const char *word)
+{
+    struct reply push;
+    reply_init(&push, call->session->out, call->session->reply.proto);
+    reply_push(&push, 3);
+    reply_bulk_cstr(&push, word);
+    return push;
+}
+
+static void subscribe(struct call *call, enum pubsub_kind kind, const char *word)
+{
+    for (uint32_t i = 1; i < call->argc; i++) {
+        if (!pubsub_subscribe(call->session, kind, call->argv[i])) {
+            reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+            return;
+        }
+        struct reply push = confirm(call, word);
+        reply_bulk(&push, call->argv[i]);
+        reply_int(&push, (int64_t)count_with(call->session, kind));
+    }
+}
+
+/* The name may belong to the subscription, so it is told before that is gone. */
+static void unsubscribe_one(struct call *call, enum pubsub_kind kind, const char *word, struct bytes name)
+{
+    struct session *session = call->session;
+    struct reply push = confirm(call, word);
+    reply_bulk(&push, name);
+    pubsub_unsubscribe(session, kind, name);
+    reply_int(&push, (int64_t)count_with(session, kind));
+}
+
+static void unsubscribe(struct call *call, enum pubsub_kind kind, const char *word)
+{
+    for (uint32_t i = 1; i < call->argc; i++)
+        unsubscribe_one(call, kind, word, call->argv[i]);
+    if (call->argc > 1)
+        return;
+    if (pubsub_count(call->session, kind) == 0) {
+        struct reply push = confirm(call, word);
+        reply_null(&push);
+        reply_int(&push, (int64_t)count_with(call->session, kind));
+    }
+    while (pubsub_count(call->session, kind) > 0)
+        unsubscribe_one(call, kind, word, pubsub_first(call->session, kind));
+}
+
+static void run_subscribe(struct call *call)
+{
+    subscribe(call, PUBSUB_CHANNEL, "subscribe");
+}
+
+static void run_unsubscribe(struct call *call)
+{
+    unsubscribe(call, PUBSUB_CHANNEL, "unsubscribe");
+}
+
+static void run_psubscribe(struct call *call)
+{
+    subscribe(call, PUBSUB_PATTERN, "psubscribe");
+}
+
+static void run_punsubscribe(struct call *call)
+{
+    unsubscribe(call, PUBSUB_PATTERN, "punsubscribe");
+}
+
+static void run_ssubscribe(struct call *call)
+{
+    subscribe(call, PUBSUB_SHARD, "ssubscribe");
+}
+
+static void run_sunsubscribe(struct call *call)
+{
+    unsubscribe(call, PUBSUB_SHARD, "sunsubscribe");
+}
+
+/* --- Publishing --- */
+
+static void publish(struct call *call, enum pubsub_kind kind)
+{
+    size_t receivers;
+    if (pubsub_publish(call->engine, kind, call->argv[1], call->argv[2], &receivers))
+        reply_int(call->reply, (int64_t)receivers);
+    else
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+}
+
+static void run_publish(struct call *call)
+{
+    publish(call, PUBSUB_CHANNEL);
+}
+
+static void run_spublish(struct call *call)
+{
+    publish(call, PUBSUB_SHARD);
+}
+
+/* --- PUBSUB CHANNELS, SHARDCHANNELS: a walk that goes on in slices if it is long --- */
+
+enum {
+    AT_ONCE_MAX = 1000, /* names up to which the walk is not worth a task */
+    STEP_BUCKETS = 128, /* of a task's step: some 700 names */
+};
+
+struct walk {
+    struct task task;
+    enum pubsub_kind kind;
+    uint64_t cursor;
+    struct output_gap *head; /* NULL before the first step */
+    struct reply *reply;     /* borrowed: of the step under way */
+    size_t found;
+    bool any_name;
+    struct bytes pattern; /* borrowed: from the request, or what follows */
+    char text[];
+};
+
+static void visit(void *context, struct bytes name)
+{
+    struct walk *walk = context;
+    if (!walk->any_name && !glob_match(walk->pattern, name))
+        return;
+    reply_bulk(walk->reply, name);
+    walk->found++;
+}
+
+/* True, with everything answered, when the walk is over. */
+static bool walk_step(struct walk *walk, struct call *call, size_t buckets)
+{
+    walk->reply = call->reply;
+    if (!walk->head)
+        walk->head = reply_deferred(call->reply);
+    do
+        walk->cursor = pubsub_scan(call->engine, walk->kind, walk->cursor, visit, walk);
+    while (walk->cursor && --buckets);
+    if (walk->cursor)
+        return false;
+    reply_deferred_end(call->reply, walk->head, REPLY_ARRAY, walk->found);
+    return true;
+}
+
+static bool task_step(struct task *task, struct call *call)
+{
+    return walk_step((struct walk *)task, call, STEP_BUCKETS);
+}
+
+static void task_destroy(struct task *task)
+{
+    mem_free(task);
+}
+
+static void list_names(struct call *call, enum pubsub_kind kind)
+{
+    static const struct task_type type = { .step = task_step, .destroy = task_destroy };
+    if (call->argc > 3) {
+        call_fail_subcommand(call);
+        return;
+    }
+    struct walk walk = { .task.type = &type, .kind = kind, .any_name = call->argc == 2 || glob_is_any(call->argv[2]) };
+    if (!walk.any_name)
+        walk.pattern = call->argv[2];
+    if (pubsub_names(call->engine, kind) <= AT_ONCE_MAX) {
+        walk_step(&walk, call, SIZE_MAX);
+        return;
+    }
+    struct walk *task = mem_try_alloc(sizeof *task + walk.pattern.len);
+    if (!task) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    *task = walk;
+    if (walk.pattern.len) {
+        memcpy(task->text, walk.pattern.ptr, walk.pattern.len);
+        task->pattern.ptr = task->text;
+    }
+    call_defer(call, &task->task);
+}
+
+static void run_channels(struct call *call)
+{
+    list_names(call, PUBSUB_CHANNEL);
+}
+
+static void run_shardchannels(struct call *call)
+{
+    list_names(call, PUBSUB_SHARD);
+}
+
+/* --- The rest of PUBSUB --- */
+
+static void reply_subscribers(struct call *call, enum pubsub_kind kind)
+{
+    reply_array(call->reply, (size_t)(call->argc - 2) * 2);
+    for (uint32_t i = 2; i < call->argc; i++) {
+        reply_bulk(call->reply, call->argv[i]);
+        reply_int(call->reply, (int64_t)pubsub_subscribers(call->engine, kind, call->argv[i]));
+    }
+}
+
+static void run_numsub(struct call *call)
+{
+    reply_subscribers(call, PUBSUB_CHANNEL);
+}
+
+static void run_shardnumsub(struct call *call)
+{
+    reply_subscribers(call, PUBSUB_SHARD);
+}
+
+static void run_numpat(struct call *call)
+{
+    reply_int(call->reply, (int64_t)pubsub_names(call->engine, PUBSUB_PATTERN));
+}
+
+static void run_help(struct call *call)
+{
+    static const char *const lines[] = {
+        "CHANNELS [<pattern>]",
+        "    Show the channels that somebody subscribes to, or those that match.",
+        "NUMPAT",
+        "    Show how many patterns somebody subscribes to.",
+        "NUMSUB [<channel> [...]]",
+        "    Show how many clients subscribe to each channel, patterns not counted.",
+        "SHARDCHANNELS [<pattern>]",
+        "    Show the shard channels that somebody subscribes to, or those that match.",
+        "SHARDNUMSUB [<shardchannel> [...]]",
+        "    Show how many clients subscribe to each shard channel.",
+        NULL,
+    };
+    call_reply_help(call, lines);
+}
+
+enum {
+    PUBLISHING = CMD_PUBSUB | CMD_LOADING | CMD_STALE | CMD_FAST,
+    SUBSCRIBING = CMD_PUBSUB | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE | CMD_SUBSCRIBER,
+    ASKING = CMD_PUBSUB | CMD_LOADING | CMD_STALE,
+};
+
+static const struct command subcommands[] = {
+    { .name = "CHANNELS",
+        .run = run_channels,
+        .argc = AT_LEAST(2),
+        .flags = ASKING,
+        .group = GROUP_PUBSUB,
+        .since = "2.8.0",
+        .complexity = "O(N) where N is the number of channels",
+        .usage = "[pattern]",
+        .brief = "Replies with the channels that have subscribers." },
+    { .name = "HELP",
+        .run = run_help,
+        .argc = EXACTLY(2),
+        .flags = CMD_LOADING | CMD_STALE,
+        .group = GROUP_PUBSUB,
+        .since = "6.2.0",
+        .complexity = "O(1)",
+        .brief = "Tells about the subcommands." },
+    { .name = "NUMPAT",
+        .run = run_numpat,
+        .argc = EXACTLY(2),
+        .flags = ASKING,
+        .group = GROUP_PUBSUB,
+        .since = "2.8.0",
+        .complexity = "O(1)",
+        .brief = "Counts the patterns that have subscribers." },
+    { .name = "NUMSUB",
+        .run = run_numsub,
+        .argc = AT_LEAST(2),
+        .flags = ASKING,
+        .group = GROUP_PUBSUB,
+        .since = "2.8.0",
+        .complexity = "O(N) where N is the number of channels asked for",
+        .usage = "[channel [channel ...]]",
+        .brief = "Counts the subscribers of channels." },
+    { .name = "SHARDCHANNELS",
+        .run = run_shardchannels,
+        .argc = AT_LEAST(2),
+        .flags = ASKING,
+        .group = GROUP_PUBSUB,
+        .since = "7.0.0",
+        .complexity = "O(N) where N is the number of shard channels",
+        .usage = "[pattern]",
+        .brief = "Replies with the shard channels that have subscribers." },
+    { .name = "SHARDNUMSUB",
+        .run = run_shardnumsub,
+        .argc = AT_LEAST(2),
+        .flags = ASKING,
+        .group = GROUP_PUBSUB,
+        .since = "7.0.0",
+        .complexity = "O(N) where N is the number of shard channels asked for",
+        .usage = "[shardchannel [shardchannel ...]]",
+        .brief = "Counts the subscribers of shard channels." },
+    { 0 },
+};
+
+const struct command pubsub_commands[] = {
+    { .name = "SUBSCRIBE",
+        .run = run_subscribe,
+        .argc = AT_LEAST(2),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .since = "2.0.0",
+        .complexity = "O(N) where N is the number of channels",
+        .usage = "channel [channel ...]",
+        .brief = "Listens to channels." },
+    { .name = "UNSUBSCRIBE",
+        .run = run_unsubscribe,
+        .argc = AT_LEAST(1),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .since = "2.0.0",
+        .complexity = "O(N) where N is the number of channels",
+        .usage = "[channel [channel ...]]",
+        .brief = "Stops listening to channels, or to all of them." },
+    { .name = "PSUBSCRIBE",
+        .run = run_psubscribe,
+        .argc = AT_LEAST(2),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .since = "2.0.0",
+        .complexity = "O(N) where N is the number of patterns",
+        .usage = "pattern [pattern ...]",
+        .brief = "Listens to the channels that match patterns." },
+    { .name = "PUNSUBSCRIBE",
+        .run = run_punsubscribe,
+        .argc = AT_LEAST(1),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .since = "2.0.0",
+        .complexity = "O(N) where N is the number of patterns",
+        .usage = "[pattern [pattern ...]]",
+        .brief = "Stops listening to patterns, or to all of them." },
+    { .name = "SSUBSCRIBE",
+        .run = run_ssubscribe,
+        .argc = AT_LEAST(2),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .keys = { KEY_RANGE(1, -1, 1, KEY_NOT_KEY) },
+        .since = "7.0.0",
+        .complexity = "O(N) where N is the number of shard channels",
+        .usage = "shardchannel [shardchannel ...]",
+        .brief = "Listens to shard channels." },
+    { .name = "SUNSUBSCRIBE",
+        .run = run_sunsubscribe,
+        .argc = AT_LEAST(1),
+        .flags = SUBSCRIBING,
+        .group = GROUP_PUBSUB,
+        .keys = { KEY_RANGE(1, -1, 1, KEY_NOT_KEY) },
+        .since = "7.0.0",
+        .complexity = "O(N) where N is the number of shard channels",
+        .usage = "[shardchannel [shardchannel ...]]",
+        .brief = "Stops listening to shard channels, or to all of them." },
+    { .name = "PUBLISH",
+        .run = run_publish,
+        .argc = EXACTLY(3),
+        .flags = PUBLISHING,
+        .group = GROUP_PUBSUB,
+        .since = "2.0.0",
+        .complexity = "O(N+M) where N is the number of those who get the message and M is the number of patterns",
+        .usage = "channel message",
+        .brief = "Sends a message to all who listen to a channel." },
+    { .name = "SPUBLISH",
+        .run = run_spublish,
+        .argc = EXACTLY(3),
+        .flags = PUBLISHING,
+        .group = GROUP_PUBSUB,
+        .keys = { KEY_AT(1, KEY_NOT_KEY) },
+        .since = "7.0.0",
+        .complexity = "O(N) where N is the number of those who get the message",
+        .usage = "shardchannel message",
+        .brief = "Sends a message to all who listen to a shard channel." },
+    { .name = "PUBSUB",
+        .argc = AT_LEAST(2),
+        .group = GROUP_PUBSUB,
+        .subcommands = subcommands,
+        .since = "2.8.0",
+        .complexity = "Depends on the subcommand.",
+        .brief = "Tells about channels and their subscribers." },
+    { 0 },
+};
