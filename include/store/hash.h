@@ -66,6 +66,9 @@ bool hash_get(
 enum { HASH_AHEAD = 16 };
 void hash_prefetch(const struct entry *entry, const struct bytes *texts, size_t count, size_t step);
 
+/* The same for one field, in two steps, 0 and 1, between which the first one's cache lines should have come. */
+void hash_look_ahead(const struct entry *entry, struct bytes field, unsigned step);
+
 /* Called for a field; the pair is borrowed until it returns. Must not change the hash. */
 typedef void (*hash_visit_fn)(void *context, const struct hash_pair *pair);
 

@@ -114,6 +114,9 @@ static inline size_t keyspace_size(const struct db *db)
 /* Neither statistics nor access time. */
 struct entry *keyspace_peek(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
 
+/* The entry as it lies there, expired or not; changes nothing. For looking ahead. */
+struct entry *keyspace_glance(const struct db *db, struct key key);
+
 /* For a command that reads: counts a hit or a miss and sets the access time. */
 struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
 

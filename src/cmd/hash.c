@@ -4,12 +4,20 @@
  * Every command looks its key up once, and a field once. Costs: O(1) a field; while the hash is packed O(fields), which
  * the settings keep few.
  */
+#include "hash_priv.h"
+
 #include <math.h>
 
 #include "cmd/families.h"
-#include "hash_priv.h"
 
 /* --- Reading --- */
+
+/* A command_look_ahead_fn, by the first field. */
+static void look_ahead_first(const struct entry *entry, const struct bytes *argv, uint32_t argc, unsigned step)
+{
+    if (entry->type == ENTRY_HASH && argc > 2)
+        hash_look_ahead(entry, argv[2], step);
+}
 
 static void run_hget(struct call *call)
 {
@@ -210,6 +218,7 @@ static const char *const history_hdel[] = { "2.4.0", "Takes several fields.", NU
 const struct command hash_commands[] = {
     { .name = "HGET",
         .run = run_hget,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_HASH,
@@ -220,6 +229,7 @@ const struct command hash_commands[] = {
         .brief = "Replies with the value of one field of a hash." },
     { .name = "HMGET",
         .run = run_hmget,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_HASH,
@@ -230,6 +240,7 @@ const struct command hash_commands[] = {
         .brief = "Replies with the values of several fields of a hash; null for each that is missing." },
     { .name = "HSTRLEN",
         .run = run_hstrlen,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_HASH,
@@ -240,6 +251,7 @@ const struct command hash_commands[] = {
         .brief = "Replies with the length in bytes of the value of a field." },
     { .name = "HEXISTS",
         .run = run_hexists,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_HASH,
@@ -260,6 +272,7 @@ const struct command hash_commands[] = {
         .brief = "Replies with the number of fields of a hash." },
     { .name = "HSET",
         .run = run_hset,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(4),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_HASH,
@@ -271,6 +284,7 @@ const struct command hash_commands[] = {
         .history = history_hset },
     { .name = "HMSET",
         .run = run_hmset,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(4),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_HASH,
@@ -281,6 +295,7 @@ const struct command hash_commands[] = {
         .brief = "The old form of HSET with several fields." },
     { .name = "HSETNX",
         .run = run_hsetnx,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(4),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_HASH,
@@ -291,6 +306,7 @@ const struct command hash_commands[] = {
         .brief = "Sets a field of a hash unless it exists." },
     { .name = "HDEL",
         .run = run_hdel,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(3),
         .flags = CMD_WRITE | CMD_FAST,
         .group = GROUP_HASH,
@@ -302,6 +318,7 @@ const struct command hash_commands[] = {
         .history = history_hdel },
     { .name = "HINCRBY",
         .run = run_hincrby,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(4),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_HASH,
@@ -312,6 +329,7 @@ const struct command hash_commands[] = {
         .brief = "Adds a number to the integer in a field; a missing field counts as 0." },
     { .name = "HINCRBYFLOAT",
         .run = run_hincrbyfloat,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(4),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_HASH,

@@ -20,6 +20,13 @@ static void look_ahead(const struct call *call, struct set set, uint32_t i)
             set_look_ahead(set, call->argv[j], step);
 }
 
+/* A command_look_ahead_fn, by the first member. */
+static void look_ahead_first(const struct entry *entry, const struct bytes *argv, uint32_t argc, unsigned step)
+{
+    if (entry->type == ENTRY_SET && argc > 2)
+        set_look_ahead(set_of(entry), argv[2], step);
+}
+
 static void run_sadd(struct call *call)
 {
     struct set_edit edit;
@@ -177,6 +184,7 @@ static const char *const history_several[] = { "2.4.0", "Takes several members."
 const struct command set_commands[] = {
     { .name = "SADD",
         .run = run_sadd,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(3),
         .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
         .group = GROUP_SET,
@@ -188,6 +196,7 @@ const struct command set_commands[] = {
         .history = history_several },
     { .name = "SREM",
         .run = run_srem,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(3),
         .flags = CMD_WRITE | CMD_FAST,
         .group = GROUP_SET,
@@ -199,6 +208,7 @@ const struct command set_commands[] = {
         .history = history_several },
     { .name = "SISMEMBER",
         .run = run_sismember,
+        .look_ahead = look_ahead_first,
         .argc = EXACTLY(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_SET,
@@ -209,6 +219,7 @@ const struct command set_commands[] = {
         .brief = "Tells whether a set has a member." },
     { .name = "SMISMEMBER",
         .run = run_smismember,
+        .look_ahead = look_ahead_first,
         .argc = AT_LEAST(3),
         .flags = CMD_READ | CMD_FAST,
         .group = GROUP_SET,

@@ -6,7 +6,8 @@
  * text under the key that BY makes of it. Equal ones come in the order of their bytes, so that the reply is determined.
  *
  * Parts of the array that a LIMIT leaves out are not put into order: O(N + M * log(M)) for N elements of which M are
- * asked for. Done at once: 0.3 to 0.5 s for a million elements. The reply, or the list stored, is the only other memory.
+ * asked for. Done at once: 0.3 to 0.5 s for a million elements. The reply, or the list stored, is the only other
+ * memory.
  */
 #include <errno.h>
 #include <math.h>

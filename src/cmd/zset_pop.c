@@ -7,11 +7,11 @@
  */
 #include "zset_priv.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "cmd/families.h"
+#include "deadline_priv.h"
 #include "engine/wait.h"
 
 /* --- Popping --- */
@@ -154,34 +154,13 @@ static void run_zmpop(struct call *call)
 
 static const struct wait_kind wait_for_members = { .type = ENTRY_ZSET };
 
-/* A deadline from a number of seconds; 0 is never. */
-static bool read_deadline(struct call *call, uint32_t index, int64_t *deadline_ms)
-{
-    long double ms;
-    const char *wrong = NULL;
-    if (!num_parse_ldouble(call->argv[index], &ms)) {
-        reply_error(call->reply, BYTES("ERR timeout is not a float or out of range"));
-        return false;
-    }
-    ms = ceill(ms * 1000);
-    if (ms < 0 || ms > (long double)INT64_MAX)
-        wrong = "ERR timeout is negative";
-    else if (ms > (long double)(INT64_MAX - call->now_ms))
-        wrong = "ERR timeout is out of range";
-    if (wrong)
-        reply_error(call->reply, bytes_from_cstr(wrong));
-    else
-        *deadline_ms = ms > 0 ? call->now_ms + (int64_t)ms : 0;
-    return !wrong;
-}
-
 static void pop_or_wait(struct call *call, bool max)
 {
     struct zset_edit edit;
     struct pop pop = { .max = max, .count = 1 };
     uint32_t keys = call->argc - 2;
     int64_t deadline_ms;
-    if (!read_deadline(call, call->argc - 1, &deadline_ms))
+    if (!deadline_read(call, call->argc - 1, &deadline_ms))
         return;
     uint32_t index = open_first(call, 1, keys, &edit);
     if (index) {
@@ -209,7 +188,7 @@ static void run_bzmpop(struct call *call)
     struct pop pop;
     uint32_t keys;
     int64_t deadline_ms;
-    if (!read_deadline(call, 1, &deadline_ms) || !read_keys_and_pop(call, 2, &keys, &pop))
+    if (!deadline_read(call, 1, &deadline_ms) || !read_keys_and_pop(call, 2, &keys, &pop))
         return;
     uint32_t index = open_first(call, 3, keys, &edit);
     if (index)

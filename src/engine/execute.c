@@ -30,9 +30,10 @@ enum {
     CLOCK_REFRESH_US = 500, /* after a command this slow the wall clock is read again */
 };
 
-/* Looks up the commands and asks for the buckets of their first keys. */
-static void plan(struct engine *engine, struct request *requests, size_t count)
+/* Looks up the commands and asks for the buckets of their first keys. True if one of them looks into values, too. */
+static bool plan(struct engine *engine, struct request *requests, size_t count)
 {
+    bool look_ahead = false;
     struct bytes last_name = { 0 };
     struct command_info *last = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -49,7 +50,9 @@ static void plan(struct engine *engine, struct request *requests, size_t count)
         request->hash = hash_bytes(key.ptr, key.len);
         const struct session *session = request->owner;
         keyspace_prefetch_bucket(session->db, request->hash);
+        look_ahead |= last->row->look_ahead != NULL;
     }
+    return look_ahead;
 }
 
 static void plan_entries(const struct request *requests, size_t count)
@@ -61,6 +64,24 @@ static void plan_entries(const struct request *requests, size_t count)
         const struct session *session = requests[i].owner;
         keyspace_prefetch_entry(session->db, requests[i].hash);
     }
+}
+
+/* Asks for what the commands will look for inside large values, once the entries have come. */
+static void plan_values(struct request *requests, size_t count)
+{
+    for (unsigned step = 0; step < COMMAND_LOOK_AHEAD_STEPS; step++)
+        for (size_t i = 0; i < count; i++) {
+            struct request *request = &requests[i];
+            const struct command_info *command = request->plan;
+            if (!command || !command->row->look_ahead || command->first_key == 0 || command->first_key >= request->argc)
+                continue;
+            const struct session *session = request->owner;
+            struct bytes name = request->argv[command->first_key];
+            if (step == 0)
+                request->place = keyspace_glance(session->db, (struct key){ name.ptr, name.len, request->hash });
+            if (request->place)
+                command->row->look_ahead(request->place, request->argv, request->argc, step);
+        }
 }
 
 /* What of a client's word is repeated in an error text: at most `room` bytes, and none behind a zero byte. */
@@ -368,8 +389,10 @@ static uint64_t execute_silently(
 
 static void execute_window(struct engine *engine, struct request *requests, size_t count)
 {
-    plan(engine, requests, count);
+    bool look_ahead = plan(engine, requests, count);
     plan_entries(requests, count);
+    if (look_ahead)
+        plan_values(requests, count);
     uint64_t at = clock_ticks();
     for (size_t i = 0; i < count; i++) {
         struct request *request = &requests[i];

@@ -192,6 +192,18 @@ void hash_prefetch(const struct entry *entry, const struct bytes *texts, size_t 
         table_prefetch_items(&hash->table, hashes[i]);
 }
 
+void hash_look_ahead(const struct entry *entry, struct bytes field, unsigned step)
+{
+    if (entry->encoding != HASH_TABLE)
+        return;
+    const struct table *table = &((const struct hash_table *)entry_pointer(entry))->table;
+    uint64_t hash = hash_bytes(field.ptr, field.len);
+    if (step == 0)
+        table_prefetch_bucket(table, hash);
+    else
+        table_prefetch_items(table, hash);
+}
+
 /* --- Writing --- */
 
 void hash_begin(struct hash_writer *writer, struct keyspace *keyspace, struct db *db, struct key key,

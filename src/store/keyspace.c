@@ -199,6 +199,12 @@ struct entry *keyspace_peek(struct keyspace *keyspace, struct db *db, struct key
     return find_alive(keyspace, db, &key, now_ms);
 }
 
+struct entry *keyspace_glance(const struct db *db, struct key key)
+{
+    uint64_t *slot = keyspace_find(db, &key);
+    return slot ? table_slot_item(slot) : NULL;
+}
+
 struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
 {
     struct entry *entry = find_alive(keyspace, db, &key, now_ms);
