@@ -30,25 +30,32 @@ enum {
     CLOCK_REFRESH_US = 500, /* after a command this slow the wall clock is read again */
 };
 
+/* True if that is what clients call the command: the quick test, as most requests are like the one before. */
+static inline bool is_called(const struct command_info *command, struct bytes name)
+{
+    size_t i = 0;
+    while (i < name.len && ascii_lower(name.ptr[i]) == command->called[i] && command->called[i])
+        i++;
+    return i == name.len && i > 0 && !command->called[i] && !command->parent;
+}
+
 /* Looks up the commands and asks for the buckets of their first keys. True if one of them looks into values, too. */
 static bool plan(struct engine *engine, struct request *requests, size_t count)
 {
     bool look_ahead = false;
-    struct bytes last_name = { 0 };
     struct command_info *last = NULL;
     for (size_t i = 0; i < count; i++) {
         struct request *request = &requests[i];
-        struct bytes name = request->argv[0];
-        if (!last || !bytes_equal(name, last_name)) {
-            last = command_find(engine->registry, name);
-            last_name = name;
-        }
+        const struct session *session = request->owner;
+        if (!last)
+            last = session->last_command;
+        if (!last || !is_called(last, request->argv[0]))
+            last = command_find(engine->registry, request->argv[0]);
         request->plan = last;
         if (!last || last->first_key == 0 || last->first_key >= request->argc)
             continue;
         struct bytes key = request->argv[last->first_key];
         request->hash = hash_bytes(key.ptr, key.len);
-        const struct session *session = request->owner;
         keyspace_prefetch_bucket(session->db, request->hash);
         look_ahead |= last->row->look_ahead != NULL;
     }

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "resp/errors.h"
+#include "socket_priv.h"
 
 enum {
     INPUT_CAP_MIN = 256,
@@ -252,7 +253,7 @@ void input_read(struct connection *connection)
         input_read_blob(connection, area, room);
         return;
     }
-    ssize_t got = recv(connection->io.fd, area, room, 0);
+    ssize_t got = socket_receive(connection->io.fd, area, room);
     if (got <= 0) {
         input_end(connection, got);
         return;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "socket_priv.h"
 
 enum { SEND_VECTORS = 64 };
 
@@ -97,7 +98,7 @@ static ssize_t send_front(struct connection *connection)
     int count = output_gather(&connection->out, vectors, SEND_VECTORS, &len);
     if (count == 1) {
         len = len > NET_SEND_MAX ? NET_SEND_MAX : len;
-        return send(connection->io.fd, vectors[0].iov_base, len, MSG_NOSIGNAL);
+        return socket_send(connection->io.fd, vectors[0].iov_base, len, MSG_NOSIGNAL);
     }
     while (len > NET_SEND_MAX) {
         struct iovec *last = &vectors[count - 1];

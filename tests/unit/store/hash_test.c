@@ -111,8 +111,10 @@ Test(hash, becomes_a_table_when_redis_says)
     REQUIRE(encoded_as(peek(&f, "h"), "listpack"));
     put_text(&f, "h", "one more", "x");
     REQUIRE(encoded_as(peek(&f, "h"), "hashtable") && hash_count(peek(&f, "h"), NOW) == 11);
+    static const char names[10][8] = { "field:0", "field:1", "field:2", "field:3", "field:4", "field:5", "field:6",
+        "field:7", "field:8", "field:9" };
     for (int i = 0; i < 10; i++)
-        drop(&f, "h", bytes_make("field:0field:1field:2field:3field:4field:5field:6field:7field:8field:9" + 7 * i, 7));
+        drop(&f, "h", bytes_make(names[i], 7));
     REQUIRE(encoded_as(peek(&f, "h"), "hashtable") && hash_count(peek(&f, "h"), NOW) == 1);
     put_text(&f, "long field", "twenty bytes of name", "1");
     REQUIRE(encoded_as(peek(&f, "long field"), "listpack"));
