@@ -506,13 +506,15 @@ static void sort_items(const struct sort *sort, size_t begin, size_t end, unsign
 static bool put_into_order(struct sort *sort)
 {
     bool all_numbers = true;
-    if (sort->alpha && !sort->by_pattern && sort->count)
+    if (sort->count == 0)
+        return true;
+    if (sort->alpha && !sort->by_pattern)
         sort->common = common_len(sort);
     for (size_t i = 0; i < sort->count && !sort->out_of_memory; i++)
         all_numbers &= weigh(sort, &sort->items[i]);
     if (!all_numbers || sort->out_of_memory)
         return all_numbers;
-    unsigned depth = 2 * (64 - (unsigned)__builtin_clzll(sort->count | 1));
+    unsigned depth = 2 * (64 - (unsigned)__builtin_clzll(sort->count));
     sort_items(sort, 0, sort->count, depth);
     return true;
 }
@@ -533,6 +535,8 @@ static void reply_items(struct sort *sort)
     struct spelling spelling;
     struct found found;
     reply_array(call->reply, (sort->end - sort->first) * (sort->get_count ? sort->get_count : 1));
+    if (sort->first == sort->end)
+        return;
     for (const struct item *item = sort->items + sort->first; item < sort->items + sort->end; item++) {
         if (sort->get_count == 0)
             reply_text(call, item_bytes(item, &spelling), item_blob(item));

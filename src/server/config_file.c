@@ -390,7 +390,8 @@ bool config_read_arguments(struct config *config, int argc, char **argv, struct 
     if (good && (first || last))
         good = read_stdin(&text, error);
     argc -= first || last;
-    argv += first;
+    if (first)
+        argv++;
     if (argc > 0)
         buf_append_char(&text, '\n');
     append_options(&text, argc, argv);

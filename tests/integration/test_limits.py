@@ -130,7 +130,6 @@ def raise_file_limit(count):
 def test_ten_thousand_idle_connections_are_cheap(start_server):
     assert raise_file_limit(10_500), "this machine does not allow ten thousand files"
     server = start_server("--maxclients", "10100")
-    sanitized = "libasan" in open(f"/proc/{server.pid}/maps").read()
     with Client(server.port) as client:
         client.command("PING")
         before = server.resident_bytes()
@@ -145,7 +144,8 @@ def test_ten_thousand_idle_connections_are_cheap(start_server):
                 assert s.recv(16) == b"+PONG\r\n"
             assert client.info("clients")["connected_clients"] == "10001"
             added = server.resident_bytes() - before
-            assert sanitized or added <= 15 << 20, f"{added / (1 << 20):.1f} MB"
+            if client.info("memory")["mem_allocator"].startswith("jemalloc"):  # a sanitizer's takes more
+                assert added <= 15 << 20, f"{added / (1 << 20):.1f} MB"
         finally:
             for s in idle:
                 s.close()
