@@ -36,6 +36,7 @@ struct call {
     int64_t now_ms;    /* ms since 1970; the same for the whole command */
     struct command_info *command;
     struct request *request; /* where argv came from; NULL if it was made by the server itself */
+    bool propagated;         /* said what is to be executed again elsewhere (engine/propagate.h) */
     bool retry;              /* executed again after call_wait (engine/wait.h), because ... */
     uint32_t ready_arg;      /* ... the key that this argument names has changed; 0 otherwise */
 };

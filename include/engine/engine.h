@@ -19,6 +19,8 @@ struct command_info;
 struct command_registry;
 struct error_stats;
 struct keyspace;
+struct propagation;
+struct propagation_sink;
 struct pubsub;
 struct request;
 struct session;
@@ -36,6 +38,7 @@ struct engine_settings {
     size_t bulk_max; /* longest string, bytes */
     bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */
+    uint32_t notify_events;   /* enum notify_class */
 };
 
 struct engine_stats {
@@ -59,11 +62,13 @@ struct engine {
     uint64_t next_session_id;
     struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
     size_t task_count;
-    struct waits *waits;        /* owned: who waits for which key */
-    bool keys_ready;            /* somebody waits for a key that has changed */
-    struct error_stats *errors; /* owned: counts by code word */
-    struct slowlog *slowlog;    /* owned */
-    struct arena arena;         /* of the command under way */
+    struct waits *waits;             /* owned: who waits for which key */
+    bool keys_ready;                 /* somebody waits for a key that has changed */
+    struct error_stats *errors;      /* owned: counts by code word */
+    struct slowlog *slowlog;         /* owned */
+    struct propagation *propagation; /* owned; NULL while nobody wants to know of changes */
+    uint32_t executing;              /* depth of commands, retries and steps of tasks under way */
+    struct arena arena;              /* of the command under way */
     struct random random;
     struct engine_stats stats;
     int64_t now_ms;         /* since 1970, as of this batch or tick */

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/error_stats.h"
+#include "engine/notify.h"
+#include "engine/propagate.h"
 #include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -18,6 +20,14 @@ static void on_touched(void *context, struct db *db, struct bytes key)
 {
     waits_touched(context, db, key);
     watches_touched(context, db, key);
+}
+
+/* Whoever executes the log again has a clock of his own: to him the key is deleted. */
+static void on_expired(void *context, struct db *db, struct bytes key)
+{
+    const struct bytes words[] = { BYTES("DEL"), key };
+    engine_propagate(context, db, words, 2);
+    engine_notify(context, NOTIFY_EXPIRED, "expired", db, key);
 }
 
 static void on_replaced(void *context, struct db *db)
@@ -39,8 +49,9 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->watches = mem_alloc(sizeof *engine->watches);
     table_init(engine->watches, &watch_table_type);
     engine->pubsub = pubsub_create();
-    keyspace->observer =
-        (struct keyspace_observer){ .touched = on_touched, .replaced = on_replaced, .context = engine };
+    keyspace->observer = (struct keyspace_observer){
+        .touched = on_touched, .replaced = on_replaced, .expired = on_expired, .context = engine
+    };
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
@@ -57,6 +68,7 @@ void engine_destroy(struct engine *engine)
     while (engine->sessions)
         session_destroy(engine->sessions);
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
+    engine_set_propagation(engine, NULL);
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);
     table_fini(engine->watches);

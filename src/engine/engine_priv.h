@@ -5,6 +5,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "engine/call.h"
+#include "engine/engine.h"
+#include "store/keyspace.h"
 
 struct call;
 struct command_info;
@@ -51,6 +54,28 @@ void execute_account(struct engine *engine, struct session *session, struct comm
 /* Adds to the slow log what took at least the configured time. */
 void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
     uint64_t ticks, const struct bytes *argv, uint32_t argc);
+
+/*
+ * propagate.c: around whatever executes. propagate_begin returns what propagate_end wants back; the call's command is
+ * propagated as it came if it wrote and did not say otherwise, and the unit ends with the outermost.
+ */
+void propagate_call(struct call *call, uint64_t dirty_before);
+void propagate_flush(struct engine *engine);
+
+static inline uint64_t propagate_begin(struct call *call)
+{
+    call->engine->executing++;
+    return call->keyspace->stats.dirty;
+}
+
+static inline void propagate_end(struct call *call, uint64_t dirty_before)
+{
+    struct engine *engine = call->engine;
+    if (__builtin_expect(engine->propagation != NULL, 0))
+        propagate_call(call, dirty_before);
+    if (--engine->executing == 0 && __builtin_expect(engine->propagation != NULL, 0))
+        propagate_flush(engine);
+}
 
 /* watch.c: the observer's news for those who watch keys. */
 extern const struct table_type watch_table_type;

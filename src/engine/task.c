@@ -65,7 +65,10 @@ static bool step(struct engine *engine, struct task *task, struct task_link *lin
     call->now_ms = engine->now_ms;
     call->db = link->session->db;
     call->keyspace->touch = !(link->session->flags & SESSION_NO_TOUCH);
+    uint64_t dirty = propagate_begin(call);
+    call->propagated = true; /* it has no words of its own */
     bool finished = task->type->step(task, call);
+    propagate_end(call, dirty);
     arena_reset(call->arena);
     link->ticks += clock_ticks() - start;
     return finished;

@@ -161,7 +161,9 @@ static void run_queued(struct call *outer, const struct queued *queued)
     };
     reply_begin(call.reply);
     uint64_t start = clock_ticks();
+    uint64_t dirty = propagate_begin(&call);
     queued->command->row->run(&call);
+    propagate_end(&call, dirty);
     uint64_t ticks = clock_ticks() - start;
     arena_reset(call.arena);
     execute_account(engine, session, call.command, ticks, call.reply->failed, call.reply->code);

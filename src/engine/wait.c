@@ -261,7 +261,9 @@ static bool retry(struct engine *engine, struct wait_place *place)
     engine->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     waiter->again = false;
     uint64_t start = clock_ticks();
+    uint64_t dirty = propagate_begin(&call);
     waiter->command->row->run(&call);
+    propagate_end(&call, dirty);
     waiter->ticks += clock_ticks() - start;
     arena_reset(call.arena);
     if (waiter->again) {

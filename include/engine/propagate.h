@@ -1,0 +1,63 @@
+/*
+ * Propagation: what changed, as commands that give the same result wherever they are executed again.
+ *
+ * A sink (the append-only file) is told of everything that changes the keyspace, in units: what one command, one EXEC
+ * or one expiry did belongs together and is never seen in part. A command that writes and changed something is told of
+ * as it came, unless its handler says otherwise; a handler must do so when the same words could give another result
+ * later: relative times, random choices, generated IDs, floating-point sums, blocking.
+ *
+ * Without a sink all of this costs one test per command. With one, each command is encoded once, into a buffer that
+ * the unit's commands share.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "engine/call.h"
+#include "engine/engine.h"
+
+/* A command of a unit, encoded as a request (RESP2 array of bulk strings). Borrowed until the sink returns. */
+struct propagated {
+    int db; /* index of the database in which it is to be executed */
+    struct bytes request;
+};
+
+struct propagation_sink {
+    /* Takes a unit of `count` commands, at least one; several are to be executed as one transaction. */
+    void (*unit)(void *context, const struct propagated *commands, size_t count);
+    void *context;
+};
+
+/* Tells the sink from now on of every change; NULL ends that. The sink stays borrowed. Not while a command runs. */
+void engine_set_propagation(struct engine *engine, const struct propagation_sink *sink);
+
+/*
+ * Tells of `argv` instead of the command as it came; any number of times per call. The database is the session's. In
+ * the step of a task, which has no words of its own to be told of, this is the only way.
+ */
+void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc);
+
+/* The same for words that are written down in the handler: call_propagate_words(call, "SREM", key, member). */
+#define call_propagate_words(call, word, ...)                                         \
+    do {                                                                              \
+        const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                   \
+        call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0])); \
+    } while (0)
+
+/* Tells of nothing, although something may have changed. */
+static inline void call_propagate_nothing(struct call *call)
+{
+    call->propagated = true;
+}
+
+/* True if anybody listens: for handlers to whom making the words is work. */
+static inline bool call_is_propagated(const struct call *call)
+{
+    return call->engine->propagation != NULL;
+}
+
+/* A change outside of any command (expiry, eviction), or one that a command causes besides its own. */
+void engine_propagate(struct engine *engine, const struct db *db, const struct bytes *argv, uint32_t argc);

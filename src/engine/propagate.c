@@ -1,0 +1,119 @@
+/*
+ * Units of commands on their way to a sink: encoded one behind the other into a buffer, with their places noted, and
+ * handed over when the unit ends.
+ *
+ * A unit ends when the outermost thing that executes does: a command (EXEC with all that it ran), a retry of one that
+ * waited, a step of a task. What happens outside of all these is a unit by itself.
+ */
+#include "engine/propagate.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/registry.h"
+#include "engine_priv.h"
+#include "store/keyspace.h"
+
+enum { KEEP_BYTES = 1 << 20 }; /* a buffer larger than that is given back after the unit */
+
+struct place {
+    int db;
+    size_t start, len;
+};
+
+struct propagation {
+    const struct propagation_sink *sink; /* borrowed */
+    struct buf text;                     /* the unit's commands, encoded */
+    struct place *places;                /* owned, grows */
+    struct propagated *commands;         /* owned, as long as `places` */
+    size_t count, room;
+};
+
+void engine_set_propagation(struct engine *engine, const struct propagation_sink *sink)
+{
+    ASSERT(!engine->executing);
+    struct propagation *propagation = engine->propagation;
+    if (propagation && sink) {
+        propagation->sink = sink;
+    } else if (propagation) {
+        buf_fini(&propagation->text);
+        mem_free(propagation->places);
+        mem_free(propagation->commands);
+        mem_free(propagation);
+        engine->propagation = NULL;
+    } else if (sink) {
+        engine->propagation = mem_zalloc(sizeof *engine->propagation);
+        engine->propagation->sink = sink;
+    }
+}
+
+static void append_head(struct buf *text, char type, size_t number)
+{
+    char digits[NUM_I64_MAX_LEN];
+    buf_append_char(text, type);
+    buf_append(text, bytes_make(digits, num_format_u64(digits, number)));
+    buf_append_cstr(text, "\r\n");
+}
+
+static void append(struct engine *engine, int db, const char *name, const struct bytes *argv, uint32_t argc)
+{
+    struct propagation *propagation = engine->propagation;
+    if (propagation->count == propagation->room) {
+        propagation->room = propagation->room ? propagation->room * 2 : 16;
+        propagation->places = mem_realloc(propagation->places, propagation->room * sizeof *propagation->places);
+        propagation->commands = mem_realloc(propagation->commands, propagation->room * sizeof *propagation->commands);
+    }
+    struct buf *text = &propagation->text;
+    size_t start = text->len;
+    append_head(text, '*', argc);
+    for (uint32_t i = 0; i < argc; i++) {
+        struct bytes word = i == 0 && name ? bytes_from_cstr(name) : argv[i];
+        append_head(text, '$', word.len);
+        buf_append(text, word);
+        buf_append_cstr(text, "\r\n");
+    }
+    propagation->places[propagation->count++] = (struct place){ db, start, text->len - start };
+}
+
+void propagate_flush(struct engine *engine)
+{
+    struct propagation *propagation = engine->propagation;
+    if (!propagation || !propagation->count)
+        return;
+    for (size_t i = 0; i < propagation->count; i++) {
+        const struct place *place = &propagation->places[i];
+        struct bytes request = bytes_make(propagation->text.ptr + place->start, place->len);
+        propagation->commands[i] = (struct propagated){ .db = place->db, .request = request };
+    }
+    propagation->sink->unit(propagation->sink->context, propagation->commands, propagation->count);
+    propagation->count = 0;
+    if (propagation->text.cap > KEEP_BYTES)
+        buf_fini(&propagation->text);
+    else
+        buf_clear(&propagation->text);
+}
+
+void engine_propagate(struct engine *engine, const struct db *db, const struct bytes *argv, uint32_t argc)
+{
+    if (!engine->propagation)
+        return;
+    append(engine, db->index, NULL, argv, argc);
+    if (!engine->executing)
+        propagate_flush(engine);
+}
+
+void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc)
+{
+    call->propagated = true;
+    engine_propagate(call->engine, call->db, argv, argc);
+}
+
+void propagate_call(struct call *call, uint64_t dirty_before)
+{
+    const struct command_info *command = call->command;
+    if (call->propagated || !(command->flags & CMD_WRITE) || call->keyspace->stats.dirty == dirty_before)
+        return;
+    const char *name = command->parent ? command->parent->row->name : command->row->name;
+    append(call->engine, call->db->index, name, call->argv, call->argc);
+}
