@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "net/turns.h"
 #include "resp/output.h"
 #include "resp/request.h"
 
@@ -59,7 +60,8 @@ struct net_stats {
     uint64_t connections_received, connections_rejected;
     uint64_t input_bytes, output_bytes;
     uint64_t reads, writes; /* system calls that moved bytes */
-    uint64_t turns;         /* of the loop */
+    uint64_t turns;         /* of the loop, */
+    struct turns spans;     /* and how long they took */
     uint64_t query_limit_closed, output_limit_closed;
     size_t connections;                 /* open now */
     size_t input_memory, output_memory; /* bytes that connections hold */

@@ -70,18 +70,25 @@ static void turn(struct ev_loop *loop)
     net->in_turn = true;
     net->stats.turns++;
     net->now_ms = clock_mono_ns() / 1000000;
+    uint64_t moments[TURN_PHASES + 1];
 
+    moments[TURN_READING] = clock_ticks();
     ev_invoke_pending(loop);
+    moments[TURN_EXECUTING] = clock_ticks();
     batch_execute(net);
     if (net->ready.count > 0)
         run_ready(net);
+    moments[TURN_BACKGROUND] = clock_ticks();
     if (net->background_wanted && !net->in_background)
         run_background(net);
+    moments[TURN_SENDING] = clock_ticks();
     net_send(net);
     if (net->closing.count > 0)
         connection_free_closing(net);
     if (net->doomed != NULL)
         send_free_doomed(net);
+    moments[TURN_PHASES] = clock_ticks();
+    turns_add(&net->stats.spans, moments);
 
     net->in_turn = is_nested;
     bool again = net->ready.count > 0 || net->writers.count > 0 || net->closing.count > 0 || net->doomed != NULL ||

@@ -296,6 +296,22 @@ static void print_keyspace(struct server *server, struct buf *out)
     }
 }
 
+/* Larder's own: what the loop's turns took, see net/turns.h. */
+static void print_turns(struct server *server, struct buf *out)
+{
+    static const char *const names[TURN_PHASES] = { "reading", "executing", "background", "sending" };
+    struct net_stats net;
+    net_stats_read(server->net, &net);
+    buf_printf(out, "turns:%llu\r\n", (unsigned long long)net.turns);
+    buf_printf(out, "turn_longest_usec:%llu\r\n", (unsigned long long)clock_ticks_to_ns(net.spans.longest) / 1000);
+    for (int phase = 0; phase < TURN_PHASES; phase++)
+        buf_printf(out, "turn_longest_%s_usec:%llu\r\n", names[phase],
+            (unsigned long long)clock_ticks_to_ns(net.spans.longest_ticks[phase]) / 1000);
+    for (int i = 0; i < TURN_BUCKETS; i++)
+        buf_printf(out, "turns_%s_%d_usec:%llu\r\n", i < TURN_BUCKETS - 1 ? "below" : "from",
+            TURN_BUCKET_LOW_US << (i < TURN_BUCKETS - 1 ? i : i - 1), (unsigned long long)net.spans.buckets[i]);
+}
+
 static const struct section sections[] = {
     { "server", "Server", print_server, SHOWN_BY_DEFAULT },
     { "clients", "Clients", print_clients, SHOWN_BY_DEFAULT },
@@ -310,6 +326,7 @@ static const struct section sections[] = {
     { "latencystats", "Latencystats", print_latencystats, SHOWN_BY_ALL },
     { "cluster", "Cluster", print_cluster, SHOWN_BY_DEFAULT },
     { "keyspace", "Keyspace", print_keyspace, SHOWN_BY_DEFAULT },
+    { "turns", "Turns", print_turns, SHOWN_BY_ALL },
 };
 
 enum { SECTION_COUNT = sizeof sections / sizeof *sections };
