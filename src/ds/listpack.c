@@ -2,7 +2,7 @@
  * Making and editing listpacks.
  *
  * Every edit is a splice: bytes at a place are exchanged for a gap of another size, the rest moves once, and entries
- * are written into the gap. A value is first turned into a `struct code`, which knows its size, so that nothing is
+ * are written into the gap. A value is first turned into a `struct listpack_code`, which knows its size, so that nothing is
  * touched before it is known to fit and memory is there.
  *
  * Growing asks the allocator what it really reserved. Its size classes are at most a fourth apart, so appends move the
@@ -15,19 +15,7 @@
 #include "base/mem.h"
 #include "listpack_priv.h"
 
-enum {
-    HEAD_MAX = 9,
-    KEEP_BYTES = 64, /* allocations up to this size are not made smaller */
-};
-
-/* A value as it will stand in a listpack. */
-struct code {
-    unsigned char head[HEAD_MAX];
-    uint8_t head_len;
-    uint8_t backlen_size;
-    size_t size;       /* of the whole entry; when out of any bounds, nothing else counts */
-    struct bytes text; /* borrowed: from the argument of the edit */
-};
+enum { KEEP_BYTES = 64 }; /* allocations up to this size are not made smaller */
 
 static inline void set_bytes(unsigned char *pack, uint32_t total)
 {
@@ -56,94 +44,6 @@ static void count_subtract(unsigned char *pack, size_t less)
         set_count(pack, 0);
     else if (count != LISTPACK_COUNT_UNKNOWN)
         set_count(pack, count - less);
-}
-
-static inline void code_finish(struct code *code)
-{
-    code->size = code->head_len + code->text.len;
-    code->backlen_size = (uint8_t)listpack_backlen_size((uint32_t)code->size);
-    code->size += code->backlen_size;
-}
-
-static inline void code_number(struct code *code, int64_t number)
-{
-    if (number >= 0 && number < 128) {
-        code->head[0] = (unsigned char)number;
-        code->head_len = 1;
-    } else if (number >= -4096 && number < 4096) {
-        code->head[0] = (unsigned char)(0xc0 | ((number >> 8) & 31));
-        code->head[1] = (unsigned char)number;
-        code->head_len = 2;
-    } else {
-        int kind =
-            (number != (int16_t)number) + (number < -(1 << 23) || number >= 1 << 23) + (number != (int32_t)number);
-        uint64_t word = htole64((uint64_t)number);
-        code->head[0] = (unsigned char)(LISTPACK_INT_16 + kind);
-        memcpy(code->head + 1, &word, sizeof word);
-        code->head_len = 1 + listpack_int_sizes[kind];
-    }
-    code->text = (struct bytes){ NULL, 0 };
-    code_finish(code);
-}
-
-static inline void code_text(struct code *code, struct bytes text)
-{
-    int64_t number;
-    if (listpack_text_is_number(text, &number)) {
-        code_number(code, number);
-        return;
-    }
-    if (text.len < 64) {
-        code->head[0] = (unsigned char)(0x80 | text.len);
-        code->head_len = 1;
-    } else if (text.len < 4096) {
-        code->head[0] = (unsigned char)(0xe0 | text.len >> 8);
-        code->head[1] = (unsigned char)text.len;
-        code->head_len = 2;
-    } else {
-        uint32_t len = htole32((uint32_t)text.len);
-        code->head[0] = LISTPACK_STRING_32;
-        memcpy(code->head + 1, &len, sizeof len);
-        code->head_len = 5;
-    }
-    code->text = text;
-    code_finish(code);
-}
-
-/* Constant sizes are single stores, which a loop or a call could not be. */
-static inline void head_write(const struct code *code, unsigned char *out)
-{
-    switch (code->head_len) {
-    case 2:
-        memcpy(out, code->head, 2);
-        break;
-    case 3:
-        memcpy(out, code->head, 3);
-        break;
-    case 4:
-        memcpy(out, code->head, 4);
-        break;
-    case 5:
-        memcpy(out, code->head, 5);
-        break;
-    default:
-        memcpy(out, code->head, 9);
-    }
-}
-
-static inline void code_write(const struct code *code, unsigned char *out)
-{
-    out[0] = code->head[0];
-    if (code->head_len > 1)
-        head_write(code, out);
-    out += code->head_len;
-    if (code->text.len)
-        memcpy(out, code->text.ptr, code->text.len);
-    out += code->text.len;
-    uint32_t size = (uint32_t)(code->head_len + code->text.len);
-    for (int i = code->backlen_size - 1; i > 0; i--, size >>= 7)
-        out[i] = (unsigned char)(size | 128);
-    out[0] = (unsigned char)size;
 }
 
 /* Makes the allocation hold `total` bytes, content kept. */
@@ -237,37 +137,37 @@ void listpack_trim(unsigned char **pack)
         shrink(pack);
 }
 
-static uint32_t insert(unsigned char **pack, uint32_t at, const struct code *code)
+static uint32_t insert(unsigned char **pack, uint32_t at, const struct listpack_code *code)
 {
     if (!splice(pack, at, 0, code->size))
         return 0;
-    code_write(code, *pack + at);
+    listpack_code_write(code, *pack + at);
     count_add(*pack, 1);
     return at;
 }
 
 uint32_t listpack_insert(unsigned char **pack, uint32_t at, struct bytes text)
 {
-    struct code code;
-    code_text(&code, text);
+    struct listpack_code code;
+    listpack_code_text(&code, text);
     return insert(pack, at, &code);
 }
 
 uint32_t listpack_insert_i64(unsigned char **pack, uint32_t at, int64_t number)
 {
-    struct code code;
-    code_number(&code, number);
+    struct listpack_code code;
+    listpack_code_number(&code, number);
     return insert(pack, at, &code);
 }
 
 /* As insert at the end, but with nothing to move. */
-static inline uint32_t append(unsigned char **pack, const struct code *code)
+static inline uint32_t append(unsigned char **pack, const struct listpack_code *code)
 {
     size_t total = listpack_bytes(*pack);
     if (!make_room(pack, total + code->size))
         return 0;
     unsigned char *moved = *pack;
-    code_write(code, moved + total - 1);
+    listpack_code_write(code, moved + total - 1);
     moved[total - 1 + code->size] = LISTPACK_END;
     set_bytes(moved, (uint32_t)(total + code->size));
     count_add(moved, 1);
@@ -276,43 +176,43 @@ static inline uint32_t append(unsigned char **pack, const struct code *code)
 
 uint32_t listpack_append(unsigned char **pack, struct bytes text)
 {
-    struct code code;
-    code_text(&code, text);
+    struct listpack_code code;
+    listpack_code_text(&code, text);
     return append(pack, &code);
 }
 
 uint32_t listpack_append_i64(unsigned char **pack, int64_t number)
 {
-    struct code code;
-    code_number(&code, number);
+    struct listpack_code code;
+    listpack_code_number(&code, number);
     return append(pack, &code);
 }
 
 uint32_t listpack_insert_batch(unsigned char **pack, uint32_t at, const struct bytes *texts, size_t count)
 {
-    struct code code;
+    struct listpack_code code;
     size_t size = 0;
     for (size_t i = 0; i < count && size < LISTPACK_MAX_BYTES; i++) {
-        code_text(&code, texts[i]);
+        listpack_code_text(&code, texts[i]);
         size += code.size;
     }
     if (!splice(pack, at, 0, size))
         return 0;
     unsigned char *out = *pack + at;
     for (size_t i = 0; i < count; i++, out += code.size) {
-        code_text(&code, texts[i]);
-        code_write(&code, out);
+        listpack_code_text(&code, texts[i]);
+        listpack_code_write(&code, out);
     }
     count_add(*pack, count);
     return at;
 }
 
-static bool replace(unsigned char **pack, uint32_t at, const struct code *code)
+static bool replace(unsigned char **pack, uint32_t at, const struct listpack_code *code)
 {
     uint32_t old_size = listpack_entry_size(*pack, at);
     if (!splice(pack, at, old_size, code->size))
         return false;
-    code_write(code, *pack + at);
+    listpack_code_write(code, *pack + at);
     if (code->size < old_size)
         shrink_if_loose(pack);
     return true;
@@ -320,15 +220,15 @@ static bool replace(unsigned char **pack, uint32_t at, const struct code *code)
 
 bool listpack_replace(unsigned char **pack, uint32_t at, struct bytes text)
 {
-    struct code code;
-    code_text(&code, text);
+    struct listpack_code code;
+    listpack_code_text(&code, text);
     return replace(pack, at, &code);
 }
 
 bool listpack_replace_i64(unsigned char **pack, uint32_t at, int64_t number)
 {
-    struct code code;
-    code_number(&code, number);
+    struct listpack_code code;
+    listpack_code_number(&code, number);
     return replace(pack, at, &code);
 }
 
