@@ -83,6 +83,9 @@ unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quic
 void quicklist_push(
     struct quicklist *list, enum quicklist_end end, struct quicklist_item item, const struct quicklist_limits *limits);
 
+/* Adds a node behind the last: the listpack, which is taken over, not empty, and within the limits. */
+void quicklist_push_listpack(struct quicklist *list, unsigned char *pack);
+
 /* Adds an element before the one at `index`, which is at most the count. */
 void quicklist_insert(
     struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits);

@@ -162,6 +162,12 @@ void list_make_abandon(struct list_make *make);
 /* Adds an element at the tail, sharing `blob` (NULL, or what holds the text). False when memory is out. */
 bool list_make_add(struct list_make *make, struct bytes text, struct blob *blob);
 
+/*
+ * Adds all elements of a valid listpack at the tail, and takes it over. False, with nothing changed, if it is empty or
+ * exceeds the limits of a node.
+ */
+bool list_make_add_pack_take(struct list_make *make, unsigned char *pack);
+
 /* Stores the list, which is not empty, under the key, replacing whatever is there, expiry too. */
 void keyspace_set_list_take(
     struct keyspace *keyspace, struct db *db, struct key key, struct list_make *make, int64_t now_ms);

@@ -122,6 +122,15 @@ struct quicklist *quicklist_from_listpack(unsigned char *pack)
     return list;
 }
 
+void quicklist_push_listpack(struct quicklist *list, unsigned char *pack)
+{
+    ASSERT(!listpack_is_empty(pack));
+    struct quicklist_spot end = spot_last(list);
+    if (end.block)
+        end.node++;
+    spot_insert(list, end, packed(pack, listpack_count(pack)));
+}
+
 unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quicklist_limits *limits)
 {
     if (list->nodes > SMALL_NODES || list->count > limits->count / 2)

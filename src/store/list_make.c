@@ -60,6 +60,23 @@ bool list_make_add(struct list_make *make, struct bytes text, struct blob *blob)
     return true;
 }
 
+bool list_make_add_pack_take(struct list_make *make, unsigned char *pack)
+{
+    size_t count = listpack_count(pack);
+    if (count == 0 || !quicklist_limits_allow(&make->limits, listpack_bytes(pack), count))
+        return false;
+    if (make->count == 0 && make->pack) {
+        listpack_destroy(make->pack);
+        make->pack = pack;
+    } else {
+        if (make->pack)
+            unpack(make);
+        quicklist_push_listpack(make->list, pack);
+    }
+    make->count += count;
+    return true;
+}
+
 void keyspace_set_list_take(
     struct keyspace *keyspace, struct db *db, struct key key, struct list_make *make, int64_t now_ms)
 {

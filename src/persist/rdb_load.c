@@ -1,0 +1,438 @@
+/*
+ * Reading RDB files, and what DUMP answered.
+ *
+ * Strings, most of what files hold, are gathered while they and their keys lie in the source's window, and stored a
+ * batch at a time: the buckets they will go to are asked for as soon as a key is known, so that they wait for memory
+ * together. Everything else is read value by value.
+ *
+ * A value that is restored is first read into a keyspace of its own, and moved from there when it is whole.
+ */
+#include <endian.h>
+#include <stdio.h>
+
+#include "base/crc.h"
+#include "base/mem.h"
+#include "persist/rdb.h"
+#include "rdb_priv.h"
+#include "store/string.h"
+
+enum {
+    MAGIC_LEN = 9, /* "REDIS" and four digits */
+    BATCH = 64,
+    BATCH_WINDOW = 2048, /* bytes of the window that a string and its key must lie in to be gathered */
+    FOOTER = 10,         /* of what DUMP answers: version and checksum */
+    NO_CLOCK = -1,
+};
+
+/* A string that will be stored. */
+struct pending {
+    struct key key;
+    struct bytes value;
+    int64_t at_ms;
+};
+
+struct loader {
+    struct rdb_reader reader;
+    struct keyspace *keyspace;
+    struct db *db;
+    const struct rdb_load *load;
+    struct rdb_loaded *loaded;
+    /* Of the key to come. */
+    int64_t at_ms;
+    int64_t idle_s; /* NO_CLOCK if not given */
+    size_t pending_count;
+    struct pending pending[BATCH];
+};
+
+void rdb_extras_fini(struct rdb_extras *extras)
+{
+    for (size_t i = 0; i < extras->library_count; i++)
+        buf_fini(&extras->libraries[i]);
+    mem_free(extras->libraries);
+    *extras = (struct rdb_extras){ 0 };
+}
+
+static void add_library(struct rdb_extras *extras, struct bytes code)
+{
+    extras->libraries = mem_realloc(extras->libraries, (extras->library_count + 1) * sizeof *extras->libraries);
+    struct buf *library = &extras->libraries[extras->library_count++];
+    *library = BUF_EMPTY;
+    buf_append(library, code);
+}
+
+static void report(void *context)
+{
+    struct loader *loader = context;
+    const struct source *source = loader->reader.source;
+    struct rdb_progress progress = { source_offset(source), source->size, loader->loaded->keys };
+    loader->load->progress(loader->load->context, &progress);
+}
+
+/* --- Keys --- */
+
+static void note_key(struct loader *loader, struct bytes name)
+{
+    struct rdb_loaded *loaded = loader->loaded;
+    size_t len = name.len < sizeof loaded->key_buf ? name.len : sizeof loaded->key_buf;
+    if (len)
+        memcpy(loaded->key_buf, name.ptr, len);
+    loaded->last_key = bytes_make(loaded->key_buf, len);
+}
+
+static bool fail_duplicate(struct loader *loader, struct bytes name)
+{
+    note_key(loader, name);
+    return rdb_fail(&loader->reader, "The same key twice in database %d", loader->db->index);
+}
+
+static void count_key(struct loader *loader, unsigned type, bool expires)
+{
+    loader->loaded->keys++;
+    loader->loaded->with_expiry += expires;
+    loader->loaded->by_type[type & 7]++;
+}
+
+static inline bool is_over(const struct loader *loader, int64_t at_ms)
+{
+    return at_ms != EXPIRY_NONE && !loader->load->keep_expired && loader->load->now_ms > at_ms;
+}
+
+/* Stores what was gathered. */
+static bool store_pending(struct loader *loader)
+{
+    struct db *db = loader->db;
+    size_t count = loader->pending_count;
+    loader->pending_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pending *pending = &loader->pending[i];
+        size_t before = keyspace_size(db);
+        keyspace_set_string(loader->keyspace, db, pending->key, pending->value, pending->at_ms, RDB_BEFORE_ALL);
+        if (keyspace_size(db) == before)
+            return fail_duplicate(loader, key_bytes(pending->key));
+        count_key(loader, ENTRY_STRING, pending->at_ms != EXPIRY_NONE);
+        if (loader->load->discard)
+            keyspace_remove(loader->keyspace, db, pending->key);
+    }
+    return true;
+}
+
+/* A plain string of less than 16 KB that lies in the bytes from *at to `end`; false if it is anything else. */
+static inline bool look_at_string(const unsigned char **at, const unsigned char *end, struct bytes *text)
+{
+    const unsigned char *from = *at;
+    if (end - from < 2 || *from >= RDB_LEN_32)
+        return false;
+    size_t len = *from & 63;
+    if (*from++ & RDB_LEN_14)
+        len = len << 8 | *from++;
+    if ((size_t)(end - from) < len)
+        return false;
+    *text = bytes_make(from, len);
+    *at = from + len;
+    return true;
+}
+
+/* Gathers a string if that is simple; false if it is not, and then nothing was taken. */
+static inline bool gather_string(struct loader *loader)
+{
+    struct source *source = loader->reader.source;
+    struct bytes name, value;
+    const unsigned char *at = source->at;
+    if (loader->load->discard || loader->idle_s != NO_CLOCK || is_over(loader, loader->at_ms) ||
+        !look_at_string(&at, source->end, &name) || !look_at_string(&at, source->end, &value))
+        return false;
+    struct pending *pending = &loader->pending[loader->pending_count++];
+    *pending = (struct pending){ key_make(name), value, loader->at_ms };
+    keyspace_prefetch_bucket(loader->db, pending->key.hash);
+    source->at = at;
+    return true;
+}
+
+static void set_clock(struct loader *loader, struct entry *entry)
+{
+    if (loader->idle_s == NO_CLOCK)
+        return;
+    uint32_t idle = loader->idle_s < ENTRY_CLOCK_MASK ? (uint32_t)loader->idle_s : (uint32_t)ENTRY_CLOCK_MASK;
+    entry->clock = (loader->keyspace->clock - idle) & ENTRY_CLOCK_MASK;
+}
+
+static bool get_key(struct loader *loader, enum rdb_type type)
+{
+    struct bytes name;
+    unsigned char *copy;
+    size_t len;
+    struct entry *entry;
+    if (!rdb_get_heap(&loader->reader, 0, &copy, &len))
+        return false;
+    name = bytes_make(copy, len);
+    note_key(loader, name);
+    struct rdb_place place = { loader->keyspace, loader->db, key_make(name), loader->at_ms };
+    bool good = !keyspace_glance(loader->db, place.key) || fail_duplicate(loader, name);
+    good = good && rdb_get_value(&loader->reader, type, &place, &entry);
+    if (good && entry) {
+        bool over = is_over(loader, loader->at_ms);
+        if (over)
+            loader->loaded->expired++;
+        else
+            count_key(loader, entry->type, loader->at_ms != EXPIRY_NONE);
+        set_clock(loader, entry);
+        if (over || loader->load->discard)
+            keyspace_remove(loader->keyspace, loader->db, place.key);
+    }
+    mem_free(copy);
+    return good;
+}
+
+/* --- What is not a key --- */
+
+static bool get_aux(struct loader *loader)
+{
+    struct bytes name, value;
+    if (!rdb_get_string(&loader->reader, 0, &name) || !rdb_get_string(&loader->reader, 1, &value))
+        return false;
+    if (bytes_equal(name, BYTES("aof-base")) || bytes_equal(name, BYTES("aof-preamble")))
+        loader->loaded->aof_base = bytes_equal(value, BYTES("1"));
+    if (loader->load->aux)
+        loader->load->aux(loader->load->context, name, value);
+    return true;
+}
+
+static bool select_db(struct loader *loader)
+{
+    uint64_t index;
+    if (!rdb_get_len(&loader->reader, &index))
+        return false;
+    struct db *db = keyspace_db(loader->keyspace, index > INT32_MAX ? -1 : (int64_t)index);
+    if (!db)
+        return rdb_fail(&loader->reader, "There is a database %llu, and only %d are configured",
+            (unsigned long long)index, loader->keyspace->db_count);
+    loader->db = db;
+    return true;
+}
+
+static bool get_library(struct loader *loader)
+{
+    struct bytes code;
+    if (!rdb_get_string(&loader->reader, 0, &code))
+        return false;
+    if (loader->load->extras)
+        add_library(loader->load->extras, code);
+    return true;
+}
+
+static bool get_module_aux(struct loader *loader)
+{
+    uint64_t id, when_opcode, when;
+    return rdb_get_len(&loader->reader, &id) && rdb_get_len(&loader->reader, &when_opcode) &&
+           rdb_get_len(&loader->reader, &when) &&
+           (when_opcode == RDB_MODULE_UINT ||
+               rdb_fail(&loader->reader, "A module's auxiliary data do not begin with a number")) &&
+           rdb_skip_module(&loader->reader);
+}
+
+static bool get_expiry(struct loader *loader, bool in_ms)
+{
+    uint64_t at;
+    if (in_ms) {
+        if (!rdb_get_u64(&loader->reader, &at))
+            return false;
+    } else {
+        const unsigned char *four = source_take(loader->reader.source, 4);
+        uint32_t seconds;
+        if (!four)
+            return rdb_fail_end(&loader->reader);
+        memcpy(&seconds, four, 4);
+        at = (uint64_t)(int64_t)(int32_t)le32toh(seconds) * 1000;
+    }
+    loader->at_ms = (int64_t)at;
+    /* The two numbers that mean something else here. */
+    if (loader->at_ms == EXPIRY_NONE || loader->at_ms == EXPIRY_KEEP)
+        loader->at_ms = EXPIRY_KEEP + 1;
+    return true;
+}
+
+static bool get_lengths(struct loader *loader, int count)
+{
+    uint64_t ignored;
+    while (count--)
+        if (!rdb_get_len(&loader->reader, &ignored))
+            return false;
+    return true;
+}
+
+static bool get_freq(struct loader *loader)
+{
+    uint8_t ignored;
+    return rdb_get_byte(&loader->reader, &ignored);
+}
+
+static bool get_idle(struct loader *loader)
+{
+    uint64_t idle_s;
+    if (!rdb_get_len(&loader->reader, &idle_s))
+        return false;
+    loader->idle_s = idle_s > INT32_MAX ? INT32_MAX : (int64_t)idle_s;
+    return true;
+}
+
+/* What stands between keys, or in front of one; the key itself otherwise. */
+static bool get_record(struct loader *loader, uint8_t opcode)
+{
+    switch (opcode) {
+    case RDB_EXPIRETIME_MS:
+        return get_expiry(loader, true);
+    case RDB_EXPIRETIME:
+        return get_expiry(loader, false);
+    case RDB_IDLE:
+        return get_idle(loader);
+    case RDB_FREQ:
+        return get_freq(loader);
+    case RDB_SELECTDB:
+        return select_db(loader);
+    case RDB_RESIZEDB:
+        return get_lengths(loader, 2);
+    case RDB_SLOT_INFO:
+        return get_lengths(loader, 3);
+    case RDB_AUX:
+        return get_aux(loader);
+    case RDB_MODULE_AUX:
+        return get_module_aux(loader);
+    case RDB_FUNCTION2:
+        return get_library(loader);
+    case RDB_FUNCTION_PRE_GA:
+        return rdb_fail(&loader->reader, "Functions in the format of a pre-release of Redis 7");
+    default:
+        if (!get_key(loader, (enum rdb_type)opcode))
+            return false;
+        loader->at_ms = EXPIRY_NONE;
+        loader->idle_s = NO_CLOCK;
+        return true;
+    }
+}
+
+/* --- The whole --- */
+
+static bool get_magic(struct loader *loader)
+{
+    struct rdb_reader *reader = &loader->reader;
+    const unsigned char *magic = source_take(reader->source, MAGIC_LEN);
+    if (!magic)
+        return rdb_fail_end(reader);
+    if (memcmp(magic, "REDIS", 5) != 0)
+        return rdb_fail(reader, "Wrong signature: this is no RDB");
+    int version = 0;
+    for (int i = 5; i < MAGIC_LEN; i++)
+        version = magic[i] >= '0' && magic[i] <= '9' ? version * 10 + magic[i] - '0' : -100000;
+    if (version < 1 || version > RDB_VERSION_MAX)
+        return rdb_fail(reader, "Can't handle RDB format version %.4s", (const char *)magic + 5);
+    reader->version = loader->loaded->version = version;
+    return true;
+}
+
+static bool get_checksum(struct loader *loader)
+{
+    enum { VERSION_WITH_CHECKSUM = 5 };
+    uint64_t right = source_checksum(loader->reader.source), said;
+    if (loader->reader.version < VERSION_WITH_CHECKSUM)
+        return true;
+    if (!rdb_get_u64(&loader->reader, &said))
+        return false;
+    loader->loaded->has_checksum = said != 0;
+    if (!loader->load->checksum || said == 0 || said == right)
+        return true;
+    return rdb_fail(&loader->reader, "Wrong RDB checksum: expected %016llx, found %016llx", (unsigned long long)right,
+        (unsigned long long)said);
+}
+
+static bool load_all(struct loader *loader)
+{
+    struct source *source = loader->reader.source;
+    uint8_t opcode = 0;
+    while (opcode != RDB_EOF) {
+        bool low = source_ready(source) < BATCH_WINDOW;
+        if (low || loader->pending_count == BATCH) {
+            if (!store_pending(loader) || (low && !source_refill(source)))
+                return rdb_fail_end(&loader->reader);
+        }
+        if (!rdb_get_byte(&loader->reader, &opcode))
+            return false;
+        if (opcode == RDB_STRING && gather_string(loader)) {
+            loader->at_ms = EXPIRY_NONE;
+            continue;
+        }
+        /* Other keys, and other databases, come behind what was gathered; expiries belong to what follows. */
+        if (opcode != RDB_EXPIRETIME_MS && !store_pending(loader))
+            return false;
+        if (opcode != RDB_EOF && !get_record(loader, opcode))
+            return false;
+    }
+    return get_checksum(loader);
+}
+
+bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb_load *load, struct rdb_loaded *loaded,
+    struct rdb_error *error)
+{
+    struct loader *loader = mem_alloc(sizeof *loader);
+    *loader = (struct loader){
+        .reader = { .source = source, .error = error },
+        .keyspace = keyspace,
+        .db = keyspace->dbs[0],
+        .load = load,
+        .loaded = loaded,
+        .at_ms = EXPIRY_NONE,
+        .idle_s = NO_CLOCK,
+    };
+    *loaded = (struct rdb_loaded){ 0 };
+    *error = (struct rdb_error){ 0 };
+    source->checksum = load->checksum;
+    if (load->progress) {
+        source->progress = report;
+        source->context = loader;
+    }
+    bool good = get_magic(loader) && load_all(loader);
+    loaded->bytes = source_offset(source);
+    source->progress = NULL;
+    rdb_reader_fini(&loader->reader);
+    mem_free(loader);
+    return good;
+}
+
+/* --- Single values --- */
+
+bool rdb_payload_is_sound(struct bytes payload)
+{
+    if (payload.len < FOOTER + 1)
+        return false;
+    const unsigned char *footer = (const unsigned char *)payload.ptr + payload.len - FOOTER;
+    unsigned version = footer[0] | (unsigned)footer[1] << 8;
+    uint64_t said;
+    memcpy(&said, footer + 2, sizeof said);
+    said = le64toh(said);
+    return version <= RDB_VERSION_MAX && (said == 0 || said == crc64(0, payload.ptr, payload.len - sizeof said));
+}
+
+bool rdb_restore(struct keyspace *keyspace, struct db *db, struct key key, struct bytes payload, int64_t at_ms,
+    struct rdb_error *error)
+{
+    struct source source;
+    struct entry *entry = NULL;
+    *error = (struct rdb_error){ 0 };
+    source_init_memory(&source, bytes_make(payload.ptr, payload.len - FOOTER));
+    struct rdb_reader reader = { .source = &source, .error = error };
+    struct keyspace *aside = keyspace_create(1);
+    aside->settings = keyspace->settings;
+    aside->clock = keyspace->clock;
+    aside->dbs[0]->index = db->index; /* observers see the key change where it will be */
+    struct rdb_place place = { aside, aside->dbs[0], key, at_ms };
+    uint8_t type;
+    bool good = rdb_get_byte(&reader, &type) && rdb_get_value(&reader, (enum rdb_type)type, &place, &entry);
+    if (good && source_left(&source))
+        good = rdb_fail(&reader, "There is more behind the value");
+    if (good && !entry)
+        good = rdb_fail(&reader, "The value is empty");
+    if (good)
+        keyspace_move(keyspace, aside->dbs[0], key, db, key);
+    rdb_reader_fini(&reader);
+    keyspace_destroy(aside);
+    return good;
+}

@@ -1,0 +1,200 @@
+/*
+ * What the files of the RDB codec share: the numbers of the format, and the primitives under it.
+ *
+ *   length   00nnnnnn                    0 to 63
+ *            01nnnnnn +1                 14 bits, the high six first
+ *            10000000 +4, 10000001 +8    big-endian
+ *            11eeeeee                    not a length: a string that is encoded
+ *   string   length | bytes
+ *            11000000 +1, 11000001 +2, 11000010 +4       an integer, little-endian, that stands for its decimal text
+ *            11000011 | length | length | bytes          LZF: compressed, and plain, length
+ *
+ * Readers answer false and note the first reason, with the place, in the reader's error; nothing of what they made is
+ * left then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/num.h"
+#include "persist/rdb.h"
+#include "persist/rdb_error.h"
+#include "persist/sink.h"
+#include "persist/source.h"
+#include "store/keyspace.h"
+
+struct blob;
+
+enum rdb_type {
+    RDB_STRING = 0,
+    RDB_LIST = 1,
+    RDB_SET = 2,
+    RDB_ZSET = 3, /* scores as text */
+    RDB_HASH = 4,
+    RDB_ZSET_2 = 5, /* scores in binary */
+    RDB_MODULE_PRE_GA = 6,
+    RDB_MODULE_2 = 7,
+    RDB_HASH_ZIPMAP = 9,
+    RDB_LIST_ZIPLIST = 10,
+    RDB_SET_INTSET = 11,
+    RDB_ZSET_ZIPLIST = 12,
+    RDB_HASH_ZIPLIST = 13,
+    RDB_LIST_QUICKLIST = 14, /* nodes are ziplists */
+    RDB_STREAM_LISTPACKS = 15,
+    RDB_HASH_LISTPACK = 16,
+    RDB_ZSET_LISTPACK = 17,
+    RDB_LIST_QUICKLIST_2 = 18, /* nodes are listpacks or single elements */
+    RDB_STREAM_LISTPACKS_2 = 19,
+    RDB_SET_LISTPACK = 20,
+    RDB_STREAM_LISTPACKS_3 = 21,
+    RDB_HASH_METADATA_PRE_GA = 22,
+    RDB_HASH_LISTPACK_EX_PRE_GA = 23,
+    RDB_HASH_METADATA = 24, /* fields that expire */
+    RDB_HASH_LISTPACK_EX = 25,
+};
+
+enum rdb_opcode {
+    RDB_SLOT_INFO = 244,
+    RDB_FUNCTION2 = 245,
+    RDB_FUNCTION_PRE_GA = 246,
+    RDB_MODULE_AUX = 247,
+    RDB_IDLE = 248,
+    RDB_FREQ = 249,
+    RDB_AUX = 250,
+    RDB_RESIZEDB = 251,
+    RDB_EXPIRETIME_MS = 252,
+    RDB_EXPIRETIME = 253,
+    RDB_SELECTDB = 254,
+    RDB_EOF = 255,
+};
+
+/* Parts of a module's value or auxiliary data. */
+enum rdb_module_opcode {
+    RDB_MODULE_EOF = 0,
+    RDB_MODULE_SINT = 1,
+    RDB_MODULE_UINT = 2,
+    RDB_MODULE_FLOAT = 3,
+    RDB_MODULE_DOUBLE = 4,
+    RDB_MODULE_STRING = 5,
+};
+
+enum {
+    RDB_LEN_6 = 0x00,
+    RDB_LEN_14 = 0x40,
+    RDB_LEN_32 = 0x80,
+    RDB_LEN_64 = 0x81,
+    RDB_LEN_ENCODED = 0xc0,
+    RDB_ENC_INT8 = 0,
+    RDB_ENC_INT16 = 1,
+    RDB_ENC_INT32 = 2,
+    RDB_ENC_LZF = 3,
+    RDB_NODE_PLAIN = 1, /* container of a quicklist's node: one element */
+    RDB_NODE_PACKED = 2,
+    RDB_INT_TEXT_MAX = 11,   /* longest text that may stand as an integer of 32 bits */
+    RDB_COMPRESS_MIN = 20,   /* longer strings are worth compressing */
+    RDB_VERSION_PLAIN = 10,  /* of Redis 7.0 */
+    RDB_VERSION_FIELDS = 12, /* of Redis 7.4: fields that expire */
+    RDB_VERSION_MAX = 12,
+    RDB_STRING_MAX = 0x20000000 /* an upper bound to strings in memory that are made from compressed ones: 512 MB */
+};
+
+/* --- Writing --- */
+
+struct rdb_writer {
+    struct sink *sink; /* borrowed */
+    bool compress;
+    unsigned char *scratch; /* owned: of the compressor */
+    size_t scratch_cap;
+};
+
+void rdb_writer_fini(struct rdb_writer *writer);
+
+void rdb_put_len(struct sink *sink, uint64_t len);
+void rdb_put_string(struct rdb_writer *writer, struct bytes text);
+void rdb_put_integer(struct rdb_writer *writer, int64_t number);
+void rdb_put_u64(struct sink *sink, uint64_t number); /* little-endian */
+
+/* The type that the entry's value is written with, and the value. */
+enum rdb_type rdb_type_of(const struct entry *entry);
+void rdb_put_value(struct rdb_writer *writer, const struct entry *entry);
+
+/* --- Reading --- */
+
+struct rdb_reader {
+    struct source *source;   /* borrowed */
+    struct rdb_error *error; /* borrowed */
+    struct buf scratch[2];   /* owned: strings that do not lie in the window as they are */
+    int version;
+};
+
+void rdb_reader_fini(struct rdb_reader *reader);
+
+/* Notes what is wrong, unless something is noted already; false. */
+bool rdb_fail(struct rdb_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Notes that the data end too early, or cannot be read; false. */
+bool rdb_fail_end(struct rdb_reader *reader);
+
+bool rdb_get_byte(struct rdb_reader *reader, uint8_t *byte);
+bool rdb_get_u64(struct rdb_reader *reader, uint64_t *number);
+
+/* A length; a string's encoding is an error. */
+bool rdb_get_len(struct rdb_reader *reader, uint64_t *len);
+
+/* The same of something that takes at least `each` bytes apiece: more than are left cannot be. */
+bool rdb_get_count(struct rdb_reader *reader, size_t each, uint64_t *count);
+
+/*
+ * A string, borrowed until `slot` (0 or 1) is used again: it is copied into the reader's scratch, unless it is short of
+ * room, and then memory may be out.
+ */
+bool rdb_get_string(struct rdb_reader *reader, unsigned slot, struct bytes *text);
+
+/* The same on the heap (mem_free), with `room` bytes of room behind it. */
+bool rdb_get_heap(struct rdb_reader *reader, size_t room, unsigned char **ptr, size_t *len);
+
+/*
+ * A string that, if it is longer than `max`, comes as a blob, owned by the caller; otherwise *blob is NULL, and *text
+ * is as from rdb_get_string with slot 1. *text is set in any case.
+ */
+bool rdb_get_text(struct rdb_reader *reader, size_t max, struct bytes *text, struct blob **blob);
+
+bool rdb_skip_string(struct rdb_reader *reader);
+
+/* Passes over a module's data up to their end. */
+bool rdb_skip_module(struct rdb_reader *reader);
+
+/* Writes the name of nine letters that a module's ID begins with, terminated; returns the version of its encoding. */
+unsigned rdb_module_name(uint64_t id, char name[10]);
+
+/*
+ * Reads a value of that type and stores it under the key, which is not there, with that expiry. *entry is NULL if the
+ * value was empty: nothing was stored then.
+ */
+struct rdb_place {
+    struct keyspace *keyspace;
+    struct db *db;
+    struct key key;
+    int64_t at_ms;
+};
+bool rdb_get_value(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
+
+/* No moment comes before it: nothing expires while it is read or written. */
+#define RDB_BEFORE_ALL INT64_MIN
+
+/* Of rdb_get_value, by file. */
+bool rdb_get_hash(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
+bool rdb_get_list(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
+bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
+
+/* Gives a new entry its expiry. */
+static inline struct entry *rdb_expire(const struct rdb_place *place, struct entry *entry)
+{
+    if (place->at_ms == EXPIRY_NONE)
+        return entry;
+    return keyspace_set_expiry(place->keyspace, place->db, place->key, entry, place->at_ms);
+}

@@ -1,0 +1,163 @@
+/*
+ * Reading sorted sets. A packed one is taken over as it is if its members are in order, each once, and all scores are
+ * numbers; otherwise, and from all other types, the set is made member by member and then put into order.
+ */
+#include <math.h>
+
+#include "rdb_pack_priv.h"
+#include "rdb_priv.h"
+#include "store/settings.h"
+#include "store/value.h"
+#include "store/zset.h"
+
+struct zset_input {
+    struct rdb_reader *reader;
+    struct zset *zset; /* owned */
+    bool has_member;
+    struct buf member;
+};
+
+static bool add_member(struct zset_input *input, struct bytes member, double score)
+{
+    bool is_new;
+    if (isnan(score))
+        return rdb_fail(input->reader, "A score is not a number");
+    double *place = zset_make_member(input->zset, member, &is_new);
+    if (!place)
+        return rdb_fail(input->reader, "Out of memory for a sorted set's member");
+    if (!is_new)
+        return rdb_fail(input->reader, "A sorted set has the same member twice");
+    *place = score;
+    return true;
+}
+
+/* Members and scores in turn. */
+static bool add_part(void *context, struct bytes text)
+{
+    struct zset_input *input = context;
+    double score;
+    input->has_member = !input->has_member;
+    if (input->has_member) {
+        buf_clear(&input->member);
+        buf_append(&input->member, text);
+        return true;
+    }
+    if (!num_parse_double(text, &score))
+        return rdb_fail(input->reader, "A score is not a number");
+    return add_member(input, buf_bytes(&input->member), score);
+}
+
+/* A score as text, one byte of length in front; 253 to 255 stand for what is no number or infinite. */
+static bool get_text_score(struct rdb_reader *reader, double *score)
+{
+    uint8_t len;
+    if (!rdb_get_byte(reader, &len))
+        return false;
+    if (len >= 253) {
+        *score = len == 253 ? (double)NAN : len == 254 ? (double)INFINITY : (double)-INFINITY;
+        return true;
+    }
+    const unsigned char *text = source_take(reader->source, len);
+    if (!text)
+        return rdb_fail_end(reader);
+    return num_parse_double(bytes_make(text, len), score) || rdb_fail(reader, "A score is not a number");
+}
+
+static bool get_binary_score(struct rdb_reader *reader, double *score)
+{
+    uint64_t bits;
+    if (!rdb_get_u64(reader, &bits))
+        return false;
+    memcpy(score, &bits, sizeof bits);
+    return true;
+}
+
+static bool get_members(struct rdb_reader *reader, struct zset_input *input, enum rdb_type type)
+{
+    uint64_t count;
+    struct bytes member;
+    double score;
+    if (!rdb_get_count(reader, 2, &count))
+        return false;
+    while (count--)
+        if (!rdb_get_string(reader, 0, &member) ||
+            !(type == RDB_ZSET ? get_text_score(reader, &score) : get_binary_score(reader, &score)) ||
+            !add_member(input, member, score))
+            return false;
+    return true;
+}
+
+static bool get_ziplist(struct rdb_reader *reader, struct zset_input *input)
+{
+    struct bytes text;
+    if (!rdb_get_string(reader, 0, &text))
+        return false;
+    return (rdb_ziplist_each(text, add_part, input) && !input->has_member) ||
+           rdb_fail(reader, "The ziplist of a sorted set is broken");
+}
+
+/* True if all scores are numbers, and members in the order of score and then text, all of them different. */
+static bool is_in_order(const unsigned char *pack)
+{
+    char digits[2][NUM_I64_MAX_LEN];
+    struct bytes last = { 0 };
+    double last_score = 0;
+    unsigned i = 0;
+    for (uint32_t at = LISTPACK_HEADER; pack[at] != LISTPACK_END; i++) {
+        struct bytes member = listpack_get_bytes(pack, at, digits[i & 1]);
+        at = listpack_after(pack, at);
+        struct listpack_value value = listpack_get(pack, at);
+        at = listpack_after(pack, at);
+        double score = (double)value.number;
+        if (value.text && !num_parse_double(bytes_make(value.text, value.len), &score))
+            return false;
+        if (i && (score < last_score || (!(score > last_score) && bytes_compare(last, member) >= 0)))
+            return false;
+        last = member;
+        last_score = score;
+    }
+    return true;
+}
+
+static bool get_packed(
+    struct rdb_reader *reader, struct zset_input *input, const struct rdb_place *place, struct entry **entry)
+{
+    unsigned char *pack;
+    if (!rdb_get_pack(reader, "sorted set", &pack))
+        return false;
+    if (!rdb_pack_is_unique(reader, "sorted set", pack, 2)) {
+        listpack_destroy(pack);
+        return false;
+    }
+    const struct store_settings *settings = place->keyspace->settings;
+    if (listpack_count(pack) / 2 <= (uint64_t)settings->zset_max_listpack_entries && is_in_order(pack)) {
+        *entry = keyspace_set_value(
+            place->keyspace, place->db, place->key, ENTRY_ZSET, ZSET_PACKED, pack, place->at_ms, RDB_BEFORE_ALL);
+        return true;
+    }
+    bool good = rdb_listpack_each(pack, add_part, input);
+    listpack_destroy(pack);
+    return good;
+}
+
+bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry)
+{
+    struct zset_input input = { .reader = reader, .zset = zset_create() };
+    *entry = NULL;
+    bool good = type == RDB_ZSET_LISTPACK  ? get_packed(reader, &input, place, entry)
+                : type == RDB_ZSET_ZIPLIST ? get_ziplist(reader, &input)
+                                           : get_members(reader, &input, type);
+    bool made = good && !*entry && zset_made_count(input.zset) > 0;
+    if (made && !zset_make_order(input.zset)) {
+        made = false;
+        good = rdb_fail(reader, "Out of memory for a sorted set");
+    }
+    if (made) {
+        keyspace_set_zset_take(place->keyspace, place->db, place->key, input.zset, RDB_BEFORE_ALL);
+        *entry = rdb_expire(place, keyspace_glance(place->db, place->key));
+    } else {
+        zset_destroy(input.zset);
+    }
+    buf_fini(&input.member);
+    return good;
+}
