@@ -73,6 +73,7 @@ static void connection_free(struct connection *connection)
     if (connection->owner != NULL)
         net->receiver.closed(net->receiver.context, connection->owner);
     struct connection *last = net->all.ptr[--net->all.count];
+    send_forget_woken(connection);
     net->all.ptr[connection->index] = last;
     last->index = connection->index;
     input_drop(connection);
@@ -150,9 +151,20 @@ void connection_push_writer(struct connection *connection)
     net_hurry(connection->net);
 }
 
+void connection_push_woken(struct connection *connection)
+{
+    struct net *net = connection->net;
+    if (connection->is_woken || connection->is_writer || connection->closing)
+        return;
+    connection->is_woken = true;
+    connection->woken_index = (uint32_t)net->woken.count;
+    connections_push(&net->woken, connection);
+    net_hurry(net);
+}
+
 void connection_wake(struct connection *connection)
 {
-    connection_push_writer(connection);
+    connection_push_woken(connection);
 }
 
 void connection_pause(struct connection *connection)

@@ -58,7 +58,7 @@ void net_send(struct net *net)
 {
     if (net->before_send != NULL)
         net->before_send(net->before_send_context);
-    if (net->writers.count > 0)
+    if (net->writers.count > 0 || net->woken.count > 0)
         send_all(net);
 }
 
@@ -91,8 +91,8 @@ static void turn(struct ev_loop *loop)
     turns_add(&net->stats.spans, moments);
 
     net->in_turn = is_nested;
-    bool again = net->ready.count > 0 || net->writers.count > 0 || net->closing.count > 0 || net->doomed != NULL ||
-                 net->background_wanted;
+    bool again = net->ready.count > 0 || net->writers.count > 0 || net->woken.count > 0 || net->closing.count > 0 ||
+                 net->doomed != NULL || net->background_wanted;
     if (again && !ev_is_active(&net->again))
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
@@ -169,6 +169,7 @@ void net_destroy(struct net *net)
     mem_free(net->all.ptr);
     mem_free(net->ready.ptr);
     mem_free(net->writers.ptr);
+    mem_free(net->woken.ptr);
     mem_free(net->closing.ptr);
     mem_free(net->listeners);
     mem_free(net->area);

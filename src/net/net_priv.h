@@ -7,10 +7,11 @@
  *   execute             the batch goes to the receiver; what is left over is kept with its connection
  *   ready               connections resumed since then offer what they kept, once more
  *   background, before_send
- *   writers             what waits is sent (send.c)
+ *   writers, woken      what waits is sent (send.c)
  *   closing             connections are freed: nowhere else, so that no pointer dangles within a turn (connection.c)
  *
- * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct.
+ * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct. Only `ready` and
+ * `woken` may be left with something at the end of a turn.
  */
 #pragma once
 
@@ -25,7 +26,10 @@ enum {
     NET_READ_MAX = 64 * 1024,         /* bytes read from a connection in one turn */
     NET_READ_MIN = 16 * 1024,         /* room below which the batch gathered so far is executed first */
     NET_LARGE_READ_MAX = 256 * 1024,  /* bytes of a large argument read in one turn: about 50 us of copying */
-    NET_SEND_MAX = 256 * 1024,        /* bytes sent to a connection in one turn */
+    NET_SEND_MAX = 256 * 1024,        /* bytes sent to a connection in one turn, ... */
+    NET_SEND_TURN = 512 * 1024,       /* ... about that many to all that have much to get, ... */
+    NET_SEND_MIN = 16 * 1024,         /* ... and each of them at least so many */
+    NET_WOKEN_NS = 500 * 1000,        /* time in one turn for those that others woke, if there are very many */
     NET_FREE_MAX = 4 * 1024 * 1024,   /* bytes of output of a closed connection that are freed in one turn */
     NET_PAUSED_INPUT_MAX = 64 * 1024, /* a paused connection that holds more is not read from */
     NET_BATCH_REQUESTS = 1024,        /* requests in one call of execute */
@@ -65,6 +69,7 @@ struct connection {
     uint64_t active_ms;      /* when bytes last moved */
     size_t output_accounted; /* bytes that net's output_memory counts for it */
     uint32_t index;          /* in net's connections */
+    uint32_t woken_index;    /* in net->woken, while is_woken */
     uint32_t soft_since_s;   /* since when its output is above the soft limit; 0: it is not */
     struct address peer, local;
     uint8_t limit_class;
@@ -75,6 +80,7 @@ struct connection {
     bool closing : 1;     /* in net->closing */
     bool is_ready : 1;    /* in net->ready */
     bool is_writer : 1;   /* in net->writers */
+    bool is_woken : 1;    /* in net->woken */
     bool is_stuck : 1;    /* the socket takes no more: waits to be writable, */
     bool is_writable : 1; /* which it became in this turn */
 };
@@ -108,9 +114,13 @@ struct net {
     size_t area_used;
     struct batch batch;
     struct connections all, ready, writers, closing;
+    struct connections woken;    /* by others than their own requests; NULL where one left the list */
+    size_t woken_at;             /* index in `woken` of the next to be sent to */
     struct doomed *doomed;       /* owned chain */
     size_t sweep_at;             /* index in `all` */
     size_t soft_count;           /* connections above their soft limit */
+    size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
+    size_t send_share;           /* bytes that each connection may get this turn */
     struct listener **listeners; /* owned */
     size_t listener_count;
     struct ev_timer accept_again, sweep;
@@ -153,9 +163,10 @@ void connection_sweep(struct net *net);
 /* Watches for what the state of the connection calls for. */
 void connection_watch(struct connection *connection);
 
-/* Puts it into net->ready or net->writers, unless it is there. */
+/* Puts it into net->ready, net->writers or net->woken, unless it is there. */
 void connection_push_ready(struct connection *connection);
 void connection_push_writer(struct connection *connection);
+void connection_push_woken(struct connection *connection);
 
 /* Writes an error reply, and closes after it: for what is wrong before a request can be made of it. */
 void connection_fail(struct connection *connection, struct bytes text);
@@ -178,8 +189,11 @@ void address_format(const struct address *address, const char *path, char *out, 
 
 /* send.c */
 
-/* Sends to all writers. */
+/* Sends to all writers, and to as many of the woken as a turn has time for. */
 void send_all(struct net *net);
+
+/* Takes it out of net->woken, if it is there. */
+void send_forget_woken(struct connection *connection);
 
 /* Frees the output of a closed connection: now if that is quick, otherwise in slices. */
 void send_drop(struct connection *connection);

@@ -1,9 +1,16 @@
 /*
  * Sending: once per turn, to each connection that has output, in one system call of a bounded size.
  *
+ * The bound is what connections with much output share: more of them make a turn no longer, as each gets less. How many
+ * there are is known from the turn before.
+ *
  * What the socket does not take waits until libev finds it writable again; such a connection is "stuck" and left alone
  * until then, so that a client that does not read costs nothing. The output limits are looked at before sending: what a
  * client has let pile up counts, not what the socket might still take.
+ *
+ * Who is answered comes before who was woken: one message may wake ten thousand subscribers, and a system call for each
+ * would keep everybody else waiting. The woken are sent to in their order, for a bounded time a turn; between two turns
+ * requests are read and answered. One that is answered meanwhile gets all that waits for it with the answer.
  */
 #include "net_priv.h"
 
@@ -11,11 +18,15 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "socket_priv.h"
 
-enum { SEND_VECTORS = 64 };
+enum {
+    SEND_VECTORS = 64,
+    WOKEN_AT_ONCE = 16, /* sent to between two looks at the clock: some 100 us */
+};
 
 static void send_account(struct net *net, struct connection *connection)
 {
@@ -90,19 +101,28 @@ void send_check_limit(struct connection *connection)
     connection_close(connection);
 }
 
-/* Sends from the front of the output. Returns what was sent, or -1 with errno. */
-static ssize_t send_front(struct connection *connection)
+/* Bytes that one connection gets at most in this turn. */
+static size_t send_share(const struct net *net)
+{
+    size_t share = NET_SEND_TURN / (net->bulk_senders + 1);
+    if (share > NET_SEND_MAX)
+        return NET_SEND_MAX;
+    return share < NET_SEND_MIN ? NET_SEND_MIN : share;
+}
+
+/* Sends at most `share` bytes from the front of the output. Returns what was sent, or -1 with errno. */
+static ssize_t send_front(struct connection *connection, size_t share)
 {
     struct iovec vectors[SEND_VECTORS];
     size_t len;
     int count = output_gather(&connection->out, vectors, SEND_VECTORS, &len);
     if (count == 1) {
-        len = len > NET_SEND_MAX ? NET_SEND_MAX : len;
+        len = len > share ? share : len;
         return socket_send(connection->io.fd, vectors[0].iov_base, len, MSG_NOSIGNAL);
     }
-    while (len > NET_SEND_MAX) {
+    while (len > share) {
         struct iovec *last = &vectors[count - 1];
-        size_t over = len - NET_SEND_MAX;
+        size_t over = len - share;
         size_t cut = over < last->iov_len ? over : last->iov_len;
         last->iov_len -= cut;
         len -= cut;
@@ -115,7 +135,7 @@ static ssize_t send_front(struct connection *connection)
 static void send_one(struct net *net, struct connection *connection)
 {
     if (output_len(&connection->out) > 0) {
-        ssize_t sent = send_front(connection);
+        ssize_t sent = send_front(connection, net->send_share);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             connection_close(connection);
             return;
@@ -126,6 +146,7 @@ static void send_one(struct net *net, struct connection *connection)
             connection->active_ms = net->now_ms;
             net->stats.output_bytes += (size_t)sent;
             net->stats.writes++;
+            net->bulk_senders += sent >= NET_SEND_MIN;
         }
     }
     bool was_stuck = connection->is_stuck;
@@ -137,21 +158,72 @@ static void send_one(struct net *net, struct connection *connection)
         connection_close(connection);
 }
 
+static void send_turn(struct net *net, struct connection *connection)
+{
+    if (connection->closing)
+        return;
+    send_check_limit(connection);
+    if (connection->closing)
+        return;
+    if (connection->is_stuck && !connection->is_writable)
+        send_account(net, connection);
+    else
+        send_one(net, connection);
+    connection->is_writable = false;
+}
+
+void send_forget_woken(struct connection *connection)
+{
+    if (connection->is_woken)
+        connection->net->woken.ptr[connection->woken_index] = NULL;
+    connection->is_woken = false;
+}
+
+/* Makes room at the front once half of the list is behind us. */
+static void compact_woken(struct net *net)
+{
+    struct connections *woken = &net->woken;
+    if (net->woken_at * 2 < woken->count)
+        return;
+    woken->count -= net->woken_at;
+    for (size_t i = 0; i < woken->count; i++) {
+        woken->ptr[i] = woken->ptr[net->woken_at + i];
+        if (woken->ptr[i])
+            woken->ptr[i]->woken_index = (uint32_t)i;
+    }
+    net->woken_at = 0;
+}
+
+static void send_woken(struct net *net)
+{
+    uint64_t end_ns = 0;
+    for (uint32_t sent = 0; net->woken_at < net->woken.count; sent++) {
+        if (sent % WOKEN_AT_ONCE == 0) {
+            uint64_t now_ns = clock_mono_ns();
+            if (sent == 0)
+                end_ns = now_ns + NET_WOKEN_NS;
+            else if (now_ns >= end_ns)
+                break;
+        }
+        struct connection *connection = net->woken.ptr[net->woken_at++];
+        if (!connection)
+            continue;
+        connection->is_woken = false;
+        send_turn(net, connection);
+    }
+    compact_woken(net);
+}
+
 void send_all(struct net *net)
 {
+    net->send_share = send_share(net);
+    net->bulk_senders = 0;
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];
         connection->is_writer = false;
-        if (connection->closing)
-            continue;
-        send_check_limit(connection);
-        if (connection->closing)
-            continue;
-        if (connection->is_stuck && !connection->is_writable)
-            send_account(net, connection);
-        else
-            send_one(net, connection);
-        connection->is_writable = false;
+        send_turn(net, connection);
     }
     net->writers.count = 0;
+    if (net->woken.count > 0)
+        send_woken(net);
 }
