@@ -96,8 +96,8 @@ static inline const struct stream_meta *stream_meta(const struct stream *stream)
 bool stream_has(const struct stream *stream, struct stream_id id);
 
 /*
- * A walk over a range of IDs, which an edit of the stream's entries makes void: whoever goes on later begins anew behind
- * the last ID that he got. The strings that it gives are borrowed from the stream, or from the iterator (numbers).
+ * A walk over a range of IDs, which an edit of the stream's entries makes void: whoever goes on later begins anew
+ * behind the last ID that he got. The strings that it gives are borrowed from the stream, or from the iterator (numbers).
  */
 struct stream_iter {
     struct stream_id id;  /* of the entry at hand */
@@ -107,12 +107,13 @@ struct stream_iter {
     struct btree_iter place;
     const unsigned char *pack;
     struct stream_id block_id, until;
-    uint32_t at;            /* where the next entry begins; descending: where the one at hand begins */
-    uint32_t value_at;      /* of the next value, or pair */
-    uint32_t name_at;       /* of the next of the shared names; 0: the entry has its own */
-    uint32_t fields_left;   /* pairs not read yet */
-    uint32_t entries_begin; /* where the block's first entry begins */
-    bool reverse, same_fields;
+    uint32_t at;                      /* of the entry at hand, or the place to go on from */
+    uint32_t value_at;                /* of the next value, or pair */
+    uint32_t name_at;                 /* of the next of the shared names; 0: the entry has its own */
+    uint32_t pairs_left;              /* of the entry at hand, not read yet */
+    uint32_t shared_at, shared_count; /* of the block's names */
+    uint32_t entries_begin;           /* where the block's first entry begins */
+    bool reverse, begun;
     char digits[2][NUM_I64_MAX_LEN];
 };
 
@@ -160,7 +161,7 @@ enum stream_added stream_add(struct stream_edit *edit, struct stream_id id, cons
 /* Makes the key with an empty stream, if there is none yet. Counts as a change only then. */
 void stream_edit_create(struct stream_edit *edit);
 
-/* Takes an entry out, and notes it in max_deleted_id; false if there is none. Pending entries stay. O(log n + block).*/
+/* Takes an entry out, and notes it in max_deleted_id; false if there is none. It stays pending. O(log n + block). */
 bool stream_delete(struct stream_edit *edit, struct stream_id id);
 
 /*

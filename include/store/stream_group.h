@@ -119,8 +119,8 @@ struct stream_pending *stream_pending_smallest(const struct btree *pending);
 struct stream_pending *stream_pending_greatest(const struct btree *pending);
 
 /*
- * Notes that an entry was delivered to a consumer, for the first time: count 1. One that is pending already becomes his,
- * as if it were new. O(log n).
+ * Notes that an entry was delivered to a consumer, for the first time: count 1. One that is pending already becomes
+ * his, as if it were new. O(log n).
  */
 struct stream_pending *stream_pending_deliver(
     struct stream_group *group, struct stream_consumer *consumer, struct stream_id id, int64_t now_ms);

@@ -21,6 +21,16 @@ enum value_left {
     VALUE_UNFINISHED = 4, /* parts that were not looked at in this round */
 };
 
+/* Taking out of a value what has expired in it. */
+struct value_expiry {
+    int64_t now_ms;
+    uint32_t round; /* of the background walk; 0 is for a look-up, which cannot wait: all at once, or nothing */
+    size_t items;   /* parts to look at, about; those that were are taken off */
+    size_t removed; /* parts that were removed so far */
+    /* Told of each part before it is removed; NULL if nobody wants to know. */
+    void (*tell)(struct value_expiry *expiry, struct bytes part);
+};
+
 struct value_type {
     /* The name that OBJECT ENCODING gives. */
     const char *(*encoding_name)(const struct entry *entry);
@@ -44,12 +54,11 @@ struct value_type {
     bool (*drain)(struct entry *entry, size_t items);
 
     /*
-     * Takes out of the value what has expired in it; for entries with ENTRY_PARTS. Looks at about *items parts, which
-     * are taken off, and counts in *removed. `round` is that of the background walk, in which it says VALUE_UNFINISHED
-     * until it has seen everything once; 0 is for a look-up, which cannot wait: all at once, or nothing if that were
-     * more than *items. NULL for types of which no part expires by itself.
+     * Takes out of the value what has expired in it; for entries with ENTRY_PARTS. In a round of the background walk it
+     * says VALUE_UNFINISHED until it has seen everything once; for a look-up it does nothing if it were to look at more
+     * than expiry->items parts. NULL for types of which no part expires by itself.
      */
-    unsigned (*expire)(struct entry *entry, int64_t now_ms, uint32_t round, size_t *items, size_t *removed);
+    unsigned (*expire)(struct entry *entry, struct value_expiry *expiry);
 
     /* What is wrong with the value, or NULL. For keyspace_check. */
     const char *(*check)(const struct entry *entry);
@@ -57,6 +66,7 @@ struct value_type {
 
 extern const struct value_type hash_value_type;
 extern const struct value_type list_value_type;
+extern const struct value_type stream_value_type;
 extern const struct value_type string_value_type;
 extern const struct value_type set_value_type;
 extern const struct value_type zset_value_type;
