@@ -33,7 +33,7 @@ struct call {
     uint32_t argc;
     uint32_t key_arg;  /* the argument whose hash is known already, 0 if none */
     uint64_t key_hash; /* of that argument */
-    int64_t now_ms;    /* ms since 1970; the same for the whole command */
+    int64_t now_ms;    /* ms since 1970; the same for the whole command; 0 in a replay, where nothing expires */
     struct command_info *command;
     struct request *request; /* where argv came from; NULL if it was made by the server itself */
     bool propagated;         /* said what is to be executed again elsewhere (engine/propagate.h) */
@@ -88,6 +88,9 @@ bool call_expiry(struct call *call, int64_t value, int64_t unit_ms, bool relativ
 
 /* "ERR wrong number of arguments for 'x' command" for the command at hand. */
 void call_fail_arity(struct call *call);
+
+/* What relative times count from: now, in a replay too. */
+int64_t call_clock_ms(const struct call *call);
 
 /* The generator for whatever a handler chooses at random. */
 struct random *call_random(struct call *call);

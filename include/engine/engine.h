@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/random.h"
+#include "resp/output.h"
 
 struct command_info;
 struct command_registry;
@@ -68,6 +69,9 @@ struct engine {
     struct slowlog *slowlog;         /* owned */
     struct propagation *propagation; /* owned; NULL while nobody wants to know of changes */
     uint32_t executing;              /* depth of commands, retries and steps of tasks under way */
+    struct session *current;         /* borrowed: whose command is executed; NULL between commands */
+    struct output late;              /* what was pushed to it meanwhile, to be sent behind its reply, ... */
+    bool has_late;                   /* ... if anything was */
     struct arena arena;              /* of the command under way */
     struct random random;
     struct engine_stats stats;
@@ -83,6 +87,9 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
 
 /* Ends all sessions (without their transports), then everything else. NULL is nothing. */
 void engine_destroy(struct engine *engine);
+
+/* To be called whenever the setting notify_events has changed, after engine_create. */
+void engine_refresh_notifications(struct engine *engine);
 
 /*
  * Executes a batch of requests whose owners are sessions, in order; sets `done` as net/net.h wants it. All requests are

@@ -54,9 +54,11 @@ static inline void call_notify(const struct call *call, enum notify_class class,
     engine_notify(call->engine, class, event, call->db, key);
 }
 
+enum { NOTIFY_LETTERS_MAX = 32 };
+
 /*
  * The setting as text and back: letters in any order, A for NOTIFY_ALL. Parsing answers false for a letter that does
- * not exist; printing gives the order that CONFIG GET has. `out` has room for 32 characters.
+ * not exist; printing gives the order that CONFIG GET has in Redis, which loses the n behind an A.
  */
 bool notify_parse(struct bytes letters, uint32_t *classes);
-void notify_print(uint32_t classes, char out[32]);
+void notify_print(uint32_t classes, char out[NOTIFY_LETTERS_MAX]);

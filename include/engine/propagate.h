@@ -59,5 +59,14 @@ static inline bool call_is_propagated(const struct call *call)
     return call->engine->propagation != NULL;
 }
 
+/*
+ * Executes a command that was told of, at once and to its end: it waits for nothing and defers nothing. Nothing expires
+ * meanwhile: what did has its own deletion. The session's reply is its caller's to look at and to throw away; its
+ * database is the one in which the command is executed. False if there is no such command, or it answered an error.
+ * Neither statistics nor the slow log hear of it. MULTI and EXEC are not for this: the commands of a unit are executed
+ * one after the other.
+ */
+bool engine_replay(struct session *session, const struct bytes *argv, uint32_t argc);
+
 /* A change outside of any command (expiry, eviction), or one that a command causes besides its own. */
 void engine_propagate(struct engine *engine, const struct db *db, const struct bytes *argv, uint32_t argc);

@@ -78,6 +78,12 @@ struct session *session_create(
 /* Ends it and whatever it waits for. To be called once its connection is gone. */
 void session_destroy(struct session *session);
 
+/*
+ * Where a push to the session goes: to its connection, or, while the session executes a command, behind its reply. To be
+ * called for each push.
+ */
+struct output *session_push(struct session *session);
+
 /* Asks the transport to close; nothing more is executed. */
 void session_close(struct session *session, bool after_output);
 

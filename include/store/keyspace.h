@@ -65,6 +65,15 @@ struct keyspace_observer {
     void (*replaced)(void *context, struct db *db);
     /* An entry expired and is being removed. */
     void (*expired)(void *context, struct db *db, struct bytes key);
+    /* A part of an entry (a field of a hash) expired and is being removed, and then, once for all of them: some did, and
+     * nothing is left of the entry, which goes too, if `all`. */
+    void (*part_expired)(void *context, struct db *db, struct bytes key, struct bytes part);
+    void (*parts_expired)(void *context, struct db *db, struct bytes key, bool all);
+    /* keyspace_read found nothing under the key. Only while keyspace->tells_misses. */
+    void (*missed)(void *context, struct db *db, struct bytes key);
+    /* A key is there now that was not there before, or whose value was moved or copied there from another key. Only
+     * while keyspace->tells_arrivals. */
+    void (*arrived)(void *context, struct db *db, struct bytes key);
     void *context;
 };
 
@@ -81,11 +90,12 @@ struct keyspace {
     const struct store_settings *settings; /* borrowed; the defaults until its owner sets others */
     struct db **dbs;                       /* owned */
     int db_count;
-    uint32_t clock;          /* what a touched entry's clock is set to; the server advances it */
-    bool touch;              /* false while the client asked for NO-TOUCH */
-    uint32_t watched;        /* above 0 while the observer wants `touched` */
-    struct reclaim *reclaim; /* owned */
-    uint64_t stamps;         /* numbers given to states of values so far; see hash_stamp */
+    uint32_t clock;                    /* what a touched entry's clock is set to; the server advances it */
+    bool touch;                        /* false while the client asked for NO-TOUCH */
+    uint32_t watched;                  /* above 0 while the observer wants `touched` */
+    bool tells_misses, tells_arrivals; /* while the observer wants `missed`, `arrived` */
+    struct reclaim *reclaim;           /* owned */
+    uint64_t stamps;                   /* numbers given to states of values so far; see hash_stamp */
     struct keyspace_observer observer;
     struct keyspace_stats stats;
 };

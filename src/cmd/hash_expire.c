@@ -47,7 +47,7 @@ static const char *const positive_count = "ERR Number of fields must be a positi
 /* Reads a moment, or a time from now on; false if that answered an error. */
 static bool parse_moment(struct call *call, uint32_t at, int64_t unit_ms, bool relative, int64_t *at_ms)
 {
-    int64_t value, base_ms = relative ? call->now_ms : 0;
+    int64_t value, base_ms = relative ? call_clock_ms(call) : 0;
     if (!call_arg_i64(call, at, INT64_MIN, INT64_MAX, NULL, &value))
         return false;
     if (value < 0) {

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/blob.h"
 #include "base/num.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -19,6 +20,8 @@ struct blob *call_take_blob(struct call *call, uint32_t index)
         struct reader_blob *candidate = &call->request->blobs[i];
         if (candidate->index == index && candidate->blob) {
             struct blob *blob = candidate->blob;
+            if (call->engine->propagation) /* argv is to be good when the handler has returned, too */
+                return blob_ref(blob);
             candidate->blob = NULL;
             return blob;
         }
@@ -52,7 +55,7 @@ bool call_expiry(struct call *call, int64_t value, int64_t unit_ms, bool relativ
 {
     int64_t ms;
     bool fits = !(positive && value <= 0) && !__builtin_mul_overflow(value, unit_ms, &ms) &&
-                !(relative && __builtin_add_overflow(ms, call->now_ms, &ms)) && ms > EXPIRY_KEEP;
+                !(relative && __builtin_add_overflow(ms, call_clock_ms(call), &ms)) && ms > EXPIRY_KEEP;
     if (fits) {
         *at_ms = ms;
         return true;
@@ -64,6 +67,11 @@ bool call_expiry(struct call *call, int64_t value, int64_t unit_ms, bool relativ
 void call_fail_arity(struct call *call)
 {
     reply_error_printf(call->reply, "ERR wrong number of arguments for '%s' command", call->command->full_name);
+}
+
+int64_t call_clock_ms(const struct call *call)
+{
+    return call->now_ms ? call->now_ms : call->engine->now_ms;
 }
 
 struct random *call_random(struct call *call)

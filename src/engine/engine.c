@@ -30,6 +30,30 @@ static void on_expired(void *context, struct db *db, struct bytes key)
     engine_notify(context, NOTIFY_EXPIRED, "expired", db, key);
 }
 
+/* Whoever executes the log again removes no part by itself, either. */
+static void on_part_expired(void *context, struct db *db, struct bytes key, struct bytes part)
+{
+    const struct bytes words[] = { BYTES("HDEL"), key, part };
+    engine_propagate(context, db, words, 3);
+}
+
+static void on_parts_expired(void *context, struct db *db, struct bytes key, bool all)
+{
+    engine_notify(context, NOTIFY_HASH, "hexpired", db, key);
+    if (all)
+        engine_notify(context, NOTIFY_GENERIC, "del", db, key);
+}
+
+static void on_missed(void *context, struct db *db, struct bytes key)
+{
+    engine_notify(context, NOTIFY_KEY_MISS, "keymiss", db, key);
+}
+
+static void on_arrived(void *context, struct db *db, struct bytes key)
+{
+    engine_notify(context, NOTIFY_NEW, "new", db, key);
+}
+
 static void on_replaced(void *context, struct db *db)
 {
     waits_replaced(context, db);
@@ -50,8 +74,17 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     table_init(engine->watches, &watch_table_type);
     engine->pubsub = pubsub_create();
     keyspace->observer = (struct keyspace_observer){
-        .touched = on_touched, .replaced = on_replaced, .expired = on_expired, .context = engine
+        .touched = on_touched,
+        .replaced = on_replaced,
+        .expired = on_expired,
+        .part_expired = on_part_expired,
+        .parts_expired = on_parts_expired,
+        .missed = on_missed,
+        .arrived = on_arrived,
+        .context = engine,
     };
+    engine_refresh_notifications(engine);
+    output_init(&engine->late);
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
@@ -61,6 +94,13 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     return engine;
 }
 
+void engine_refresh_notifications(struct engine *engine)
+{
+    uint32_t events = engine->settings->notify_events;
+    engine->keyspace->tells_misses = events & NOTIFY_KEY_MISS;
+    engine->keyspace->tells_arrivals = events & NOTIFY_NEW;
+}
+
 void engine_destroy(struct engine *engine)
 {
     if (!engine)
@@ -68,6 +108,8 @@ void engine_destroy(struct engine *engine)
     while (engine->sessions)
         session_destroy(engine->sessions);
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
+    engine->keyspace->tells_misses = engine->keyspace->tells_arrivals = false;
+    output_fini(&engine->late);
     engine_set_propagation(engine, NULL);
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);

@@ -20,6 +20,16 @@ struct waits;
 
 extern const struct table_type session_table_type;
 
+/* The end of what engine->current executed: pushes that waited for its reply follow. */
+void session_send_late(struct engine *engine);
+
+static inline void session_push_late(struct engine *engine)
+{
+    if (__builtin_expect(engine->has_late, 0))
+        session_send_late(engine);
+    engine->current = NULL;
+}
+
 /* Clears a reason for waiting (a session flag); when none is left the session's requests go on. */
 void session_resume(struct session *session, uint32_t flag);
 

@@ -311,8 +311,10 @@ static uint64_t run(struct call *call, uint64_t start)
     session->last_command = call->command;
     call->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     uint64_t dirty = propagate_begin(call);
+    engine->current = session;
     call->command->row->run(call);
     propagate_end(call, dirty);
+    session_push_late(engine);
     arena_reset(call->arena);
     uint64_t end = clock_ticks();
     if (__builtin_expect(session->flags & SESSION_SUSPENDED, 0)) { /* accounted for when it has answered */

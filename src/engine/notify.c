@@ -46,7 +46,7 @@ bool notify_parse(struct bytes text, uint32_t *classes)
     return true;
 }
 
-void notify_print(uint32_t classes, char out[32])
+void notify_print(uint32_t classes, char out[NOTIFY_LETTERS_MAX])
 {
     uint32_t said = 0;
     for (size_t i = 0; i < LETTERS; i++) {

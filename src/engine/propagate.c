@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/registry.h"
+#include "engine/session.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
 
@@ -107,6 +108,31 @@ void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc)
 {
     call->propagated = true;
     engine_propagate(call->engine, call->db, argv, argc);
+}
+
+bool engine_replay(struct session *session, const struct bytes *argv, uint32_t argc)
+{
+    struct engine *engine = session->engine;
+    struct command_info *command = argc ? command_resolve(engine->registry, argv, argc) : NULL;
+    if (!command || !command->row->run || !command_argc_fits(command, argc))
+        return false;
+    struct call call = {
+        .keyspace = engine->keyspace,
+        .db = session->db,
+        .session = session,
+        .engine = engine,
+        .reply = &session->reply,
+        .arena = &engine->arena,
+        .argv = argv,
+        .argc = argc,
+        .command = command,
+    };
+    reply_begin(call.reply);
+    uint64_t dirty = propagate_begin(&call);
+    command->row->run(&call);
+    propagate_end(&call, dirty);
+    arena_reset(call.arena);
+    return !call.reply->failed;
 }
 
 void propagate_call(struct call *call, uint64_t dirty_before)

@@ -380,7 +380,7 @@ static size_t deliver(const struct topic *topic, struct message *message)
             message->failed = true;
             break;
         }
-        output_append_blob(session->out, *encoded, blob_bytes(*encoded));
+        output_append_blob(session_push(session), *encoded, blob_bytes(*encoded));
         session->transport->wake(session->connection);
     }
     blob_unref(message->encoded[0]);

@@ -87,6 +87,21 @@ void session_destroy(struct session *session)
     mem_free(session);
 }
 
+struct output *session_push(struct session *session)
+{
+    struct engine *engine = session->engine;
+    if (session != engine->current)
+        return session->out;
+    engine->has_late = true;
+    return &engine->late;
+}
+
+void session_send_late(struct engine *engine)
+{
+    engine->has_late = false;
+    output_append_output(engine->current->out, &engine->late);
+}
+
 void session_close(struct session *session, bool after_output)
 {
     session->flags |= SESSION_CLOSING;

@@ -262,16 +262,19 @@ static bool retry(struct engine *engine, struct wait_place *place)
     waiter->again = false;
     uint64_t start = clock_ticks();
     uint64_t dirty = propagate_begin(&call);
+    engine->current = session;
     waiter->command->row->run(&call);
     propagate_end(&call, dirty);
     waiter->ticks += clock_ticks() - start;
     arena_reset(call.arena);
-    if (waiter->again) {
+    bool again = waiter->again;
+    if (!again && waiter->silent)
+        output_rewind(session->reply.out, mark);
+    session_push_late(engine);
+    if (again) {
         wait_queue_forget_after(engine->waits, last_ready);
         return false;
     }
-    if (waiter->silent)
-        output_rewind(session->reply.out, mark);
     finish(session);
     return true;
 }

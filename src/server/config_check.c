@@ -11,16 +11,11 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "config_priv.h"
+#include "engine/notify.h"
 
 enum { BIND_MAX = 16, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000, BACKLOG_MIN = 16384, HOSTNAME_MAX_LEN = 256 };
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
-
-static void replace(struct buf *value, struct buf *by)
-{
-    buf_fini(value);
-    *value = *by;
-}
 
 /* --- Small ones --- */
 
@@ -157,34 +152,27 @@ bool config_check_replicaof(
     return error->len == 0;
 }
 
-/* Letters of event classes; A stands for most of them, and is what Redis shows when all of these are there. */
+/* Letters of event classes. */
 bool config_check_notify(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
 {
-    static const char in_all[] = "g$lshzxetd", others[] = "KEmn";
     (void)row;
     (void)config;
-    struct buf out = BUF_EMPTY;
-    const char *given = buf_cstr(value);
-    if (given[strspn(given, "Ag$lshzxeKEtmdn")]) {
+    uint32_t classes;
+    char text[NOTIFY_LETTERS_MAX];
+    if (!notify_parse(buf_bytes(value), &classes)) {
         buf_append_cstr(error, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
         return false;
     }
-    bool all = strchr(given, 'A') != NULL;
-    size_t classes = 0;
-    for (const char *c = in_all; *c; c++)
-        classes += strchr(given, *c) != NULL;
-    all = all || classes == strlen(in_all);
-    if (all)
-        buf_append_char(&out, 'A');
-    for (const char *c = in_all; *c && !all; c++)
-        if (strchr(given, *c))
-            buf_append_char(&out, *c);
-    for (const char *c = others; *c; c++)
-        if (strchr(given, *c))
-            buf_append_char(&out, *c);
-    replace(value, &out);
+    notify_print(classes, text);
+    buf_clear(value);
+    buf_append_cstr(value, text);
     return true;
+}
+
+void config_derive_notify(struct config *config, const char *value)
+{
+    notify_parse(bytes_from_cstr(value), &config->engine.notify_events);
 }
 
 /* --- Lists of numbers --- */

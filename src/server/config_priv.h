@@ -142,6 +142,7 @@ typedef bool config_check_fn(
 config_check_fn config_check_backlog, config_check_bind, config_check_dir, config_check_filename, config_check_hostname,
     config_check_hz, config_check_notify, config_check_oom_values, config_check_output_limits, config_check_percentiles,
     config_check_replicaof, config_check_save, config_check_shutdown, config_check_title;
+void config_derive_notify(struct config *config, const char *value);
 void config_derive_bulk_max(struct config *config, const char *value);
 void config_derive_output_limits(struct config *config, const char *value);
 void config_derive_percentiles(struct config *config, const char *value);

@@ -312,6 +312,16 @@ const struct config_row config_live_rows[] = {
         .check = config_check_percentiles,
         .derive = config_derive_percentiles,
         .help = "The percentiles of durations that INFO latencystats shows, separated by spaces." },
+    { .name = "notify-keyspace-events",
+        .initial = "",
+        .section = SECTION_MONITORING,
+        .check = config_check_notify,
+        .derive = config_derive_notify,
+        .help = "Events of keys to publish, by letters. K: on the channels __keyspace@<db>__:<key>; E: on "
+                "__keyevent@<db>__:<event>; one of these two at least. Which events: g those of every type (del, "
+                "expire, rename), $ strings, l lists, s sets, h hashes, z sorted sets, t streams, d documents, x keys "
+                "that expired, e keys that were evicted; A is all of these. Besides: m keys that were looked for and "
+                "missed, n new keys. Empty publishes nothing." },
 
     /* --- Memory of small values --- */
     { .name = "hash-max-listpack-entries",

@@ -148,7 +148,6 @@ const struct config_row config_accepted_rows[] = {
         LIMITS(0, INT32_MAX),
         .initial = "0" },
     { .name = "no-appendfsync-on-rewrite", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "notify-keyspace-events", .initial = "", .check = config_check_notify },
     { .name = "oom-score-adj", .type = CONFIG_CHOICE, .choices = oom_score_adj_choices, .initial = "no" },
     { .name = "oom-score-adj-values", .flags = CONFIG_MULTI, .initial = "0 200 800", .check = config_check_oom_values },
     { .name = "propagation-error-behavior",

@@ -193,6 +193,7 @@ void server_apply_settings(struct server *server)
     log_set_level((enum log_level)server->config.loglevel);
     mem_set_background_purge(server->config.jemalloc_bg_thread);
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
+    engine_refresh_notifications(server->engine);
     cron_set_hz(server);
     set_title(server);
 }

@@ -148,20 +148,23 @@ bool hash_set_expiry(struct hash_writer *writer, const struct hash_place *place,
 
 /* --- Removing what has expired --- */
 
-static unsigned pack_expire(struct entry *entry, int64_t now_ms, size_t *removed)
+static unsigned pack_expire(struct entry *entry, struct value_expiry *expiry)
 {
     unsigned char *pack = entry_pointer(entry);
     struct hash_scratch scratch;
     struct hash_pair pair;
     size_t count = 0;
-    for (uint32_t at = LISTPACK_HEADER; hash_pack_read(pack, HASH_LISTPACK_EX, &at, &scratch, &pair); count++)
-        if (!hash_pair_is_expired(&pair, now_ms))
+    for (uint32_t at = LISTPACK_HEADER; hash_pack_read(pack, HASH_LISTPACK_EX, &at, &scratch, &pair); count++) {
+        if (!hash_pair_is_expired(&pair, expiry->now_ms))
             break;
+        if (expiry->tell)
+            expiry->tell(expiry, pair.field);
+    }
     if (count) {
         listpack_delete_range(&pack, LISTPACK_HEADER, count * 3);
         entry_set_pointer(entry, HASH_LISTPACK_EX, pack);
     }
-    *removed += count;
+    expiry->removed += count;
     if (listpack_is_empty(pack))
         return VALUE_EMPTY;
     return hash_pack_next_ms(pack) == HASH_NEVER ? 0 : VALUE_EXPIRES;
@@ -194,39 +197,42 @@ static bool is_same_field(const void *field, const void *sought)
 }
 
 /* Goes through the buckets behind the cursor until about *items fields were met. */
-static void table_expire(struct hash_table *hash, int64_t now_ms, size_t *items, size_t *removed)
+static void table_expire(struct hash_table *hash, struct value_expiry *expiry, size_t *items)
 {
     if (hash->walk_cursor == 0)
         hash->walk_next_ms = HASH_NEVER;
     do {
-        struct step step = { .hash = hash, .now_ms = now_ms };
+        struct step step = { .hash = hash, .now_ms = expiry->now_ms };
         hash->walk_cursor = table_scan_marked(&hash->table, hash->walk_cursor, visit, &step);
         for (size_t i = 0; i < step.count; i++) {
             struct bytes name = field_name(step.expired[i]);
             uint64_t name_hash = hash_bytes(name.ptr, name.len);
             uint64_t *slot = table_find(&hash->table, name_hash, is_same_field, step.expired[i]);
             ASSERT(slot);
+            if (expiry->tell)
+                expiry->tell(expiry, name);
             hash_table_remove(hash, name_hash, slot);
         }
-        *removed += step.count;
+        expiry->removed += step.count;
         *items -= step.met + 1 < *items ? step.met + 1 : *items;
     } while (hash->walk_cursor && *items);
     if (hash->walk_cursor == 0)
         hash->next_ms = hash->walk_next_ms;
 }
 
-unsigned hash_expire(struct entry *entry, int64_t now_ms, uint32_t round, size_t *items, size_t *removed)
+unsigned hash_expire(struct entry *entry, struct value_expiry *expiry)
 {
-    if (now_ms <= hash_next_ms(entry->encoding, entry_pointer(entry)))
+    if (expiry->now_ms <= hash_next_ms(entry->encoding, entry_pointer(entry)))
         return VALUE_EXPIRES;
     if (entry->encoding != HASH_TABLE)
-        return pack_expire(entry, now_ms, removed);
+        return pack_expire(entry, expiry);
     struct hash_table *hash = entry_pointer(entry);
-    bool hurried = round == 0;
-    if (hurried ? hash->walk_cursor != 0 || table_count(&hash->table) > *items : hash->walk_round == round)
+    bool hurried = expiry->round == 0;
+    if (hurried ? hash->walk_cursor != 0 || table_count(&hash->table) > expiry->items
+                : hash->walk_round == expiry->round)
         return VALUE_EXPIRES;
     size_t all = SIZE_MAX;
-    table_expire(hash, now_ms, hurried ? &all : items, removed);
+    table_expire(hash, expiry, hurried ? &all : &expiry->items);
     if (table_count(&hash->table) == 0)
         return VALUE_EMPTY;
     if (hash->volatile_count == 0)
@@ -234,6 +240,6 @@ unsigned hash_expire(struct entry *entry, int64_t now_ms, uint32_t round, size_t
     if (hash->walk_cursor)
         return VALUE_EXPIRES | VALUE_UNFINISHED;
     if (!hurried)
-        hash->walk_round = round;
+        hash->walk_round = expiry->round;
     return VALUE_EXPIRES;
 }

@@ -109,8 +109,10 @@ static inline size_t hash_total(unsigned encoding, const void *value)
 /* Announces the change that a writer is about to make. */
 void hash_writer_edit(struct hash_writer *writer);
 
+struct value_expiry;
+
 /* As value_type.expire wants it. */
-unsigned hash_expire(struct entry *entry, int64_t now_ms, uint32_t round, size_t *items, size_t *removed);
+unsigned hash_expire(struct entry *entry, struct value_expiry *expiry);
 
 /* Makes a packed hash a table. */
 void hash_writer_unpack(struct hash_writer *writer);

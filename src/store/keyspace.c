@@ -145,22 +145,49 @@ void keyspace_set_parts(struct db *db, const struct key *key, struct entry *entr
     entry->flags = (uint8_t)flags;
 }
 
+/* Around a value's expiry: whose parts expire, for the observer. */
+struct parts_expiry {
+    struct value_expiry value; /* first */
+    struct keyspace *keyspace;
+    struct db *db;
+    const struct entry *entry;
+};
+
+static void tell_part(struct value_expiry *expiry, struct bytes part)
+{
+    struct parts_expiry *self = (struct parts_expiry *)expiry;
+    const struct keyspace_observer *observer = &self->keyspace->observer;
+    observer->part_expired(observer->context, self->db, entry_key(self->entry), part);
+}
+
 unsigned keyspace_expire_parts(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot, int64_t now_ms,
     uint32_t round, size_t *items, size_t *removed)
 {
     struct entry *entry = table_slot_item(slot);
-    size_t count = 0;
-    unsigned left = value_type_of(entry)->expire(entry, now_ms, round, items, &count);
+    const struct keyspace_observer *observer = &keyspace->observer;
+    struct parts_expiry expiry = {
+        .value = { now_ms, round, *items, 0, observer->part_expired ? tell_part : NULL },
+        .keyspace = keyspace,
+        .db = db,
+        .entry = entry,
+    };
+    unsigned left = value_type_of(entry)->expire(entry, &expiry.value);
+    size_t count = expiry.value.removed;
+    *items = expiry.value.items;
     *removed += count;
     keyspace->stats.expired_parts += count;
     if (!(left & VALUE_EXPIRES)) {
         keyspace_mark(db, slot, entry->flags, entry->flags & ~(unsigned)ENTRY_PARTS);
         entry->flags &= (uint8_t)~ENTRY_PARTS;
     }
-    if (count && keyspace->watched && keyspace->observer.touched)
-        keyspace->observer.touched(keyspace->observer.context, db, entry_key(entry));
     if (left & VALUE_EMPTY)
-        reclaim_entry_take(keyspace->reclaim, take_out(db, hash, slot));
+        take_out(db, hash, slot);
+    if (count && observer->parts_expired)
+        observer->parts_expired(observer->context, db, entry_key(entry), left & VALUE_EMPTY);
+    if (count && keyspace->watched && observer->touched)
+        observer->touched(observer->context, db, entry_key(entry));
+    if (left & VALUE_EMPTY)
+        reclaim_entry_take(keyspace->reclaim, entry);
     return left;
 }
 
@@ -210,6 +237,8 @@ struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key
     struct entry *entry = find_alive(keyspace, db, &key, now_ms);
     if (!entry) {
         keyspace->stats.misses++;
+        if (__builtin_expect(keyspace->tells_misses, 0))
+            keyspace->observer.missed(keyspace->observer.context, db, key_bytes(key));
         return NULL;
     }
     keyspace->stats.hits++;
@@ -241,6 +270,12 @@ static inline void estimate_size(struct db *db, const struct entry *entry)
     db->table.item_size = size > mean ? mean + (size - mean + WEIGHT - 1) / WEIGHT : mean - (mean - size) / WEIGHT;
 }
 
+static inline void tell_arrival(struct keyspace *keyspace, struct db *db, const struct key *key)
+{
+    if (__builtin_expect(keyspace->tells_arrivals, 0))
+        keyspace->observer.arrived(keyspace->observer.context, db, key_bytes(*key));
+}
+
 static inline uint64_t *put_in(struct db *db, const struct key *key, struct entry *entry)
 {
     estimate_size(db, entry);
@@ -253,6 +288,7 @@ void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key 
 {
     entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
     put_in(db, key, entry);
+    tell_arrival(keyspace, db, key);
     keyspace_changed(keyspace, db, key_bytes(*key));
 }
 
@@ -324,6 +360,7 @@ static void put_over(struct keyspace *keyspace, struct db *db, const struct key 
         keyspace_replace(keyspace, db, slot, entry);
     else
         put_in(db, key, entry);
+    tell_arrival(keyspace, db, key);
 }
 
 void keyspace_move(struct keyspace *keyspace, struct db *from_db, struct key from, struct db *to_db, struct key to)

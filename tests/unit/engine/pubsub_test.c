@@ -259,12 +259,12 @@ Test(pubsub, in_resp2_a_subscriber_asks_for_nothing_else)
 Test(pubsub, pushes_are_heard_in_silence)
 {
     subscribe(0, PUBSUB_CHANNEL, "a");
-    ANSWERS(&f, &c[0], "SHOUT a m", "*3.$7.message.$1.a.$1.m.:1.");
+    ANSWERS(&f, &c[0], "SHOUT a m", ":1.*3.$7.message.$1.a.$1.m.");
     ANSWERS(&f, &c[0], "SILENCE", "+OK.");
     ANSWERS(&f, &c[0], "SHOUT a m", "*3.$7.message.$1.a.$1.m.");
     ANSWERS(&f, &c[0], "SAY x", "");
     ANSWERS(&f, &c[0], "VOICE", "+OK.");
-    ANSWERS(&f, &c[0], "SHOUT a m", "*3.$7.message.$1.a.$1.m.:1.");
+    ANSWERS(&f, &c[0], "SHOUT a m", ":1.*3.$7.message.$1.a.$1.m.");
 }
 
 /* --- Many --- */

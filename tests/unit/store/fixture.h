@@ -74,7 +74,9 @@ static inline void fixture_begin(struct fixture *fixture)
     fixture->keyspace = keyspace_create(3);
     fixture->db = keyspace_db(fixture->keyspace, 0);
     fixture->other = keyspace_db(fixture->keyspace, 1);
-    fixture->keyspace->observer = (struct keyspace_observer){ on_touched, on_replaced, on_expired, fixture };
+    fixture->keyspace->observer = (struct keyspace_observer){
+        .touched = on_touched, .replaced = on_replaced, .expired = on_expired, .context = fixture
+    };
     fixture->keyspace->watched = 1;
 }
 

@@ -329,7 +329,9 @@ Test(model, random_operations)
 
     size_t used = mem_used();
     model.keyspace = keyspace_create(DBS);
-    model.keyspace->observer = (struct keyspace_observer){ hear_touched, hear_replaced, hear_expired, &model };
+    model.keyspace->observer = (struct keyspace_observer){
+        .touched = hear_touched, .replaced = hear_replaced, .expired = hear_expired, .context = &model
+    };
     model.keyspace->watched = 1;
     for (int i = 0; i < OPERATIONS; i++) {
         operate(&model);
