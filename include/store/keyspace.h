@@ -21,6 +21,7 @@
 #include "store/entry.h"
 
 struct blob;
+struct evict;
 struct random;
 struct reclaim;
 struct store_settings;
@@ -63,6 +64,11 @@ struct keyspace_observer {
     void (*touched)(void *context, struct db *db, struct bytes key);
     /* A database was emptied or two were swapped: everything in `db` changed. */
     void (*replaced)(void *context, struct db *db);
+    /*
+     * Somebody walks over the value under this key in slices: though it, or parts of it, may have expired, it stays.
+     * Called only while keyspace->holds is not 0.
+     */
+    bool (*held)(void *context, struct bytes key);
     /* An entry expired and is being removed. */
     void (*expired)(void *context, struct db *db, struct bytes key);
     /* A part of an entry (a field of a hash) expired and is being removed, and then, once for all of them: some did, and
@@ -74,12 +80,15 @@ struct keyspace_observer {
     /* A key is there now that was not there before, or whose value was moved or copied there from another key. Only
      * while keyspace->tells_arrivals. */
     void (*arrived)(void *context, struct db *db, struct bytes key);
+    /* An entry was evicted and is being removed. */
+    void (*evicted)(void *context, struct db *db, struct bytes key);
     void *context;
 };
 
 struct keyspace_stats {
     uint64_t hits, misses;      /* of keyspace_read */
     uint64_t expired;           /* keys removed because their time had come */
+    uint64_t evicted;           /* keys removed because memory was short */
     uint64_t expired_by_walk;   /* of those, by the background walk */
     uint64_t expired_parts;     /* fields of hashes removed because their time had come */
     uint64_t dirty;             /* changes since the last save */
@@ -90,9 +99,13 @@ struct keyspace {
     const struct store_settings *settings; /* borrowed; the defaults until its owner sets others */
     struct db **dbs;                       /* owned */
     int db_count;
-    uint32_t clock;                    /* what a touched entry's clock is set to; the server advances it */
+    uint32_t clock;                    /* what a touched entry's clock is set to, in ticks; see store/evict.h */
+    uint32_t uses, uses_per_tick; /* uses since the last tick, and how many make one */
+    uint8_t access; /* enum evict_access: how uses are noted */
+    struct evict *evict; /* owned */
     bool touch;                        /* false while the client asked for NO-TOUCH */
     uint32_t watched;                  /* above 0 while the observer wants `touched` */
+    uint32_t holds;                    /* above 0 while the observer may hold keys */
     bool tells_misses, tells_arrivals; /* while the observer wants `missed`, `arrived` */
     struct reclaim *reclaim;           /* owned */
     uint64_t stamps;                   /* numbers given to states of values so far; see hash_stamp */

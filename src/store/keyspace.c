@@ -48,6 +48,8 @@ struct keyspace *keyspace_create(int db_count)
     keyspace->settings = &store_settings_default;
     keyspace->touch = true;
     keyspace->reclaim = reclaim_create();
+    keyspace->evict = evict_create();
+    keyspace->uses_per_tick = UINT32_MAX;
     for (int i = 0; i < db_count; i++) {
         struct db *db = mem_zalloc(sizeof *db);
         table_init(&db->table, &keyspace_table_type);
@@ -67,6 +69,7 @@ void keyspace_destroy(struct keyspace *keyspace)
         mem_free(keyspace->dbs[i]);
     }
     reclaim_destroy(keyspace->reclaim);
+    evict_destroy(keyspace->evict);
     mem_free(keyspace->dbs);
     mem_free(keyspace);
 }
@@ -125,6 +128,19 @@ void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, ui
     reclaim_entry_take(keyspace->reclaim, entry);
 }
 
+void keyspace_evict(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot)
+{
+    struct entry *entry = take_out(db, hash, slot);
+    const struct keyspace_observer *observer = &keyspace->observer;
+    keyspace->stats.evicted++;
+    keyspace->stats.dirty++;
+    if (observer->evicted)
+        observer->evicted(observer->context, db, entry_key(entry));
+    if (keyspace->watched && observer->touched)
+        observer->touched(observer->context, db, entry_key(entry));
+    reclaim_entry_take(keyspace->reclaim, entry);
+}
+
 bool keyspace_remove(struct keyspace *keyspace, struct db *db, struct key key)
 {
     uint64_t *slot = keyspace_find(db, &key);
@@ -164,6 +180,8 @@ unsigned keyspace_expire_parts(struct keyspace *keyspace, struct db *db, uint64_
     uint32_t round, size_t *items, size_t *removed)
 {
     struct entry *entry = table_slot_item(slot);
+    if (keyspace_holds(keyspace, entry))
+        return VALUE_EXPIRES;
     const struct keyspace_observer *observer = &keyspace->observer;
     struct parts_expiry expiry = {
         .value = { now_ms, round, *items, 0, observer->part_expired ? tell_part : NULL },
@@ -200,7 +218,8 @@ static __attribute__((noinline)) struct entry *find_mortal(
     enum { PARTS_AT_ONCE = 256 };
     struct entry *entry = table_slot_item(slot);
     if (entry_is_expired(entry, now_ms)) {
-        keyspace_expire(keyspace, db, hash, slot);
+        if (!keyspace_holds(keyspace, entry))
+            keyspace_expire(keyspace, db, hash, slot);
         return NULL;
     }
     size_t items = PARTS_AT_ONCE, removed = 0;
@@ -258,7 +277,8 @@ struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct ke
 
 void keyspace_edit(struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry)
 {
-    (void)entry;
+    if (__builtin_expect(keyspace->access == ACCESS_CHANGE, 0))
+        entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
     keyspace_changed(keyspace, db, key_bytes(key));
 }
 
@@ -286,7 +306,10 @@ static inline uint64_t *put_in(struct db *db, const struct key *key, struct entr
 
 void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry)
 {
-    entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
+    if (__builtin_expect(keyspace->access == ACCESS_TIME, 1))
+        entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
+    else
+        evict_arrive(keyspace, key, entry);
     put_in(db, key, entry);
     tell_arrival(keyspace, db, key);
     keyspace_changed(keyspace, db, key_bytes(*key));
@@ -355,6 +378,7 @@ static struct entry *entry_clone(const struct entry *entry, struct bytes key)
 /* Where something may be already. Not a change by itself. */
 static void put_over(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry)
 {
+    evict_adopt(keyspace, entry);
     uint64_t *slot = keyspace_find(db, key);
     if (slot)
         keyspace_replace(keyspace, db, slot, entry);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "entry_priv.h"
+#include "evict_priv.h"
 #include "store/keyspace.h"
 
 static inline uint64_t *keyspace_find(const struct db *db, const struct key *key)
@@ -15,8 +16,17 @@ static inline uint64_t *keyspace_find(const struct db *db, const struct key *key
 }
 
 /* Dirties the entry's cache line only when there is something new to say. */
-static inline void keyspace_touch(const struct keyspace *keyspace, struct entry *entry)
+static inline void keyspace_touch(struct keyspace *keyspace, struct entry *entry)
 {
+    if (__builtin_expect(++keyspace->uses >= keyspace->uses_per_tick, 0)) {
+        keyspace->uses = 0;
+        keyspace->clock++;
+    }
+    if (__builtin_expect(keyspace->access != ACCESS_TIME, 0)) {
+        if (keyspace->touch)
+            evict_touch(keyspace, entry);
+        return;
+    }
     uint32_t clock = keyspace->clock & ENTRY_CLOCK_MASK;
     if (keyspace->touch && entry->clock != clock)
         entry->clock = clock;
@@ -28,6 +38,13 @@ static inline void keyspace_changed(struct keyspace *keyspace, struct db *db, st
     keyspace->stats.dirty++;
     if (__builtin_expect(keyspace->watched && keyspace->observer.touched, 0))
         keyspace->observer.touched(keyspace->observer.context, db, key);
+}
+
+/* True if the value must stay as it is, however late it is. */
+static inline bool keyspace_holds(const struct keyspace *keyspace, const struct entry *entry)
+{
+    return __builtin_expect(keyspace->holds && keyspace->observer.held, 0) &&
+           keyspace->observer.held(keyspace->observer.context, entry_key(entry));
 }
 
 /* Sets the slot's mark, and counts, as the flags of what was in the slot and of what is now demand. */
@@ -69,6 +86,9 @@ void keyspace_set_parts(struct db *db, const struct key *key, struct entry *entr
  */
 unsigned keyspace_expire_parts(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot, int64_t now_ms,
     uint32_t round, size_t *items, size_t *removed);
+
+/* Removes the entry in `slot` because memory is short. */
+void keyspace_evict(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot);
 
 /* Removes the expired entry in `slot`. */
 void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, uint64_t *slot);

@@ -14,13 +14,19 @@
 #include "store/keyspace.h"
 #include "value_priv.h"
 
+enum { RANDOM_TRIES = 1000 }; /* expired keys that a draw meets before it finds that there are none but such */
+
 struct entry *keyspace_random(struct keyspace *keyspace, struct db *db, struct random *random, int64_t now_ms)
 {
     uint64_t *slot;
-    while ((slot = table_random(&db->table, random))) {
+    for (int tries = 0; (slot = table_random(&db->table, random)); tries++) {
         struct entry *entry = table_slot_item(slot);
         if (!entry_is_expired(entry, now_ms))
             return entry;
+        if (tries == RANDOM_TRIES)
+            return NULL;
+        if (keyspace_holds(keyspace, entry))
+            continue;
         struct key key = key_make(entry_key(entry));
         keyspace_expire(keyspace, db, key.hash, slot);
     }
@@ -88,6 +94,8 @@ static bool expire_parts(struct keyspace *keyspace, struct db *db, struct walk_b
 
 static void expire_entry(struct keyspace *keyspace, struct db *db, struct entry *entry)
 {
+    if (keyspace_holds(keyspace, entry))
+        return;
     uint64_t hash, *slot = find_entry(db, entry, &hash);
     keyspace_expire(keyspace, db, hash, slot);
 }

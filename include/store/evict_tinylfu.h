@@ -1,0 +1,47 @@
+/*
+ * TinyLFU: what W-TinyLFU keeps beside the keys: a sketch of frequencies, the window's order, and small models of the
+ * cache that find out how large the window should be.
+ *
+ * Newcomers enter the window, a queue in order of arrival; who was used while there goes round once more. Who leaves it
+ * stays only if it was used more often than a victim among the rest (the main region), which is sought by sampling:
+ * the least frequent, and of these the one used last, which is what loops and scans want. How much of memory the window
+ * gets is what decides between recency and frequency. No single answer is good for all loads, so four models of at most
+ * 2048 keys run beside the cache, on the uses of a sample of keys (Einziger, Eytan, Friedman, Manes, "Adaptive software
+ * cache management", Middleware 2018): windows of 1, 10 and 40 %, and plain LRU. The cache does as the model did that
+ * had the most hits of late.
+ *
+ * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 16,384 counters), 4 bytes for each
+ * key in the window, and about 200 KB for the models. Nobody but store/evict.c uses this.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct random;
+struct tinylfu;
+
+struct tinylfu *tinylfu_create(void);
+void tinylfu_destroy(struct tinylfu *tinylfu);
+
+/* A key was used, or came: counts it. `keys` is how many the cache holds. O(1). */
+void tinylfu_use(struct tinylfu *tinylfu, struct random *random, uint64_t hash, size_t keys);
+
+/* How often a key was used of late, 0 to 15; never too low but for aging. */
+unsigned tinylfu_frequency(const struct tinylfu *tinylfu, uint64_t hash);
+
+/* The cache is full: the models decide from now on what the window should be. */
+void tinylfu_set_full(struct tinylfu *tinylfu);
+
+/* Keys that the window should hold, of so many; SIZE_MAX: no window, evict by time alone. */
+size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys);
+unsigned tinylfu_window_permille(const struct tinylfu *tinylfu);
+
+/* --- The window's order: hashes, cut to 32 bits, of keys that may have gone since --- */
+size_t tinylfu_window_len(const struct tinylfu *tinylfu);
+void tinylfu_window_push(struct tinylfu *tinylfu, uint64_t hash);
+uint32_t tinylfu_window_pop(struct tinylfu *tinylfu); /* not from an empty window */
+
+/* Bytes, the models included. */
+size_t tinylfu_memory(const struct tinylfu *tinylfu);

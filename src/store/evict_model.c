@@ -1,0 +1,269 @@
+/*
+ * Four caches of hashes. Each has at most MODEL_KEYS slots, a chained index over them, and a ring of the slots that are
+ * in its window. They do what evict.c does with real keys: the window is a queue that the used go round, victims are
+ * sought among random slots. The sketch they ask is the real one.
+ *
+ * Hits are counted in rounds; the score is a running sum in which the past fades. Another model is chosen only if it is
+ * ahead by more than noise.
+ */
+#include "evict_model_priv.h"
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "store/evict_tinylfu.h"
+
+enum {
+    MODELS = 4,
+    MODEL_KEYS = 2048,
+    INDEX = 4096,
+    NONE = UINT16_MAX,
+    MAIN_SAMPLES = 6,
+    LRU_SAMPLES = 20,
+    TRIES = 24,
+    ROUNDS_MIN = 500, /* uses of a round, at least */
+    ADMIT_BY_CHANCE = 128,
+    ADMIT_FREQUENCY = 6,
+    FIRST_MODEL = 1,
+};
+
+static const unsigned permille_of[MODELS] = { 10, 100, 400, 1000 };
+
+struct model_slot {
+    uint64_t hash;
+    uint64_t used_at;
+    uint16_t next; /* of the index's chain */
+    bool in_window, touched;
+};
+
+struct model {
+    struct model_slot slots[MODEL_KEYS];
+    uint16_t index[INDEX];
+    uint16_t window[MODEL_KEYS]; /* ring of slots */
+    uint32_t window_head, window_len;
+    uint32_t count; /* slots in use are the first ones */
+    uint64_t hits;  /* in the round */
+    double score;
+};
+
+struct model_set {
+    struct model models[MODELS];
+    size_t capacity;    /* keys that each model may hold now */
+    uint64_t threshold; /* hashes up to this are followed */
+    uint64_t clock;     /* uses that were followed */
+    uint64_t round_end;
+    double weight; /* of the scores: the uses in them, faded */
+    int chosen;
+};
+
+struct model_set *model_set_create(void)
+{
+    struct model_set *models = mem_zalloc(sizeof *models);
+    for (int m = 0; m < MODELS; m++)
+        for (int i = 0; i < INDEX; i++)
+            models->models[m].index[i] = NONE;
+    models->chosen = FIRST_MODEL;
+    return models;
+}
+
+void model_set_destroy(struct model_set *models)
+{
+    mem_free(models);
+}
+
+bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys)
+{
+    models->capacity = keys < MODEL_KEYS ? keys : MODEL_KEYS;
+    models->threshold = keys <= MODEL_KEYS ? UINT64_MAX : UINT64_MAX / keys * MODEL_KEYS;
+    return hash * 0xd6e8feb86659fd93ull <= models->threshold;
+}
+
+/* --- One model --- */
+
+static uint16_t *bucket_of(struct model *model, uint64_t hash)
+{
+    return &model->index[hash >> 17 & (INDEX - 1)];
+}
+
+static uint16_t find(struct model *model, uint64_t hash)
+{
+    uint16_t slot = *bucket_of(model, hash);
+    while (slot != NONE && model->slots[slot].hash != hash)
+        slot = model->slots[slot].next;
+    return slot;
+}
+
+static void unlink_slot(struct model *model, uint16_t slot)
+{
+    uint16_t *place = bucket_of(model, model->slots[slot].hash);
+    while (*place != slot)
+        place = &model->slots[*place].next;
+    *place = model->slots[slot].next;
+}
+
+static void window_push(struct model *model, uint16_t slot)
+{
+    model->window[(model->window_head + model->window_len++) % MODEL_KEYS] = slot;
+}
+
+static uint16_t window_pop(struct model *model)
+{
+    uint16_t slot = model->window[model->window_head];
+    model->window_head = (model->window_head + 1) % MODEL_KEYS;
+    model->window_len--;
+    return slot;
+}
+
+static uint16_t oldest_of_sample(const struct model *model, struct random *random)
+{
+    uint16_t best = (uint16_t)random_below(random, model->count);
+    for (int i = 1; i < LRU_SAMPLES; i++) {
+        uint16_t slot = (uint16_t)random_below(random, model->count);
+        if (model->slots[slot].used_at < model->slots[best].used_at)
+            best = slot;
+    }
+    return best;
+}
+
+/* The least frequent outside the window, the last used of equals; NONE if none was met. */
+static uint16_t victim_of_main(
+    const struct model *model, const struct tinylfu *tinylfu, struct random *random, unsigned *frequency)
+{
+    uint16_t best = NONE;
+    for (int i = 0, found = 0; i < TRIES && found < MAIN_SAMPLES; i++) {
+        uint16_t slot = (uint16_t)random_below(random, model->count);
+        if (model->slots[slot].in_window)
+            continue;
+        found++;
+        unsigned value = tinylfu_frequency(tinylfu, model->slots[slot].hash);
+        if (best == NONE || value < *frequency ||
+            (value == *frequency && model->slots[slot].used_at > model->slots[best].used_at)) {
+            best = slot;
+            *frequency = value;
+        }
+    }
+    return best;
+}
+
+/* Who leaves the window next; who was used there goes round again. NONE if the window is not full. */
+static uint16_t leave_window(struct model *model, size_t target)
+{
+    for (uint32_t turns = model->window_len; turns && model->window_len >= target; turns--) {
+        uint16_t slot = window_pop(model);
+        if (!model->slots[slot].touched)
+            return slot;
+        model->slots[slot].touched = false;
+        window_push(model, slot);
+    }
+    return model->window_len >= target ? window_pop(model) : NONE;
+}
+
+/* The slot to be used for the next key; it is out of the window's ring and of the index. */
+static uint16_t make_room(
+    struct model *model, unsigned permille, size_t capacity, const struct tinylfu *tinylfu, struct random *random)
+{
+    uint16_t slot;
+    if (permille >= 1000) {
+        slot = oldest_of_sample(model, random);
+    } else {
+        size_t target = capacity * permille / 1000;
+        uint16_t leaver = leave_window(model, target ? target : 1);
+        unsigned weight = 0;
+        uint16_t victim = victim_of_main(model, tinylfu, random, &weight);
+        slot = leaver == NONE ? victim : leaver;
+        if (leaver != NONE && victim != NONE) {
+            unsigned own = tinylfu_frequency(tinylfu, model->slots[leaver].hash);
+            bool lucky = own >= ADMIT_FREQUENCY && random_below(random, ADMIT_BY_CHANCE) == 0;
+            if (own > weight || lucky) {
+                model->slots[leaver].in_window = false;
+                slot = victim;
+            }
+        }
+        if (slot == NONE)
+            slot = window_pop(model);
+    }
+    unlink_slot(model, slot);
+    return slot;
+}
+
+static void take_in(
+    struct model_set *models, int m, const struct tinylfu *tinylfu, struct random *random, uint64_t hash)
+{
+    struct model *model = &models->models[m];
+    unsigned permille = permille_of[m];
+    uint16_t slot;
+    if (model->count < models->capacity)
+        slot = (uint16_t)model->count++;
+    else
+        slot = make_room(model, permille, models->capacity, tinylfu, random);
+    model->slots[slot] = (struct model_slot){
+        .hash = hash,
+        .used_at = models->clock,
+        .next = *bucket_of(model, hash),
+        .in_window = permille < 1000,
+    };
+    *bucket_of(model, hash) = slot;
+    if (permille < 1000)
+        window_push(model, slot);
+}
+
+/* --- All of them --- */
+
+/* The cache shrank, so that there are slots that it would not have: the models begin anew, and the choice stays. */
+static void restart(struct model_set *models)
+{
+    for (int m = 0; m < MODELS; m++) {
+        struct model *model = &models->models[m];
+        for (int i = 0; i < INDEX; i++)
+            model->index[i] = NONE;
+        model->window_head = model->window_len = model->count = 0;
+    }
+}
+
+static void end_round(struct model_set *models)
+{
+    const double fade = 0.7, margin = 0.002;
+    int best = models->chosen;
+    double uses = (double)(models->capacity * 4 > ROUNDS_MIN ? models->capacity * 4 : ROUNDS_MIN);
+    models->weight = models->weight * fade + uses;
+    models->round_end = models->clock + (uint64_t)uses;
+    for (int m = 0; m < MODELS; m++) {
+        struct model *model = &models->models[m];
+        model->score = model->score * fade + (double)model->hits;
+        model->hits = 0;
+    }
+    for (int m = 0; m < MODELS; m++)
+        if (models->models[m].score >
+            models->models[best].score + (best == models->chosen ? margin : 0) * models->weight)
+            best = m;
+    models->chosen = best;
+}
+
+void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, struct random *random, uint64_t hash)
+{
+    models->clock++;
+    if (models->models[0].count > models->capacity + models->capacity / 8)
+        restart(models);
+    for (int m = 0; m < MODELS; m++) {
+        struct model *model = &models->models[m];
+        uint16_t slot = find(model, hash);
+        if (slot == NONE) {
+            take_in(models, m, tinylfu, random, hash);
+            continue;
+        }
+        model->hits++;
+        model->slots[slot].used_at = models->clock;
+        model->slots[slot].touched = true;
+    }
+    if (models->clock >= models->round_end)
+        end_round(models);
+}
+
+unsigned model_set_window_permille(const struct model_set *models)
+{
+    return permille_of[models->chosen];
+}
+
+size_t model_set_memory(const struct model_set *models)
+{
+    return mem_good_size(sizeof *models);
+}

@@ -1,0 +1,26 @@
+/*
+ * Models: small caches that only count hits, to learn which window serves the load best; see store/evict_tinylfu.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct model_set;
+struct random;
+struct tinylfu;
+
+struct model_set *model_set_create(void);
+void model_set_destroy(struct model_set *models);
+
+/* True if the models follow the key: all keys of a small cache, a share of a large one's. */
+bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys);
+
+/* The key was used: every model has a hit, or takes it in. O(1). */
+void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, struct random *random, uint64_t hash);
+
+/* What the best model has: its window in permille, 1000 for LRU. */
+unsigned model_set_window_permille(const struct model_set *models);
+
+size_t model_set_memory(const struct model_set *models);

@@ -1,0 +1,255 @@
+/*
+ * The sketch and the window of W-TinyLFU; the models are in evict_model.c.
+ *
+ * The sketch is a count-min sketch with conservative update: a hash chooses a line of 64 bytes, and in each quarter of
+ * it one counter of four bits; the least of the four is the answer. So a use costs one cache line. All counters are
+ * halved once in a period of ten uses a key, a line at a time as uses come, so that nobody waits for it. When the cache
+ * has outgrown the sketch, a larger, empty one takes its place and the old one goes on answering, as it stands, for
+ * a period; neither is ever copied.
+ */
+#include "store/evict_tinylfu.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "evict_model_priv.h"
+
+enum {
+    LINE_BYTES = 64,
+    COUNTER_MAX = 15,
+    KEYS_PER_LINE = 32, /* four counters a key */
+    LINES_MIN = 128,
+    USES_PER_KEY = 10, /* in a period */
+    CHUNK_HASHES = 1022,
+};
+
+struct sketch {
+    uint8_t *lines; /* owned; NULL if there is none */
+    size_t count;   /* of lines, a power of two */
+};
+
+struct window_chunk {
+    struct window_chunk *next; /* owned */
+    uint32_t hashes[CHUNK_HASHES];
+};
+
+struct tinylfu {
+    struct sketch now, old;
+    size_t uses;     /* in the period */
+    size_t aging_at; /* the next line to be halved */
+    uint64_t aging;  /* what is due of it: uses times lines, in units of a period */
+    bool full;
+    struct model_set *models;          /* owned */
+    struct window_chunk *first, *last; /* owned queue */
+    size_t head, tail;                 /* places in the first and the last chunk */
+    size_t window_len;
+};
+
+/* --- Sketch --- */
+
+static struct sketch sketch_create(size_t lines)
+{
+    struct sketch sketch = { mem_zalloc(lines * LINE_BYTES), lines };
+    return sketch;
+}
+
+static void sketch_fini(struct sketch *sketch)
+{
+    mem_free(sketch->lines);
+    *sketch = (struct sketch){ 0 };
+}
+
+/* The table uses the lowest bits for its buckets and the models the highest for their sample: this mixes all. */
+static inline uint64_t mix(uint64_t hash)
+{
+    hash *= 0x9fb21c651e98df25ull;
+    return hash ^ hash >> 32;
+}
+
+static inline uint8_t *line_of(const struct sketch *sketch, uint64_t mixed)
+{
+    return sketch->lines + (mixed >> 20 & (sketch->count - 1)) * LINE_BYTES;
+}
+
+/* Nibble of quarter `i`: five bits choose it. */
+static inline unsigned nibble_at(uint64_t mixed, unsigned i)
+{
+    return i * 32 + (unsigned)(mixed >> 5 * i & 31);
+}
+
+static inline unsigned nibble_get(const uint8_t *line, unsigned nibble)
+{
+    return line[nibble / 2] >> nibble % 2 * 4 & 15;
+}
+
+static unsigned sketch_get(const struct sketch *sketch, uint64_t mixed)
+{
+    const uint8_t *line = line_of(sketch, mixed);
+    unsigned least = COUNTER_MAX;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned value = nibble_get(line, nibble_at(mixed, i));
+        least = value < least ? value : least;
+    }
+    return least;
+}
+
+static void sketch_add(const struct sketch *sketch, uint64_t mixed)
+{
+    unsigned least = sketch_get(sketch, mixed);
+    uint8_t *line = line_of(sketch, mixed);
+    if (least == COUNTER_MAX)
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned nibble = nibble_at(mixed, i);
+        if (nibble_get(line, nibble) == least)
+            line[nibble / 2] += (uint8_t)(1u << nibble % 2 * 4);
+    }
+}
+
+static void line_halve(uint8_t *line)
+{
+    for (size_t i = 0; i < LINE_BYTES; i += 8) {
+        uint64_t word;
+        memcpy(&word, line + i, 8);
+        word = word >> 1 & 0x7777777777777777ull;
+        memcpy(line + i, &word, 8);
+    }
+}
+
+unsigned tinylfu_frequency(const struct tinylfu *tinylfu, uint64_t hash)
+{
+    uint64_t mixed = mix(hash);
+    unsigned value = sketch_get(&tinylfu->now, mixed);
+    if (tinylfu->old.lines)
+        value += sketch_get(&tinylfu->old, mixed);
+    return value < COUNTER_MAX ? value : COUNTER_MAX;
+}
+
+/* Halves as many lines as one use is worth. A period never has fewer uses than a full sketch of the least size. */
+static void age(struct tinylfu *tinylfu, size_t keys)
+{
+    size_t floor = (size_t)LINES_MIN * KEYS_PER_LINE / 4;
+    size_t period = (keys > floor ? keys : floor) * USES_PER_KEY;
+    tinylfu->aging += tinylfu->now.count;
+    while (tinylfu->aging >= period) {
+        tinylfu->aging -= period;
+        line_halve(tinylfu->now.lines + tinylfu->aging_at * LINE_BYTES);
+        tinylfu->aging_at = (tinylfu->aging_at + 1) & (tinylfu->now.count - 1);
+    }
+    if (++tinylfu->uses < period)
+        return;
+    tinylfu->uses = 0;
+    sketch_fini(&tinylfu->old);
+}
+
+static void grow(struct tinylfu *tinylfu, size_t keys)
+{
+    size_t lines = tinylfu->now.count;
+    while (lines * KEYS_PER_LINE < keys)
+        lines *= 2;
+    sketch_fini(&tinylfu->old);
+    tinylfu->old = tinylfu->now;
+    tinylfu->now = sketch_create(lines);
+    tinylfu->aging_at = tinylfu->uses = 0;
+}
+
+/* --- Life and use --- */
+
+struct tinylfu *tinylfu_create(void)
+{
+    struct tinylfu *tinylfu = mem_zalloc(sizeof *tinylfu);
+    tinylfu->now = sketch_create(LINES_MIN);
+    tinylfu->models = model_set_create();
+    return tinylfu;
+}
+
+void tinylfu_destroy(struct tinylfu *tinylfu)
+{
+    if (!tinylfu)
+        return;
+    for (struct window_chunk *chunk = tinylfu->first, *next; chunk; chunk = next) {
+        next = chunk->next;
+        mem_free(chunk);
+    }
+    sketch_fini(&tinylfu->now);
+    sketch_fini(&tinylfu->old);
+    model_set_destroy(tinylfu->models);
+    mem_free(tinylfu);
+}
+
+void tinylfu_use(struct tinylfu *tinylfu, struct random *random, uint64_t hash, size_t keys)
+{
+    if (__builtin_expect(keys > tinylfu->now.count * KEYS_PER_LINE, 0))
+        grow(tinylfu, keys);
+    sketch_add(&tinylfu->now, mix(hash));
+    age(tinylfu, keys);
+    if (tinylfu->full && model_set_samples(tinylfu->models, hash, keys))
+        model_set_use(tinylfu->models, tinylfu, random, hash);
+}
+
+void tinylfu_set_full(struct tinylfu *tinylfu)
+{
+    tinylfu->full = true;
+}
+
+size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys)
+{
+    unsigned permille = model_set_window_permille(tinylfu->models);
+    if (permille >= 1000)
+        return SIZE_MAX;
+    size_t target = keys / 1000 * permille + keys % 1000 * permille / 1000;
+    return target ? target : 1;
+}
+
+unsigned tinylfu_window_permille(const struct tinylfu *tinylfu)
+{
+    return model_set_window_permille(tinylfu->models);
+}
+
+/* --- Window --- */
+
+size_t tinylfu_window_len(const struct tinylfu *tinylfu)
+{
+    return tinylfu->window_len;
+}
+
+void tinylfu_window_push(struct tinylfu *tinylfu, uint64_t hash)
+{
+    if (!tinylfu->last || tinylfu->tail == CHUNK_HASHES) {
+        struct window_chunk *chunk = mem_alloc(sizeof *chunk);
+        chunk->next = NULL;
+        if (tinylfu->last)
+            tinylfu->last->next = chunk;
+        else
+            tinylfu->first = chunk;
+        tinylfu->last = chunk;
+        tinylfu->tail = 0;
+    }
+    tinylfu->last->hashes[tinylfu->tail++] = (uint32_t)hash;
+    tinylfu->window_len++;
+}
+
+uint32_t tinylfu_window_pop(struct tinylfu *tinylfu)
+{
+    ASSERT(tinylfu->window_len);
+    struct window_chunk *chunk = tinylfu->first;
+    uint32_t hash = chunk->hashes[tinylfu->head++];
+    tinylfu->window_len--;
+    if (tinylfu->head == CHUNK_HASHES) {
+        tinylfu->first = chunk->next;
+        if (!tinylfu->first)
+            tinylfu->last = NULL;
+        tinylfu->head = 0;
+        mem_free(chunk);
+    }
+    return hash;
+}
+
+size_t tinylfu_memory(const struct tinylfu *tinylfu)
+{
+    size_t chunks = tinylfu->window_len / CHUNK_HASHES + 1;
+    return mem_good_size(sizeof *tinylfu) + (tinylfu->now.count + tinylfu->old.count) * LINE_BYTES +
+           chunks * mem_good_size(sizeof(struct window_chunk)) + model_set_memory(tinylfu->models);
+}
