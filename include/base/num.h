@@ -45,6 +45,18 @@ size_t num_u64_len(uint64_t value);
 size_t num_format_double(char *out, double value);
 
 /*
+ * The fewest digits that read back as `value`, which is positive and finite; of several, the nearest: digits *
+ * 10^*exponent, with no zero at the end.
+ */
+uint64_t num_shortest_digits(double value, int *exponent);
+
+/*
+ * digits * 10^exponent as the nearest double, fast: true and *value set when 128 bits of the power of ten decide it,
+ * which they nearly always do; false (go to num_parse_double) also for what is not a normal number. digits is not 0.
+ */
+bool num_scale_decimal(uint64_t digits, int exponent, double *value);
+
+/*
  * Fixed notation with 17 digits after the point and trailing zeros removed, as INCRBYFLOAT stores its results. Writes
  * at most NUM_LDOUBLE_MAX_LEN bytes, not terminated; returns the length.
  */

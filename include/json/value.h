@@ -4,7 +4,7 @@
  * A value is a slot of 8 bytes whose low four bits say what it is. Null, booleans, integers of 60 bits, nearly all
  * doubles and strings of up to 7 bytes are in the slot itself; the rest is behind a pointer to something counted.
  *
- *   1        null, false, true                        the bits above say which
+ *   1        null, false, true, 0.0, -0.0             the bits above say which
  *   2        integer of 60 bits                       in the bits above
  *   3 4 b c  double                                   all of it, rotated by 4: exponents from 2^-255 to 2^256
  *   5        string of at most 7 bytes                length in bits 4 to 7, then the bytes
@@ -87,7 +87,7 @@ extern const uint8_t json_kind_of_tag[16];
 static inline enum json_kind json_kind(struct json_value value)
 {
     if (json_tag(value) <= JSON_TAG_LITERAL)
-        return value.bits == 0 ? JSON_NONE : value.bits == 1 ? JSON_NULL : JSON_BOOL;
+        return value.bits > 0x21 ? JSON_DOUBLE : value.bits > 1 ? JSON_BOOL : value.bits == 1 ? JSON_NULL : JSON_NONE;
     if (json_tag(value) == JSON_TAG_BOX)
         return *((const uint32_t *)json_pointer(value) + 1);
     return json_kind_of_tag[json_tag(value)];

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/num.h"
+
 #include "num_priv.h"
 #include "wide_priv.h"
 
@@ -149,4 +151,52 @@ struct decimal decimal_shortest(double value)
         return decimal_trim(s + above_fits, k);
     bool up = exact > 4 * s + 2 || (exact == 4 * s + 2 && (s & 1) != 0);
     return decimal_trim(s + up, k);
+}
+
+uint64_t num_shortest_digits(double value, int *exponent)
+{
+    struct decimal decimal = decimal_shortest(value);
+
+    *exponent = decimal.exponent;
+    return decimal.digits;
+}
+
+/*
+ * The product of the digits and the power of ten, cut to 128 bits, is known to within one: the power is rounded up by
+ * less than one. If both bounds round to the same significand, that is the result (the idea is Eisel's and Lemire's,
+ * "Number parsing at a gigabyte per second", 2021).
+ */
+bool num_scale_decimal(uint64_t digits, int exponent, double *value)
+{
+    if (exponent < POWER_MIN || exponent > POWER_MAX)
+        return false;
+    if (!atomic_load_explicit(&powers_are_ready, memory_order_acquire))
+        pthread_once(&powers_once, powers_build);
+    struct power power = powers[exponent - POWER_MIN];
+    int zeros = __builtin_clzll(digits);
+    uint64_t factor = digits << zeros;
+    uint128_t low = (uint128_t)power.low * factor;
+    uint128_t upper = (uint128_t)power.high * factor + (uint64_t)(low >> 64);
+    /* Less the factor itself, where the power is one too large; more by what was cut off. */
+    uint128_t lower = upper - ((uint64_t)low < factor);
+    upper++;
+
+    int top = lower >> 127 != 0 ? 127 : 126;
+    int shift = top - SIGNIFICAND_BITS;
+    uint128_t half = (uint128_t)1 << (shift - 1), mask = (half << 1) - 1;
+    uint64_t significand = (uint64_t)(lower >> shift);
+    uint128_t below = lower & mask, above = upper & mask;
+    if (upper >> shift != significand || (below < half) != (above < half) || below == half || above == half)
+        return false;
+    significand += below > half;
+    int biased = floor_log2_of_power10(exponent) - 127 + 64 - zeros + shift + EXPONENT_BIAS;
+    if (significand >> (SIGNIFICAND_BITS + 1) != 0) {
+        significand >>= 1;
+        biased++;
+    }
+    if (biased < 1 || biased > 2046)
+        return false;
+    uint64_t bits = (significand & ((UINT64_C(1) << SIGNIFICAND_BITS) - 1)) | (uint64_t)biased << SIGNIFICAND_BITS;
+    memcpy(value, &bits, sizeof(bits));
+    return true;
 }

@@ -1,0 +1,225 @@
+/*
+ * Nodes: making, copying, resizing; references, and what happens when the last one goes.
+ *
+ * A dead container is linked into the trash by its last slot, whose content was let go of first; draining takes one
+ * slot after the other from the end, moving the link down with it (the way back is kept in what is being taken apart,
+ * as in Schorr's and Waite's marking, 1967). So trash needs no memory and every step is O(1).
+ */
+#include "tree_priv.h"
+
+static inline _Atomic uint32_t *refs_of(struct json_value value)
+{
+    return json_pointer(value);
+}
+
+struct json_node *node_try_create(unsigned tag, size_t count)
+{
+    size_t size = node_size(tag, count);
+    struct json_node *node = mem_try_alloc(size);
+
+    if (node == NULL)
+        return NULL;
+    atomic_init(&node->refs, 1);
+    node->count = 0;
+    node->cap = (uint16_t)((size - sizeof(*node)) / slot_bytes(tag));
+    return node;
+}
+
+struct json_node *node_create(unsigned tag, size_t count)
+{
+    size_t size = node_size(tag, count);
+    struct json_node *node = mem_alloc(size);
+
+    atomic_init(&node->refs, 1);
+    node->count = 0;
+    node->cap = (uint16_t)((size - sizeof(*node)) / slot_bytes(tag));
+    return node;
+}
+
+void node_free(struct json_node *node, unsigned tag)
+{
+    if (tag == JSON_TAG_OBJECT_TREE)
+        mem_free_sized(node, sizeof(struct json_large));
+    else if (tag == TAG_INDEX)
+        mem_free_sized(node, index_node_size(node));
+    else
+        mem_free_sized(node, node_size(tag, node->cap));
+}
+
+struct json_value json_value_ref(struct json_value value)
+{
+    if (value_is_counted(value)) {
+        uint32_t before = atomic_fetch_add_explicit(refs_of(value), 1, memory_order_relaxed);
+        ASSERT(before < UINT32_MAX - 1024);
+    }
+    return value;
+}
+
+/* Copies the content of a node into one with enough room, whose slots are its own afterwards. */
+static void node_fill(struct json_node *to, const struct json_node *from, unsigned tag)
+{
+    to->count = from->count;
+    memcpy(to->slots, from->slots, from->count * sizeof(to->slots[0]));
+    if (tag == JSON_TAG_OBJECT) {
+        memcpy(leaf_keys(to), leaf_keys(from), from->count * sizeof(uint32_t));
+    } else if (tag != JSON_TAG_ARRAY) {
+        memcpy(inner_ends(to), inner_ends(from), from->count * sizeof(uint32_t));
+        memcpy(inner_lows(to), inner_lows(from), from->count * sizeof(uint32_t));
+    }
+}
+
+static struct json_node *large_clone(const struct json_large *from)
+{
+    struct json_large *to = mem_alloc(sizeof(*to));
+
+    atomic_init(&to->refs, 1);
+    to->count = from->count;
+    to->cap = from->cap;
+    to->order = json_value_ref(from->order);
+    to->index = json_value_ref(from->index);
+    to->sequence = from->sequence;
+    to->unused = 0;
+    to->index_bytes = from->index_bytes;
+    return (struct json_node *)to;
+}
+
+static struct json_node *node_clone(const struct json_node *from, unsigned tag)
+{
+    if (tag == JSON_TAG_OBJECT_TREE)
+        return large_clone((const struct json_large *)from);
+    if (tag == TAG_INDEX)
+        return index_clone(from);
+    struct json_node *to = node_create(tag, from->count);
+    node_fill(to, from, tag);
+    for (unsigned i = 0; i < to->count; i++)
+        json_value_ref(to->slots[i]);
+    if (tag == JSON_TAG_OBJECT) {
+        for (unsigned i = 0; i < to->count; i++)
+            json_key_ref(leaf_keys(to)[i], 1);
+    }
+    return to;
+}
+
+struct json_node *node_own(struct json_value *slot, struct json_trash *trash)
+{
+    struct json_node *node = node_of(*slot);
+    unsigned tag = json_tag(*slot);
+
+    if (atomic_load_explicit(&node->refs, memory_order_acquire) == 1)
+        return node;
+    struct json_node *copy = node_clone(node, tag);
+    json_value_release(*slot, trash);
+    *slot = value_of(copy, tag);
+    return copy;
+}
+
+static struct json_node *node_resize(struct json_value *slot, size_t count)
+{
+    struct json_node *node = node_of(*slot);
+    unsigned tag = json_tag(*slot);
+    struct json_node *moved = node_create(tag, count);
+
+    node_fill(moved, node, tag);
+    node_free(node, tag);
+    *slot = value_of(moved, tag);
+    return moved;
+}
+
+struct json_node *node_reserve(struct json_value *slot, size_t count)
+{
+    struct json_node *node = node_of(*slot);
+
+    return count <= node->cap ? node : node_resize(slot, count);
+}
+
+void node_shrink(struct json_value *slot)
+{
+    const struct json_node *node = node_of(*slot);
+
+    if (node->cap > 4 && node->count < node->cap / 2)
+        node_resize(slot, node->count);
+}
+
+/* Links a container that has no references into the trash. What dies with its last slot follows, so O(depth). */
+static void trash_push(struct json_trash *trash, struct json_value dead)
+{
+    for (;;) {
+        struct json_node *node = node_of(dead);
+        unsigned tag = json_tag(dead);
+        if (node->count == 0 || (tag == TAG_INDEX && index_is_bucket(node))) {
+            node_free(node, tag);
+            return;
+        }
+        unsigned last = node->count - 1u;
+        struct json_value value = node->slots[last];
+        if (tag == JSON_TAG_OBJECT)
+            json_key_unref(leaf_keys(node)[last]);
+        node->slots[last] = trash->head;
+        trash->head = dead;
+        if (!value_is_counted(value) || atomic_fetch_sub_explicit(refs_of(value), 1, memory_order_acq_rel) != 1)
+            return;
+        if (json_tag(value) <= JSON_TAG_BOX) {
+            mem_free(json_pointer(value));
+            return;
+        }
+        dead = value;
+    }
+}
+
+void json_value_release(struct json_value value, struct json_trash *trash)
+{
+    if (!value_is_counted(value) || atomic_fetch_sub_explicit(refs_of(value), 1, memory_order_acq_rel) != 1)
+        return;
+    if (json_tag(value) <= JSON_TAG_BOX)
+        mem_free(json_pointer(value));
+    else
+        trash_push(trash, value);
+}
+
+bool json_trash_drain(struct json_trash *trash, size_t budget)
+{
+    for (; trash->head.bits != 0; budget--) {
+        if (budget == 0)
+            return false;
+        struct json_value dead = trash->head;
+        struct json_node *node = node_of(dead);
+        unsigned last = node->count - 1u, tag = json_tag(dead);
+        struct json_value link = node->slots[last];
+        if (last == 0) {
+            trash->head = link;
+            node_free(node, tag);
+            continue;
+        }
+        struct json_value value = node->slots[last - 1];
+        if (tag == JSON_TAG_OBJECT)
+            json_key_unref(leaf_keys(node)[last - 1]);
+        node->slots[last - 1] = link;
+        node->count = (uint16_t)last;
+        json_value_release(value, trash);
+    }
+    return true;
+}
+
+void json_value_destroy(struct json_value value)
+{
+    struct json_trash trash = { JSON_VALUE_NONE };
+
+    json_value_release(value, &trash);
+    json_trash_drain(&trash, SIZE_MAX);
+}
+
+void json_trash_move(struct json_trash *to, struct json_trash *from)
+{
+    while (from->head.bits != 0) {
+        struct json_value head = from->head;
+        struct json_value *link = &node_of(head)->slots[node_of(head)->count - 1];
+        if (to->head.bits == 0) {
+            *to = *from;
+            from->head = JSON_VALUE_NONE;
+            return;
+        }
+        from->head = *link;
+        *link = to->head;
+        to->head = head;
+    }
+}

@@ -1,0 +1,357 @@
+/*
+ * The printer: walks the tree with a stack of positions, and writes into a buffer in which there is always room for the
+ * next small thing, so that hardly anything is checked on the way.
+ *
+ * Doubles: the shortest digits (base/num), laid out with all digits from 1e-5 up to below 1e16, else with an exponent.
+ */
+#include "json/print.h"
+
+#include <math.h>
+
+#include "base/num.h"
+#include "node_priv.h"
+#include "scan_priv.h"
+
+enum {
+    STRING_PART = 4096, /* bytes of a string that are written in one go */
+    ESCAPED_MAX = 6,
+};
+
+/* Room for `len` more bytes behind what there is; what is written is counted by out_end. */
+static inline char *out_room(struct buf *out, size_t len)
+{
+    if (__builtin_expect(out->cap - out->len <= len || out->ptr == NULL, 0)) {
+        buf_extend(out, len);
+        out->len -= len;
+    }
+    return out->ptr + out->len;
+}
+
+static inline void out_end(struct buf *out, char *end)
+{
+    out->len = (size_t)(end - out->ptr);
+}
+
+static inline void out_char(struct buf *out, char c)
+{
+    char *at = out_room(out, 1);
+
+    *at++ = c;
+    out_end(out, at);
+}
+
+static char *write_escape(char *at, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char letters[] = "btn\0fr"; /* for 8 to 13 */
+
+    *at++ = '\\';
+    if (c == '"' || c == '\\') {
+        *at++ = (char)c;
+    } else if (c >= 8 && c <= 13 && letters[c - 8] != 0) {
+        *at++ = letters[c - 8];
+    } else {
+        memcpy(at, "u00", 3);
+        at[3] = hex[c >> 4];
+        at[4] = hex[c & 15];
+        at += 5;
+    }
+    return at;
+}
+
+/* Writes with escapes; there is room for ESCAPED_MAX a byte and 16 more. */
+static char *write_escaped(char *out, const char *at, size_t len)
+{
+    const char *end = at + len;
+
+    while (at < end) {
+#ifdef SCAN_SSE2
+        if (end - at >= 16) {
+            __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+            unsigned special = scan_block_escapes(block);
+            _mm_storeu_si128((__m128i *)(void *)out, block);
+            unsigned plain = special == 0 ? 16 : (unsigned)__builtin_ctz(special);
+            at += plain;
+            out += plain;
+            if (special != 0)
+                out = write_escape(out, (unsigned char)*at++);
+            continue;
+        }
+#endif
+        unsigned char c = (unsigned char)*at++;
+        if (c < 0x20 || c == '"' || c == '\\')
+            out = write_escape(out, c);
+        else
+            *out++ = (char)c;
+    }
+    return out;
+}
+
+/* Digits and zeros, a point within or behind: what has a magnitude that people read easily. */
+static char *write_plain(char *at, const char *digits, int count, int point)
+{
+    if (point <= 0) {
+        memcpy(at, "0.0000", 6);
+        at += 2 - point;
+        memcpy(at, digits, (size_t)count);
+        return at + count;
+    }
+    if (point < count) {
+        memcpy(at, digits, (size_t)point);
+        at[point] = '.';
+        memcpy(at + point + 1, digits + point, (size_t)(count - point));
+        return at + count + 1;
+    }
+    memcpy(at, digits, (size_t)count);
+    memset(at + count, '0', (size_t)(point - count));
+    memcpy(at + point, ".0", 2);
+    return at + point + 2;
+}
+
+static char *write_double(char *at, double value)
+{
+    char digits[NUM_I64_MAX_LEN];
+    int exponent;
+
+    if (signbit(value))
+        *at++ = '-';
+    value = fabs(value);
+    if (value == 0) {
+        memcpy(at, "0.0", 3);
+        return at + 3;
+    }
+    uint64_t shortest = num_shortest_digits(value, &exponent);
+    int count = (int)num_format_u64(digits, shortest), point = count + exponent;
+    if (point > -5 && point <= 16)
+        return write_plain(at, digits, count, point);
+    *at++ = digits[0];
+    if (count > 1) {
+        *at++ = '.';
+        memcpy(at, digits + 1, (size_t)count - 1);
+        at += count - 1;
+    }
+    *at++ = 'e';
+    return at + num_format_i64(at, point - 1);
+}
+
+size_t json_format_number(char *out, struct json_value number)
+{
+    switch (json_kind(number)) {
+    case JSON_INT:
+        return num_format_i64(out, json_int(number));
+    case JSON_UINT:
+        return num_format_u64(out, json_uint(number));
+    default:
+        return (size_t)(write_double(out, json_double(number)) - out);
+    }
+}
+
+void json_print_string(struct bytes text, struct buf *out)
+{
+    out_char(out, '"');
+    for (size_t part; text.len != 0; text.ptr += part, text.len -= part) {
+        part = text.len < STRING_PART ? text.len : STRING_PART;
+        char *at = out_room(out, part * ESCAPED_MAX + 16);
+        out_end(out, write_escaped(at, text.ptr, part));
+    }
+    out_char(out, '"');
+}
+
+static inline void print_word(struct buf *out, const char *word, size_t len)
+{
+    char *at = out_room(out, 8);
+
+    memcpy(at, word, len);
+    out_end(out, at + len);
+}
+
+/* What separates: line end and indentation before an element or the end of a container. */
+static void print_break(struct json_printer *printer, struct buf *out)
+{
+    buf_append(out, printer->layout.newline);
+    for (unsigned i = 0; i < printer->depth + printer->base_depth; i++)
+        buf_append(out, printer->layout.indent);
+}
+
+/* A string as far as the budget goes; false if there is more of it. */
+static bool print_long(struct json_printer *printer, struct buf *out, size_t stop)
+{
+    struct bytes text = json_string(printer->value);
+
+    while (printer->string_at < text.len) {
+        if (out->len >= stop)
+            return false;
+        size_t part = text.len - printer->string_at;
+        part = part < STRING_PART ? part : STRING_PART;
+        char *at = out_room(out, part * ESCAPED_MAX + 16);
+        out_end(out, write_escaped(at, text.ptr + printer->string_at, part));
+        printer->string_at += part;
+    }
+    out_char(out, '"');
+    printer->in_string = false;
+    return true;
+}
+
+static inline void print_short(struct json_value value, struct buf *out)
+{
+    char *at = out_room(out, (JSON_SHORT_STRING + 1) * ESCAPED_MAX + 18), *end;
+    unsigned len = value.bits >> 4 & 15;
+    uint64_t bytes = value.bits >> 8;
+    char text[8];
+
+    memcpy(text, &bytes, sizeof(text));
+    *at++ = '"';
+    end = write_escaped(at, text, len);
+    *end++ = '"';
+    out_end(out, end);
+}
+
+static inline void print_string(struct json_printer *printer, const struct json_value *value, struct buf *out)
+{
+    if (json_tag(*value) == JSON_TAG_SHORT) {
+        print_short(*value, out);
+        return;
+    }
+    struct bytes text = json_string(value);
+    if (text.len > STRING_PART) {
+        out_char(out, '"');
+        printer->value = value;
+        printer->string_at = 0;
+        printer->in_string = true;
+        return;
+    }
+    char *at = out_room(out, text.len * ESCAPED_MAX + 18);
+    *at++ = '"';
+    at = write_escaped(at, text.ptr, text.len);
+    *at++ = '"';
+    out_end(out, at);
+}
+
+static void print_container(struct json_printer *printer, struct json_value value, struct buf *out)
+{
+    bool is_array = json_kind(value) == JSON_ARRAY;
+
+    if (json_len(value) == 0) {
+        print_word(out, is_array ? "[]" : "{}", 2);
+        return;
+    }
+    out_char(out, is_array ? '[' : '{');
+    ASSERT(printer->depth <= JSON_MAX_DEPTH);
+    json_iter_init(&printer->stack[printer->depth++], value);
+}
+
+static inline void print_value(struct json_printer *printer, const struct json_value *value, struct buf *out)
+{
+    char *at;
+
+    switch (json_kind(*value)) {
+    case JSON_NONE:
+    case JSON_NULL:
+        print_word(out, "null", 4);
+        break;
+    case JSON_BOOL:
+        if (json_bool(*value))
+            print_word(out, "true", 4);
+        else
+            print_word(out, "false", 5);
+        break;
+    case JSON_INT:
+    case JSON_UINT:
+    case JSON_DOUBLE:
+        at = out_room(out, JSON_NUMBER_MAX_LEN);
+        out_end(out, at + json_format_number(at, *value));
+        break;
+    case JSON_STRING:
+        print_string(printer, value, out);
+        break;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        print_container(printer, *value, out);
+        break;
+    }
+}
+
+static inline void print_key(struct json_printer *printer, json_key key, struct buf *out)
+{
+    struct bytes text = json_key_text(key);
+
+    if (text.len > STRING_PART) {
+        json_print_string(text, out);
+        out_char(out, ':');
+    } else {
+        char *at = out_room(out, text.len * ESCAPED_MAX + 19);
+        *at++ = '"';
+        at = write_escaped(at, text.ptr, text.len);
+        *at++ = '"';
+        *at++ = ':';
+        out_end(out, at);
+    }
+    if (!printer->compact)
+        buf_append(out, printer->layout.space);
+}
+
+void json_printer_init(
+    struct json_printer *printer, const struct json_value *value, const struct json_layout *layout, unsigned base_depth)
+{
+    printer->layout = layout == NULL ? (struct json_layout){ 0 } : *layout;
+    printer->compact =
+        printer->layout.indent.len == 0 && printer->layout.newline.len == 0 && printer->layout.space.len == 0;
+    printer->began = false;
+    printer->depth = 0;
+    printer->base_depth = base_depth;
+    printer->value = value;
+    printer->string_at = 0;
+    printer->in_string = false;
+}
+
+/* The next element of the innermost container, or its end. */
+static inline void print_next(struct json_printer *printer, struct buf *out)
+{
+    struct json_iter *iter = &printer->stack[printer->depth - 1];
+    bool is_first = iter->slot == NULL;
+
+    if (!json_iter_next(iter)) {
+        printer->depth--;
+        if (!printer->compact)
+            print_break(printer, out);
+        out_char(out, iter->keys == NULL ? ']' : '}');
+        return;
+    }
+    if (!is_first)
+        out_char(out, ',');
+    if (!printer->compact)
+        print_break(printer, out);
+    if (iter->keys != NULL)
+        print_key(printer, iter->key, out);
+    print_value(printer, iter->value, out);
+}
+
+bool json_printer_step(struct json_printer *printer, struct buf *out, size_t budget)
+{
+    size_t stop = budget > SIZE_MAX - out->len ? SIZE_MAX : out->len + budget;
+
+    if (!printer->began) {
+        printer->began = true;
+        print_value(printer, printer->value, out);
+    }
+    for (;;) {
+        if (printer->in_string && !print_long(printer, out, stop))
+            break;
+        if (printer->depth == 0)
+            break;
+        if (out->len >= stop)
+            break;
+        print_next(printer, out);
+    }
+    if (out->ptr != NULL)
+        out->ptr[out->len] = '\0';
+    return printer->depth == 0 && !printer->in_string;
+}
+
+void json_print(const struct json_value *value, struct buf *out)
+{
+    struct json_printer printer;
+
+    json_printer_init(&printer, value, NULL, 0);
+    json_printer_step(&printer, out, SIZE_MAX);
+}
