@@ -3,8 +3,8 @@
  *
  * Compact unless told otherwise: before every element of a container, and before its end, comes `newline` and then
  * `indent` once a level; after the colon comes `space`. Empty containers are [] and {} whatever the layout. Strings
- * are escaped where JSON demands it and nowhere else (\" \\ \b \f \n \r \t, other control characters as \u001f,
- * lower case); doubles are the shortest text that reads back, always with a point or an exponent (1.0, 1e16, 0.00001, 1e-6).
+ * are escaped where JSON demands it and nowhere else (\" \\ \b \f \n \r \t, other control characters as \u001f, lower
+ * case); doubles are the shortest text that reads back, always with a point or an exponent (1.0, 1e16, 0.00001, 1e-6).
  *
  * A printer holds only borrowed pointers: the value must not change until it is done, so pin it (json_value_ref).
  */

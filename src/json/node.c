@@ -5,6 +5,8 @@
  * slot after the other from the end, moving the link down with it (the way back is kept in what is being taken apart,
  * as in Schorr's and Waite's marking, 1967). So trash needs no memory and every step is O(1).
  */
+#include "node_priv.h"
+
 #include "tree_priv.h"
 
 static inline _Atomic uint32_t *refs_of(struct json_value value)
