@@ -97,7 +97,8 @@ bool stream_has(const struct stream *stream, struct stream_id id);
 
 /*
  * A walk over a range of IDs, which an edit of the stream's entries makes void: whoever goes on later begins anew
- * behind the last ID that he got. The strings that it gives are borrowed from the stream, or from the iterator (numbers).
+ * behind the last ID that he got. The strings that it gives are borrowed from the stream, or (numbers) from the
+ * iterator.
  */
 struct stream_iter {
     struct stream_id id;  /* of the entry at hand */

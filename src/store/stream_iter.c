@@ -1,8 +1,8 @@
 /*
  * Walks over the entries of a stream, in both directions.
  *
- * The block is found in the tree, the entry in the block by going through it: from its beginning, or, in the last block,
- * where nearly all readers are, from its end. Fields are read only when they are asked for.
+ * The block is found in the tree, the entry in the block by going through it: from its beginning, or, in the last
+ * block, where nearly all readers are, from its end. Fields are read only when they are asked for.
  */
 #include "stream_priv.h"
 

@@ -1,8 +1,8 @@
 /*
  * Pending entries: delivered to a consumer of a group, and not acknowledged.
  *
- * One allocation of 32 bytes, and 9 to 10 in each of two trees. A time takes 48 bits; a count of 2^32 - 1 or more, which
- * only a client's own say-so makes, gets 8 bytes more behind the rest.
+ * One allocation of 32 bytes, and 9 to 10 in each of two trees. A time takes 48 bits; a count of 2^32 - 1 or more,
+ * which only a client's own say-so makes, gets 8 bytes more behind the rest.
  */
 #include "store/stream_group.h"
 #include "stream_priv.h"
