@@ -4,7 +4,7 @@
  *   struct stream   IDs and counters | B+tree of blocks | the last block, at hand | B+tree of groups
  *
  * An append touches the stream, the last block and its listpack: the tree only once a block. With two short fields an
- * entry takes 15 to 17 bytes, of which 0.4 are the block's share of everything but its listpack. Blocks, and the parts
+ * entry takes 16 to 17 bytes, of which 0.4 are its share of the block and the tree. Blocks, and the parts
  * of groups, are counted as they come and go, so that a large stream is known to be one, and freed in slices.
  */
 #include "store/stream.h"
@@ -47,9 +47,7 @@ static bool drain(struct stream *stream, size_t items)
         for (size_t i = 0; i < n; i++)
             __builtin_prefetch(batch[i]);
         for (size_t i = 0; i < n; i++) {
-            struct stream_block *block = batch[i];
-            listpack_destroy(block->pack);
-            mem_free_sized(block, sizeof *block);
+            stream_block_free(stream, batch[i]);
         }
         items -= n;
     }
@@ -57,6 +55,7 @@ static bool drain(struct stream *stream, size_t items)
         return true;
     btree_fini(&stream->blocks);
     btree_fini(&stream->groups);
+    stream_pack_finish(stream);
     mem_free_sized(stream, sizeof *stream);
     return false;
 }
@@ -165,6 +164,18 @@ size_t stream_node_count(const struct stream *stream)
 
 /* --- Making --- */
 
+/* Adds a block as it is, and takes the listpack over. */
+static void append_block(struct stream *stream, struct stream_id id, unsigned char *pack, uint32_t live)
+{
+    struct stream_block *block = mem_alloc(sizeof *block);
+    *block = (struct stream_block){ id, pack, live, 0 };
+    if (stream->tail)
+        stream_pack_close(stream, stream->tail);
+    btree_append(&stream->blocks, block);
+    stream->tail = block;
+    stream_pack_account(stream, block, 0);
+}
+
 bool stream_restore_block_take(struct stream *stream, struct stream_id id, unsigned char *pack, size_t len)
 {
     struct stream_block_facts facts;
@@ -174,12 +185,7 @@ bool stream_restore_block_take(struct stream *stream, struct stream_id id, unsig
     if (stream->tail &&
         (stream_id_compare(id, meta->last_id) <= 0 || stream_id_compare(facts.first, meta->last_id) <= 0))
         return false;
-    struct stream_block *block = mem_alloc(sizeof *block);
-    *block = (struct stream_block){ id, pack, facts.live, facts.deleted };
-    btree_append(&stream->blocks, block);
-    stream->tail = block;
-    stream->tail_room = (uint32_t)listpack_memory(pack);
-    stream->pack_bytes += stream->tail_room;
+    append_block(stream, id, pack, facts.live);
     meta->length += facts.live;
     meta->entries_added = meta->length;
     meta->last_id = facts.last;
@@ -234,12 +240,7 @@ static void value_duplicate(struct entry *entry)
     to->meta = from->meta;
     struct btree_iter place = btree_seek_rank(&from->blocks, 0);
     for (const struct stream_block *block = btree_iter_item(&place); block; block = btree_iter_next(&place)) {
-        struct stream_block *own = mem_dup(block, sizeof *block);
-        own->pack = mem_dup(block->pack, listpack_bytes(block->pack));
-        to->tail_room = (uint32_t)listpack_memory(own->pack);
-        to->pack_bytes += to->tail_room;
-        btree_append(&to->blocks, own);
-        to->tail = own;
+        append_block(to, block->id, mem_dup(block->pack, listpack_bytes(block->pack)), block->live);
     }
     stream_groups_copy(to, from);
     entry_set_pointer(entry, 0, to);
@@ -266,32 +267,29 @@ static void note_complaint(void *context, const char *what)
 static const char *check_blocks(const struct stream *stream)
 {
     const char *wrong = NULL;
-    size_t bytes = 0;
     uint64_t length = 0;
-    struct stream_id last = { 0 }, first = { 0 };
+    struct stream_id last = { 0 };
     const struct stream_block *tail = NULL;
     btree_check(&stream->blocks, note_complaint, &wrong);
     struct btree_iter place = btree_seek_rank(&stream->blocks, 0);
     for (const struct stream_block *block = btree_iter_item(&place); block && !wrong; block = btree_iter_next(&place)) {
         struct stream_block_facts facts;
         wrong = stream_block_examine(block->id, block->pack, listpack_bytes(block->pack), &facts);
-        if (!wrong && (facts.live != block->live || facts.deleted != block->deleted))
+        if (!wrong && (facts.live != block->live || facts.deleted != stream_block_deleted(block)))
             wrong = "a stream's block has other entries than were counted";
         if (!wrong && tail && stream_id_compare(block->id, last) <= 0)
             wrong = "a stream's blocks overlap";
-        first = tail ? first : facts.first;
         last = facts.last;
         length += facts.live;
-        bytes += listpack_memory(block->pack);
         tail = block;
     }
     if (wrong)
         return wrong;
-    if (tail != stream->tail || (tail && stream->tail_room != listpack_memory(tail->pack)))
+    if (tail != stream->tail || (tail && stream->tail_room != (tail->slab_offset ? 0 : listpack_memory(tail->pack))))
         return "a stream's last block is another";
-    if (bytes != stream->pack_bytes || length != stream->meta.length)
+    if (length != stream->meta.length)
         return "a stream's blocks do not add up";
-    return NULL;
+    return stream_pack_check(stream);
 }
 
 static const char *value_check(const struct entry *entry)

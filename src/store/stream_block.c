@@ -56,15 +56,6 @@ static inline unsigned char *put_text(unsigned char *out, struct bytes text)
     return out + code.size;
 }
 
-/* The allocation of a block's listpack is now another: keeps the account. */
-static void account(struct stream *stream, const struct stream_block *block, size_t old_usable)
-{
-    size_t usable = listpack_memory(block->pack);
-    stream->pack_bytes += usable - old_usable;
-    if (block == stream->tail)
-        stream->tail_room = (uint32_t)usable;
-}
-
 /* Writes another number into the element at `at`. */
 static void set_number(struct stream *stream, struct stream_block *block, uint32_t at, uint32_t number)
 {
@@ -72,10 +63,12 @@ static void set_number(struct stream *stream, struct stream_block *block, uint32
         block->pack[at] = (unsigned char)number;
         return;
     }
+    bool own = !block->slab_offset || stream_pack_grow(stream, block, listpack_bytes(block->pack) + 1);
+    ASSERT(own);
     size_t old = listpack_memory(block->pack);
     bool done = listpack_replace_i64(&block->pack, at, number);
     ASSERT(done); /* at most one byte more */
-    account(stream, block, old);
+    stream_pack_account(stream, block, old);
 }
 
 /* --- Appending --- */
@@ -88,27 +81,13 @@ static bool texts_fit(const struct stream_block *block, const struct store_setti
     if (listpack_bytes(block->pack) + text_bytes >= max_bytes)
         return false;
     return settings->stream_node_max_entries <= 0 ||
-           (int64_t)block->live + block->deleted < settings->stream_node_max_entries;
-}
-
-/* Gives the last block's reserve back: there will be no more entries in it. */
-static void close_tail(struct stream *stream)
-{
-    size_t old = stream->tail_room;
-    listpack_trim(&stream->tail->pack);
-    account(stream, stream->tail, old);
+           (int64_t)block->live + stream_block_deleted(block) < settings->stream_node_max_entries;
 }
 
 static bool grow_tail(struct stream *stream, size_t need)
 {
-    struct stream_block *tail = stream->tail;
-    size_t room = listpack_bytes(tail->pack) + listpack_bytes(tail->pack) / 2, old = stream->tail_room;
-    unsigned char *moved = mem_try_realloc(tail->pack, room > need ? room : need);
-    if (!moved)
-        return false;
-    tail->pack = moved;
-    account(stream, tail, old);
-    return true;
+    size_t used = listpack_bytes(stream->tail->pack), room = used + used / 2;
+    return stream_pack_grow(stream, stream->tail, room > need ? room : need);
 }
 
 struct stream_block *stream_block_prepare(
@@ -180,12 +159,12 @@ void stream_block_write(
         same = same_fields(block->pack, texts, count);
     } else {
         if (stream->tail)
-            close_tail(stream);
+            stream_pack_close(stream, stream->tail);
         block->id = id;
         write_master(block->pack, texts, count);
         btree_append(&stream->blocks, block);
         stream->tail = block;
-        account(stream, block, 0);
+        stream_pack_account(stream, block, 0);
     }
     unsigned char *pack = block->pack, *out = pack + listpack_end(pack);
     out = put_number(out, same ? STREAM_FLAG_SAME_FIELDS : 0);
@@ -210,14 +189,14 @@ bool stream_block_delete(struct stream *stream, struct stream_block *block, uint
         return true;
     block->pack[at] |= STREAM_FLAG_DELETED;
     set_number(stream, block, LISTPACK_HEADER, --block->live);
-    set_number(stream, block, listpack_after(block->pack, LISTPACK_HEADER), ++block->deleted);
+    uint32_t deleted = stream_block_deleted(block);
+    set_number(stream, block, listpack_after(block->pack, LISTPACK_HEADER), deleted + 1);
     return false;
 }
 
 void stream_block_free(struct stream *stream, struct stream_block *block)
 {
-    stream->pack_bytes -= listpack_memory(block->pack);
-    listpack_destroy(block->pack);
+    stream_pack_free(stream, block);
     mem_free_sized(block, sizeof *block);
 }
 
@@ -232,12 +211,14 @@ void stream_block_remove(struct stream *stream, size_t rank)
         return;
     size_t left = btree_count(&stream->blocks);
     stream->tail = left ? btree_at(&stream->blocks, left - 1) : NULL;
-    stream->tail_room = left ? (uint32_t)listpack_memory(stream->tail->pack) : 0;
+    stream->tail_room = left && !stream->tail->slab_offset ? (uint32_t)listpack_memory(stream->tail->pack) : 0;
 }
 
 void stream_block_compact(struct stream *stream, struct stream_block *block)
 {
-    if (block == stream->tail || block->deleted < COMPACT_MIN || block->deleted < block->live)
+    uint32_t deleted = stream_block_deleted(block);
+    if (block == stream->tail || deleted < COMPACT_MIN || deleted < block->live ||
+        (block->slab_offset && !stream_pack_grow(stream, block, listpack_bytes(block->pack))))
         return;
     unsigned char *pack = block->pack;
     struct stream_master master = stream_master_read(pack);
@@ -255,11 +236,10 @@ void stream_block_compact(struct stream *stream, struct stream_block *block)
     }
     pack[to] = LISTPACK_END;
     set_header(pack, to + 1, elements);
-    block->deleted = 0;
     size_t old = listpack_memory(pack);
     listpack_replace_i64(&block->pack, master.deleted_at, 0);
     listpack_trim(&block->pack);
-    account(stream, block, old);
+    stream_pack_account(stream, block, old);
 }
 
 /* --- Looking through --- */
@@ -356,6 +336,6 @@ bool stream_block_at(const struct stream *stream, size_t rank, struct stream_blo
     const struct stream_block *block = btree_at(&stream->blocks, rank);
     if (!block)
         return false;
-    *view = (struct stream_block_view){ block->id, block->pack, block->live, block->deleted };
+    *view = (struct stream_block_view){ block->id, block->pack, block->live, stream_block_deleted(block) };
     return true;
 }

@@ -1,8 +1,8 @@
 /*
  * What the files of the stream share: the stream, a block, and the ways through a block's listpack.
  *
- * The layout of a block: store/stream_block.h. Every block but the last has an allocation without reserve; the last one
- * has some, which is known here, so that an append asks nobody.
+ * The layout of a block: store/stream_block.h. Every block but the last is kept without reserve; the last one has some,
+ * which is known here, so that an append asks nobody.
  */
 #pragma once
 
@@ -24,16 +24,18 @@ enum { STREAM_FLAG_DELETED = 1, STREAM_FLAG_SAME_FIELDS = 2, STREAM_FLAGS = 3 };
 
 struct stream_block {
     struct stream_id id;
-    unsigned char *pack;    /* owned */
-    uint32_t live, deleted; /* entries; the same numbers begin the listpack */
+    unsigned char *pack;  /* owned, or in a slab */
+    uint32_t live;        /* entries; the same number begins the listpack */
+    uint32_t slab_offset; /* where in its slab; 0: it has an allocation of its own */
 };
 
 struct stream {
     struct stream_meta meta;
     struct btree blocks;       /* of struct stream_block, owned */
     struct stream_block *tail; /* borrowed: the last one, or NULL */
-    uint32_t tail_room;        /* bytes of its listpack's allocation */
-    size_t pack_bytes;         /* of all listpacks, as allocated */
+    uint32_t tail_room;        /* bytes of its listpack's allocation; 0: it lies in a slab */
+    struct stream_slab *slab;  /* shared with blocks: the one that is being filled, or NULL */
+    size_t pack_bytes;         /* of all listpacks and slabs, as allocated */
     struct btree groups;       /* of struct stream_group, owned */
     size_t parts;              /* groups, consumers, and pending entries twice: what there is to free beside blocks */
 };
@@ -152,6 +154,29 @@ struct stream_block_facts {
 };
 const char *stream_block_examine(
     struct stream_id id, const unsigned char *pack, size_t len, struct stream_block_facts *facts);
+
+static inline uint32_t stream_block_deleted(const struct stream_block *block)
+{
+    return (uint32_t)listpack_get(block->pack, listpack_after(block->pack, LISTPACK_HEADER)).number;
+}
+
+/* --- Listpacks: stream_pack.c --- */
+
+/* The allocation of a block's listpack was `old_usable` bytes, and is another now. */
+void stream_pack_account(struct stream *stream, const struct stream_block *block, size_t old_usable);
+
+/* Gives the listpack an allocation of its own, of at least `room` bytes. False when memory is out. */
+bool stream_pack_grow(struct stream *stream, struct stream_block *block, size_t room);
+
+/* Nothing will be added to this block: puts it where it takes as little as possible. */
+void stream_pack_close(struct stream *stream, struct stream_block *block);
+
+/* Frees a block's listpack; and, after the last one, what the stream keeps for the next. */
+void stream_pack_free(struct stream *stream, struct stream_block *block);
+void stream_pack_finish(struct stream *stream);
+
+/* What is wrong with the account, or NULL. */
+const char *stream_pack_check(const struct stream *stream);
 
 /* --- Groups: stream_group.c --- */
 

@@ -1,6 +1,6 @@
 /*
- * Streams against a naive model: an array of entries, and for each group an array of pending ones. Small blocks, so that
- * there are many; IDs close together, so that they meet.
+ * Streams against a naive model: an array of entries, and for each group an array of pending ones. Small blocks, so
+ * that there are many; IDs close together, so that they meet.
  */
 #include "stream_fixture.h"
 
@@ -468,6 +468,11 @@ static void run(unsigned add_weight, uint64_t max_entries, uint64_t max_bytes)
 Test(stream_model, small_blocks)
 {
     run(60, 5, 4096);
+}
+
+Test(stream_model, many_blocks_and_few_deletions)
+{
+    run(94, 4, 4096);
 }
 
 Test(stream_model, blocks_by_bytes)

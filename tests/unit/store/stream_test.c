@@ -286,9 +286,7 @@ Test(stream, an_entry_of_two_fields_takes_17_bytes)
 #ifdef LARDER_JEMALLOC
     static const uint64_t rates[] = { 1000, 300, 210, 130, 100, 33, 10, 1 };
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        bytes_per_entry(rates[i]);
-    cr_assert(bytes_per_entry(1000) <= 17.0);
-    cr_assert(bytes_per_entry(300) <= 17.0);
+        cr_assert(bytes_per_entry(rates[i]) <= 17.0);
 #else
     bytes_per_entry(1000);
 #endif
