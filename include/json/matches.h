@@ -2,8 +2,8 @@
  * Matches: what a query found, collected: values to read, or places to change.
  *
  * Places are kept as steps from the root, so that they survive the document's being copied on write: the value may be
- * edited (json_doc_open with each place) while the list is worked through. Memory is 8 bytes a value, or 8 and 4 bytes a
- * step of depth a place; it grows by doubling and is the client's size: running out of it is an error, not the end.
+ * edited (json_doc_open with each place) while the list is worked through. Memory is 8 bytes a value, or 12 a place and
+ * 4 a step of its depth. It grows by doubling and is the client's size: running out of it is an error, not the end.
  */
 #pragma once
 

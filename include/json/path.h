@@ -5,8 +5,8 @@
  * 9535 has it: names, wildcards, indices, slices, unions, descendants, filters with all comparisons and the functions
  * length, count, match, search and value. Accepted beyond the RFC, as users of RedisJSON write it: `=~` (an unanchored
  * search), `in` and `nin`, array and object literals, `.[...]`, and in names after a dot the characters -:#%+/^`~$.
- * Any other text is a legacy path (`.`, `.a.b[0]`, `a.b`, `["x y"]`): the same grammar with the `$` left out, names that
- * may begin with a digit, indices below the array's beginning that mean its first element, and no negative steps.
+ * Any other text is a legacy path (`.`, `.a.b[0]`, `a.b`, `["x y"]`): the same grammar with the `$` left out, names
+ * that may begin with a digit, indices below the array's beginning that mean its first element, and no negative steps.
  *
  * A compiled path never changes, so any number of threads may evaluate it at once; references to it are counted
  * atomically. Compiling costs O(length), and everything about a path is bounded: see the limits.

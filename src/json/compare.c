@@ -1,6 +1,7 @@
 /*
- * Comparing in filters: RFC 9535, section 2.3.5.2.2. Numbers by their exact values, strings by code points (which is the
- * order of their bytes), containers for equality alone, and those in steps, because they may be as large as a document.
+ * Comparing in filters: RFC 9535, section 2.3.5.2.2. Numbers by their exact values, strings by code points (which is
+ * the order of their bytes), containers for equality alone, and those in steps, because they may be as large as a
+ * document.
  */
 #include <string.h>
 

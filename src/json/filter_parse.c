@@ -334,6 +334,38 @@ static bool parse_or(struct path_parser *p)
     return parse_joined(p, "||", STEP_JUMP_TRUE, parse_and);
 }
 
+/* True for what asks for something within the current node. */
+static bool looks_inside(const struct json_path *path, struct path_operand operand)
+{
+    return operand.kind == OPERAND_QUERY && !path->queries[operand.which].absolute &&
+           path->queries[operand.which].count > 0;
+}
+
+/*
+ * True if a filter is false for every scalar: its first test is, because what it looks for is in no scalar, and so all
+ * is. Only what filters mostly begin with is recognised; anything else is tried.
+ */
+static bool is_for_containers(const struct json_path *path, const struct path_code *code)
+{
+    const struct path_step *first = &code->steps[0];
+    if (code->count > 1 && (first[1].kind != STEP_JUMP_FALSE || first[1].target != code->count))
+        return false;
+    switch (first->kind) {
+    case STEP_COMPARE:
+        return first->compare != COMPARE_NE && ((looks_inside(path, first->a) && first->b.kind == OPERAND_LITERAL) ||
+                                                   (looks_inside(path, first->b) && first->a.kind == OPERAND_LITERAL));
+    case STEP_EXISTS:
+    case STEP_EXISTS_ONE:
+    case STEP_IN:
+    case STEP_MATCH:
+    case STEP_SEARCH:
+    case STEP_FIND:
+        return looks_inside(path, first->a);
+    default:
+        return false;
+    }
+}
+
 /* Appends the steps to those of the path, and the filter. */
 static bool add_filter(struct path_parser *p, const struct path_code *code, uint32_t *filter)
 {
@@ -342,7 +374,7 @@ static bool add_filter(struct path_parser *p, const struct path_code *code, uint
     if (added == NULL)
         return false;
     *filter = path->filter_count - 1;
-    *added = (struct path_filter){ path->step_count, code->count, code->most_registers };
+    *added = (struct path_filter){ path->step_count, code->count, code->most_registers, is_for_containers(path, code) };
     for (uint32_t i = 0; i < code->count; i++) {
         struct path_step *step = path_add(p, &path->steps, &path->step_count, sizeof(*step));
         if (step == NULL)

@@ -181,7 +181,7 @@ static bool parse_segment(struct path_parser *p, struct collection *segments)
     struct path_segment *added = good ? path_add(p, &segments->items, &segments->count, sizeof(segment)) : NULL;
     if (added != NULL)
         *added = segment;
-    /* Whatever was collected moves to the path even if something is wrong, because it is the path that lets names go. */
+    /* What was collected moves to the path even if something is wrong: it is the path that lets names go. */
     bool moved = append_all(p, &p->path->selectors, &p->path->selector_count, sizeof(struct path_selector), &selectors);
     if (!moved)
         for (uint32_t i = p->path->selector_count - segment.first; i < selectors.count; i++)

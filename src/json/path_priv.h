@@ -14,8 +14,8 @@
  *     5  COMPARE > register 0, literal 1
  *     6  NOT
  *
- * Names are interned when a path is compiled and held as long as it lives, so that evaluating compares numbers. Literals
- * are values like those of documents.
+ * Names are interned when a path is compiled and held as long as it lives, so that evaluating compares numbers.
+ * Literals are values like those of documents.
  */
 #pragma once
 
@@ -86,6 +86,7 @@ struct path_step {
 struct path_filter {
     uint32_t first, count;
     uint32_t registers;
+    bool containers_only; /* false for every scalar: nothing need be tried there */
 };
 
 /* The steps of a filter while it is parsed: filters within its queries have theirs. */

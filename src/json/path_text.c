@@ -1,9 +1,9 @@
 /*
  * The tokens of paths: names, strings, numbers, and what is said when they are not there.
  *
- * A path is checked to be UTF-8 before anything else, so that what follows may look at bytes alone: everything from 0x80
- * on is part of a name or a string. Strings follow RFC 9535, section 2.3.1.1: the escapes of JSON, and that of the quote
- * around it but not of the other.
+ * A path is checked to be UTF-8 before anything else, so that what follows may look at bytes alone: everything from
+ * 0x80 on is part of a name or a string. Strings follow RFC 9535, section 2.3.1.1: the escapes of JSON, and that of the
+ * quote around it but not of the other.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -178,6 +178,8 @@ static enum outcome step_filter(struct json_query *query, struct frame_walk *wal
             next_selector(walk);
             return OUTCOME_ON;
         }
+        if (filter->containers_only && !json_is_container(*walk->iter.value))
+            continue;
         struct frame_filter state;
         state.filter = filter;
         state.node = walk->iter.value;

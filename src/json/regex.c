@@ -2,8 +2,8 @@
  * Regular expressions by PCRE2's breadth-first matcher (pcre2_dfa_match).
  *
  * An expression is looked through before PCRE2 sees it: what could take more than one pass over the text is refused,
- * and `.` is written out as RFC 9485 means it (section 5.3: any character but line feed and carriage return). A search is
- * one match from the text's beginning of `.*?` and the expression, so that it too is a single pass: starting anew at
+ * and `.` is written out as RFC 9485 means it (section 5.3: any character but line feed and carriage return). A search
+ * is one match from the text's beginning of `.*?` and the expression, so that it too is a single pass: starting anew at
  * every character would be quadratic.
  *
  * The states that are alive at once are limited by the size of the workspace; so the work per character is. Text is fed
@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { MAX_PATTERN = 2048, MAX_COMPILED = 64 * 1024, WORKSPACE = 1024, STRETCH = 4096, MAX_GROUPS_DEEP = 50 };
+enum { MAX_PATTERN = 2048, MAX_COMPILED = 64 * 1024, WORKSPACE = 1024, STRETCH = 512, MAX_GROUPS_DEEP = 50 };
 
 struct json_regex {
     enum json_regex_mode mode;
