@@ -64,6 +64,8 @@ struct engine {
     struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
     size_t task_count;
     struct waits *waits;             /* owned: who waits for which key */
+    bool loading;        /* data are read from a file: only commands with CMD_LOADING are executed */
+    const char *refusal; /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool keys_ready;                 /* somebody waits for a key that has changed */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */

@@ -74,8 +74,8 @@ struct rdb_load {
     bool checksum;     /* test it, if there is one */
     bool discard;      /* give each key up as soon as it was read: for a check */
     struct rdb_extras *extras; /* takes in the libraries; may be NULL */
-    /* Called for each 256 KB; may be NULL. May not change the keyspace. */
-    void (*progress)(void *context, const struct rdb_progress *progress);
+    /* Called for each 256 KB; may be NULL. May not change the keyspace. False gives up. */
+    bool (*progress)(void *context, const struct rdb_progress *progress);
     /* Called for each auxiliary field; may be NULL. */
     void (*aux)(void *context, struct bytes name, struct bytes value);
     void *context;

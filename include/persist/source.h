@@ -26,8 +26,8 @@ struct source {
     bool checksum;
     int fd;
     int error; /* errno of a read that failed; 0: none */
-    /* Called when bytes are fetched, some times for each megabyte; may be NULL. */
-    void (*progress)(void *context);
+    /* Called when bytes are fetched, some times for each megabyte; false gives up (ECANCELED). May be NULL. */
+    bool (*progress)(void *context);
     void *context;
 };
 

@@ -29,6 +29,16 @@ struct config_rename {
     char *from, *to;            /* owned; to is "" for a command that is switched off */
 };
 
+enum { SAVE_POINTS_MAX = 64 };
+
+/* When to save: if at least `changes` were made and `seconds` have passed. */
+struct save_points {
+    size_t count;
+    struct save_point {
+        int64_t seconds, changes;
+    } points[SAVE_POINTS_MAX];
+};
+
 struct config {
     struct net_settings net;
     struct engine_settings engine;
@@ -53,6 +63,10 @@ struct config {
     bool set_proc_title;
     char *proc_title_template;
     bool always_show_logo;
+
+    char *dbfilename; /* owned */
+    bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
+    struct save_points save_points;
 
     int64_t databases;
     int64_t hz;

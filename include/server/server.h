@@ -14,7 +14,9 @@
 #include "engine/call.h"
 #include "engine/command.h"
 #include "engine/engine.h"
+#include "server/child.h"
 #include "server/config.h"
+#include "server/save.h"
 
 struct keyspace;
 struct net;
@@ -44,6 +46,8 @@ struct server {
     struct keyspace *keyspace; /* owned */
     struct engine *engine;     /* owned */
     struct net *net;           /* owned */
+    struct child child;        /* the forked one, if there is one */
+    struct saves *saves;       /* owned */
     char run_id[41];
     char *executable;   /* owned: absolute path */
     int64_t started_ms; /* since 1970 */
@@ -80,8 +84,16 @@ int server_run(struct server *server);
 /* Frees everything. */
 void server_destroy(struct server *server);
 
-/* Ends the loop soon: SHUTDOWN, SIGTERM. */
+/* Ends the loop soon. */
 void server_stop(struct server *server, int exit_code);
+
+enum shutdown_save { SHUTDOWN_AS_CONFIGURED, SHUTDOWN_SAVE, SHUTDOWN_NOSAVE };
+
+/*
+ * SHUTDOWN, SIGTERM: saves if there are save points or it is asked to, and ends the loop. False, with the reason logged,
+ * if the save failed, unless by `force`; the server then goes on.
+ */
+bool server_shutdown(struct server *server, enum shutdown_save save, bool force);
 
 /* Opens the listening sockets that the configuration names; false, with the reason in `error`, if one that must work
  * does not. */
@@ -111,4 +123,5 @@ extern const struct command config_commands[];
 extern const struct command debug_commands[];
 extern const struct command info_commands[];
 extern const struct command memory_commands[];
+extern const struct command save_commands[];
 extern const struct command slowlog_commands[];

@@ -26,6 +26,7 @@ const struct command *const command_families[] = {
     keys_commands,
     expire_commands,
     object_commands,
+    dump_commands,
     scan_commands,
     sort_commands,
     database_commands,

@@ -183,6 +183,24 @@ static void fail_subscriber(struct call *call)
         call->command->full_name);
 }
 
+/* True if what the command would do, EXEC with what was queued, is not refused for now; false and an error otherwise. */
+static bool admit_now(struct call *call)
+{
+    const struct engine *engine = call->engine;
+    uint32_t flags = call->command->flags;
+    if (flags & CMD_RUNS_QUEUE)
+        flags |= transaction_flags(call->session) & CMD_WRITE;
+    if (engine->refusal && flags & CMD_WRITE) {
+        reply_error(call->reply, bytes_from_cstr(engine->refusal));
+        return false;
+    }
+    if (engine->loading && !(flags & CMD_LOADING)) {
+        reply_error(call->reply, BYTES("LOADING Redis is loading the dataset in memory"));
+        return false;
+    }
+    return true;
+}
+
 /* What every command must pass before its handler runs; false if it was answered with an error. */
 static bool admit(struct call *call)
 {
@@ -212,7 +230,7 @@ static bool admit(struct call *call)
         fail_subscriber(call);
         return false;
     }
-    return true;
+    return __builtin_expect(!call->engine->loading && !call->engine->refusal, 1) || admit_now(call);
 }
 
 /* True if a transaction takes the command in instead of running it. */

@@ -60,12 +60,12 @@ static void add_library(struct rdb_extras *extras, struct bytes code)
     buf_append(library, code);
 }
 
-static void report(void *context)
+static bool report(void *context)
 {
     struct loader *loader = context;
     const struct source *source = loader->reader.source;
     struct rdb_progress progress = { source_offset(source), source->size, loader->loaded->keys };
-    loader->load->progress(loader->load->context, &progress);
+    return loader->load->progress(loader->load->context, &progress);
 }
 
 /* --- Keys --- */
@@ -408,7 +408,7 @@ bool rdb_payload_is_sound(struct bytes payload)
     uint64_t said;
     memcpy(&said, footer + 2, sizeof said);
     said = le64toh(said);
-    return version <= RDB_VERSION_MAX && (said == 0 || said == crc64(0, payload.ptr, payload.len - sizeof said));
+    return version <= RDB_VERSION_MAX && said == crc64(0, payload.ptr, payload.len - sizeof said);
 }
 
 bool rdb_restore(struct keyspace *keyspace, struct db *db, struct key key, struct bytes payload, int64_t at_ms,

@@ -35,8 +35,8 @@ static size_t fetch(struct source *source, unsigned char *to, size_t len)
     if (n <= 0)
         return 0;
     source->end_offset += (uint64_t)n;
-    if (source->progress)
-        source->progress(source->context);
+    if (source->progress && !source->progress(source->context))
+        source->error = ECANCELED;
     return (size_t)n;
 }
 

@@ -197,6 +197,20 @@ bool config_check_save(const struct config_row *row, const struct config *config
     return good;
 }
 
+void config_derive_save(struct config *config, const char *value)
+{
+    struct config_words words;
+    struct save_points *points = &config->save_points;
+    points->count = 0;
+    if (config_words_split(&words, bytes_from_cstr(value)))
+        for (size_t i = 0; i + 1 < words.count && points->count < SAVE_POINTS_MAX; i += 2) {
+            struct save_point *point = &points->points[points->count++];
+            num_parse_i64(words.items[i], &point->seconds);
+            num_parse_i64(words.items[i + 1], &point->changes);
+        }
+    config_words_fini(&words);
+}
+
 bool config_check_oom_values(
     const struct config_row *row, const struct config *config, struct buf *value, struct buf *error)
 {

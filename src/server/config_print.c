@@ -15,6 +15,7 @@ static const char *const section_titles[SECTION_COUNT] = {
     [SECTION_CLIENTS] = "Clients",
     [SECTION_MEMORY] = "Memory",
     [SECTION_EXPIRY] = "Expiry",
+    [SECTION_SAVING] = "Saving",
     [SECTION_MONITORING] = "Slow log and latency",
 };
 

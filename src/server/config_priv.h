@@ -62,6 +62,7 @@ enum config_section {
     SECTION_CLIENTS,
     SECTION_MEMORY,
     SECTION_EXPIRY,
+    SECTION_SAVING,
     SECTION_MONITORING,
     SECTION_ACCEPTED, /* no effect in this version */
     SECTION_COUNT
@@ -107,6 +108,9 @@ struct config_row {
 /* The rows: those with an effect (config_table.c), and those that are accepted and remembered
  * (config_table_accepted.c).
  */
+/* Takes the canonical text of `save` apart. */
+void config_derive_save(struct config *config, const char *value);
+
 extern const struct config_row config_live_rows[], config_accepted_rows[];
 extern const size_t config_live_count, config_accepted_count;
 

@@ -16,6 +16,8 @@ static const struct config_choice loglevel_choices[] = { { "debug", LOG_DEBUG_LE
 static const struct config_choice facility_choices[] = { { "user", 0 }, { "local0", 1 }, { "local1", 2 },
     { "local2", 3 }, { "local3", 4 }, { "local4", 5 }, { "local5", 6 }, { "local6", 7 }, { "local7", 8 }, { 0 } };
 
+static const struct config_choice sanitize_choices[] = { { "no", 0 }, { "yes", 1 }, { "clients", 2 }, { 0 } };
+
 static const struct config_choice protected_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 }, { 0 } };
 
 const struct config_row config_live_rows[] = {
@@ -75,6 +77,55 @@ const struct config_row config_live_rows[] = {
         .initial = "0",
         .section = SECTION_NETWORK,
         .help = "Seconds after which an idle client is disconnected; 0 never." },
+
+    /* --- Saving --- */
+    { .name = "save",
+        .flags = CONFIG_MULTI | CONFIG_LINES,
+        .initial = "3600 1 300 100 60 10000",
+        .section = SECTION_SAVING,
+        .check = config_check_save,
+        .derive = config_derive_save,
+        .help = "Pairs of seconds and changes: everything is saved in the background when so many changes were made and "
+                "so many seconds have passed since the last save. '\"\"' saves on command only." },
+    { .name = "dbfilename",
+        .flags = CONFIG_PROTECTED,
+        FIELD(dbfilename),
+        .initial = "dump.rdb",
+        .section = SECTION_SAVING,
+        .check = config_check_filename,
+        .help = "File in the working directory that everything is saved to, and loaded from at start." },
+    { .name = "rdbcompression",
+        .type = CONFIG_BOOL,
+        FIELD(rdbcompression),
+        .initial = "yes",
+        .section = SECTION_SAVING,
+        .help = "Compress strings of more than 20 bytes in the file." },
+    { .name = "rdbchecksum",
+        .type = CONFIG_BOOL,
+        .flags = CONFIG_IMMUTABLE,
+        FIELD(rdbchecksum),
+        .initial = "yes",
+        .section = SECTION_SAVING,
+        .help = "End the file with a checksum of everything in it, and test that when it is loaded." },
+    { .name = "rdb-save-incremental-fsync",
+        .type = CONFIG_BOOL,
+        FIELD(rdb_save_incremental_fsync),
+        .initial = "yes",
+        .section = SECTION_SAVING,
+        .help = "Have the file written to the disk every 4 MB while it is made, instead of all at its end." },
+    { .name = "stop-writes-on-bgsave-error",
+        .type = CONFIG_BOOL,
+        FIELD(stop_writes_on_bgsave_error),
+        .initial = "yes",
+        .section = SECTION_SAVING,
+        .help = "Refuse commands that write after a save in the background has failed, until one succeeds; so that it "
+                "is noticed. Only where there are save points." },
+    { .name = "sanitize-dump-payload",
+        .type = CONFIG_CHOICE,
+        .choices = sanitize_choices,
+        .initial = "no",
+        .section = SECTION_SAVING,
+        .help = "Accepted for old files: whatever comes from a file or RESTORE is always validated in full." },
 
     /* --- Process and log --- */
     { .name = "daemonize",

@@ -23,8 +23,6 @@ static const struct config_choice propagation_error_behavior_choices[] = { { "ig
     { "panic-on-replicas", 2 }, { 0 } };
 static const struct config_choice repl_diskless_load_choices[] = { { "disabled", 0 }, { "on-empty-db", 1 },
     { "swapdb", 2 }, { 0 } };
-static const struct config_choice sanitize_dump_payload_choices[] = { { "no", 0 }, { "yes", 1 }, { "clients", 2 },
-    { 0 } };
 static const struct config_choice shutdown_on_sigint_choices[] = { { "default", 0 }, { "save", 1 }, { "nosave", 2 },
     { "now", 3 }, { "force", 4 }, { 0 } };
 static const struct config_choice tls_auth_clients_choices[] = { { "no", 0 }, { "yes", 1 }, { "optional", 2 }, { 0 } };
@@ -97,7 +95,6 @@ const struct config_row config_accepted_rows[] = {
         .initial = "10" },
     { .name = "cluster-require-full-coverage", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "crash-memcheck-enabled", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "dbfilename", .flags = CONFIG_PROTECTED, .initial = "dump.rdb", .check = config_check_filename },
     { .name = "disable-thp", .type = CONFIG_BOOL, .flags = CONFIG_IMMUTABLE, .initial = "yes" },
     { .name = "dynamic-hz", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "enable-module-command",
@@ -160,9 +157,6 @@ const struct config_row config_accepted_rows[] = {
         .flags = CONFIG_HIDDEN,
         LIMITS(INT32_MIN, INT32_MAX),
         .initial = "0" },
-    { .name = "rdb-save-incremental-fsync", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "rdbchecksum", .type = CONFIG_BOOL, .flags = CONFIG_IMMUTABLE, .initial = "yes" },
-    { .name = "rdbcompression", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "repl-backlog-size",
         .type = CONFIG_MEMORY,
         LIMITS(1, INT64_MAX),
@@ -205,15 +199,6 @@ const struct config_row config_accepted_rows[] = {
         .flags = CONFIG_IMMUTABLE | CONFIG_MULTI,
         .initial = "",
         .check = config_check_replicaof },
-    { .name = "sanitize-dump-payload",
-        .type = CONFIG_CHOICE,
-        .choices = sanitize_dump_payload_choices,
-        .initial = "no" },
-    { .name = "save",
-        .flags = CONFIG_MULTI | CONFIG_LINES,
-        .initial = "3600 1 300 100 60 10000",
-        .neutral = "",
-        .check = config_check_save },
     { .name = "server_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
     { .name = "shutdown-on-sigint",
         .type = CONFIG_WORDS,
@@ -233,7 +218,6 @@ const struct config_row config_accepted_rows[] = {
         .flags = CONFIG_IMMUTABLE,
         LIMITS(0, UINT32_MAX),
         .initial = "0" },
-    { .name = "stop-writes-on-bgsave-error", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "stream-node-max-bytes", .type = CONFIG_MEMORY, LIMITS(0, INT64_MAX), .initial = "4096" },
     { .name = "stream-node-max-entries", .type = CONFIG_INTEGER, LIMITS(0, INT64_MAX), .initial = "100" },
     { .name = "tls-auth-clients", .type = CONFIG_CHOICE, .choices = tls_auth_clients_choices, .initial = "yes" },

@@ -132,14 +132,8 @@ static void print_memory(struct server *server, struct buf *out)
 
 static void print_persistence(struct server *server, struct buf *out)
 {
+    saves_print_info(server, out);
     buf_printf(out,
-        "loading:0\r\nasync_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\ncurrent_cow_size_age:0\r\n"
-        "current_fork_perc:0.00\r\ncurrent_save_keys_processed:0\r\ncurrent_save_keys_total:0\r\n");
-    buf_printf(out, "rdb_changes_since_last_save:%llu\r\n", (unsigned long long)server->keyspace->stats.dirty);
-    buf_printf(out, "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:%lld\r\n", (long long)(server->started_ms / 1000));
-    buf_printf(out,
-        "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n"
-        "rdb_saves:0\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:0\r\n"
         "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
         "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
         "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
@@ -176,9 +170,10 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "pubsub_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_CHANNEL));
     buf_printf(out, "pubsub_patterns:%zu\r\n", pubsub_names(server->engine, PUBSUB_PATTERN));
     buf_printf(out, "pubsubshard_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_SHARD));
+    buf_printf(out, "latest_fork_usec:%llu\r\ntotal_forks:%llu\r\n", (unsigned long long)server->child.fork_us,
+        (unsigned long long)server->child.forks);
     buf_printf(out,
-        "latest_fork_usec:0\r\n"
-        "total_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
+        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
         "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
         "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
         "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n");

@@ -19,6 +19,7 @@
 
 static const char usage[] =
     "Usage: larder-server [FILE | -] [--DIRECTIVE VALUE ...] ...\n"
+    "       larder-server --check-rdb FILE\n"
     "       larder-server --version | --help | --print-default-config | --print-config-manual\n"
     "\n"
     "FILE is a configuration file in the format of redis.conf; - reads it from standard input. Every directive of the\n"
@@ -173,6 +174,8 @@ int main(int argc, char **argv)
     hash_init();
     if (argc == 2 && answer_option(argv[1]))
         return 0;
+    if (argc == 3 && strcmp(argv[1], "--check-rdb") == 0)
+        return saves_check_file(argv[2]);
     struct config config;
     config_init(&config);
     if (!prepare(&config, argc, argv)) {

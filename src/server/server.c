@@ -89,6 +89,7 @@ static void register_commands(struct server *server)
         debug_commands,
         info_commands,
         memory_commands,
+        save_commands,
         slowlog_commands,
     };
     struct command_registry *registry = server->engine->registry;
@@ -116,7 +117,14 @@ static void on_end_signal(void *context, int signal_number)
     if (server->shutting_down && signal_number == SIGINT)
         _exit(1);
     server->shutdown_signal = signal_number;
-    server_stop(server, 0);
+    if (!server_shutdown(server, SHUTDOWN_AS_CONFIGURED, false))
+        server->shutdown_signal = 0;
+}
+
+static void on_child_signal(void *context, int signal_number)
+{
+    (void)signal_number;
+    child_tick(context);
 }
 
 static void on_hangup(void *context, int signal_number)
@@ -132,6 +140,7 @@ static void set_signals(struct server *server)
     net_set_signal(server->net, SIGTERM, on_end_signal, server);
     net_set_signal(server->net, SIGINT, on_end_signal, server);
     net_set_signal(server->net, SIGHUP, on_hangup, server);
+    net_set_signal(server->net, SIGCHLD, on_child_signal, server);
 }
 
 struct server *server_create(struct config *config)
@@ -146,6 +155,7 @@ struct server *server_create(struct config *config)
     server->keyspace = keyspace_create((int)own->databases);
     server->keyspace->settings = &own->store;
     server->engine = engine_create(server->keyspace, &own->engine, server);
+    saves_init(server);
     register_commands(server);
     struct net_receiver receiver = glue_receiver(server);
     server->net = net_create(&own->net, &receiver);
@@ -171,6 +181,7 @@ void server_destroy(struct server *server)
     net_destroy(server->net);
     engine_destroy(server->engine);
     keyspace_destroy(server->keyspace);
+    saves_fini(server);
     config_fini(&server->config);
     mem_free(server->executable);
     mem_free(server);
@@ -195,13 +206,16 @@ void server_apply_settings(struct server *server)
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
     engine_refresh_notifications(server->engine);
     cron_set_hz(server);
+    saves_judge(server);
     set_title(server);
 }
 
 int server_run(struct server *server)
 {
-    cron_start(server);
     log_write(LOG_NOTICE, "Server initialized");
+    if (!saves_load(server))
+        return server->shutting_down ? server->exit_code : 1;
+    cron_start(server);
     log_write(LOG_NOTICE, "Ready to accept connections");
     if (server->config.unixsocket && server->config.unixsocket[0])
         log_write(LOG_NOTICE, "The server is now ready to accept connections at %s", server->config.unixsocket);
@@ -209,9 +223,25 @@ int server_run(struct server *server)
     net_run(server->net);
     log_write(LOG_WARNING, "User requested shutdown...");
     process_notify("STOPPING=1\n");
+    saves_abandon(server);
     net_unlisten(server->net);
     log_write(LOG_WARNING, "Larder is now ready to exit, bye bye...");
     return server->exit_code;
+}
+
+bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
+{
+    bool wanted = save == SHUTDOWN_SAVE || (save == SHUTDOWN_AS_CONFIGURED && server->config.save_points.count);
+    saves_abandon(server);
+    if (wanted && !server->saves->loading) {
+        log_write(LOG_NOTICE, "Saving the final RDB snapshot before exiting.");
+        if (!saves_now(server) && !force) {
+            log_write(LOG_WARNING, "Error trying to save the DB, can't exit.");
+            return false;
+        }
+    }
+    server_stop(server, 0);
+    return true;
 }
 
 void server_stop(struct server *server, int exit_code)
