@@ -13,6 +13,7 @@
 #include "entry_priv.h"
 #include "store/reclaim.h"
 #include "store/value.h"
+#include "stream_group_priv.h"
 #include "stream_priv.h"
 #include "value_priv.h"
 

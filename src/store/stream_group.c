@@ -7,6 +7,7 @@
  */
 #include "store/stream_group.h"
 
+#include "stream_group_priv.h"
 #include "stream_priv.h"
 
 enum { BATCH = 64 };

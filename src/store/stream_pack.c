@@ -1,9 +1,9 @@
 /*
  * Where the listpacks of a stream's blocks lie.
  *
- * The last one, which grows, has an allocation of its own. When it is closed it is moved, in a stream of some size, into
- * a slab with its neighbours: one after the other, without gaps, where size classes of the allocator would cost up to a
- * fifth of each. A slab is freed with the last block in it; blocks are removed from the front nearly always.
+ * The last one, which grows, has an allocation of its own. When it is closed it is moved, in a stream of some size,
+ * into a slab with its neighbours: one after the other, without gaps, where size classes of the allocator would cost up
+ * to a fifth of each. A slab is freed with the last block in it; blocks are removed from the front nearly always.
  *
  *   slab (32 KB)   used : u32 | users : u32 | listpack | listpack | ...
  *

@@ -5,6 +5,7 @@
  * which only a client's own say-so makes, gets 8 bytes more behind the rest.
  */
 #include "store/stream_group.h"
+#include "stream_group_priv.h"
 #include "stream_priv.h"
 
 #define TIME_MAX ((int64_t)1 << 48)

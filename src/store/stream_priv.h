@@ -178,24 +178,6 @@ void stream_pack_finish(struct stream *stream);
 /* What is wrong with the account, or NULL. */
 const char *stream_pack_check(const struct stream *stream);
 
-/* --- Groups: stream_group.c --- */
-
-extern const struct btree_type stream_groups_type, stream_pending_type;
-
-/* Bytes of all groups and what they own. O(consumers). */
-size_t stream_groups_memory(const struct stream *stream);
-
-/* Frees about `items` parts; true while more are left. */
-bool stream_groups_drain(struct stream *stream, size_t *items);
-
-/* Copies all groups of one stream into another, which has none. */
-void stream_groups_copy(struct stream *to, const struct stream *from);
-
-/* What is wrong with the groups, or NULL. */
-const char *stream_groups_check(const struct stream *stream);
-
-void stream_pending_free(struct stream_pending *pending);
-
 /* Gives a stream that is nobody's to the keyspace's reclaim, which frees it in slices. */
 void stream_reclaim_take(struct keyspace *keyspace, struct stream *stream);
 
