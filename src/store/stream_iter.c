@@ -1,8 +1,8 @@
 /*
  * Walks over the entries of a stream, in both directions.
  *
- * The block is found in the tree, the entry in the block by going through it: from its beginning, or, in the last
- * block, where nearly all readers are, from its end. Fields are read only when they are asked for.
+ * The block is found in the tree, the entry in the block by going through it, from the end that it is probably nearer
+ * to: readers who wait for what is new find it at once. Fields are read only when they are asked for.
  */
 #include "stream_priv.h"
 
@@ -48,6 +48,15 @@ static void seek_ascending(struct stream_iter *iter, struct stream_id id)
             iter->at = entry_after(iter, iter->at);
 }
 
+/* A guess at the half of a block in which an ID lies, as if the IDs were spread evenly. */
+static bool is_nearer_end(const struct stream_block *block, struct stream_id id)
+{
+    if (stream_id_compare(id, block->id) <= 0)
+        return false;
+    uint64_t first = stream_id_prefix(block->id), last = stream_id_prefix(stream_block_last(block));
+    return stream_id_prefix(id) > first + (last - first) / 2;
+}
+
 void stream_iter_begin(
     struct stream_iter *iter, const struct stream *stream, struct stream_id from, struct stream_id to, bool reverse)
 {
@@ -72,7 +81,7 @@ void stream_iter_begin(
         btree_iter_next(&iter->place);
     const struct stream_block *block = btree_iter_item(&iter->place);
     if (block && stream_id_compare(from, stream->meta.last_id) <= 0) {
-        enter(iter, block == stream->tail && stream_id_compare(from, block->id) > 0);
+        enter(iter, is_nearer_end(block, from));
         seek_ascending(iter, from);
     }
 }

@@ -106,6 +106,13 @@ static inline struct stream_id stream_entry_id(struct stream_id block_id, const 
     return block_id;
 }
 
+/* The ID of the last entry of a block, deleted or not. */
+static inline struct stream_id stream_block_last(const struct stream_block *block)
+{
+    const unsigned char *pack = block->pack;
+    return stream_entry_id(block->id, pack, stream_entry_before(pack, listpack_end(pack)));
+}
+
 /* The place of the block in which an ID would lie: the last that does not begin behind it; at no item if all do. */
 struct btree_iter stream_block_seek(const struct stream *stream, struct stream_id id);
 

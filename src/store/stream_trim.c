@@ -16,12 +16,6 @@ struct trimming {
     bool ask; /* entries have to be looked at, for somebody may refer to them */
 };
 
-static struct stream_id last_in_block(const struct stream_block *block)
-{
-    const unsigned char *pack = block->pack;
-    return stream_entry_id(block->id, pack, stream_entry_before(pack, listpack_end(pack)));
-}
-
 /* True if something is still to go, as far as one can tell without looking at the entries. */
 static bool is_wanted(const struct trimming *t)
 {
@@ -37,7 +31,7 @@ static bool goes_whole(const struct trimming *t, const struct stream_block *bloc
 {
     if (t->trim->by == STREAM_TRIM_MAXLEN)
         return t->stream->meta.length - block->live >= t->trim->max_length;
-    return stream_id_compare(last_in_block(block), t->trim->min_id) < 0;
+    return stream_id_compare(stream_block_last(block), t->trim->min_id) < 0;
 }
 
 /* What the references to an entry have to say; true if it may go. */
@@ -67,7 +61,7 @@ static void remove_whole(struct trimming *t, struct stream_block *block, size_t 
 static void release_all(const struct trimming *t, const struct stream_block *block)
 {
     struct stream_iter iter;
-    stream_iter_begin(&iter, t->stream, block->id, last_in_block(block), false);
+    stream_iter_begin(&iter, t->stream, block->id, stream_block_last(block), false);
     while (stream_iter_next(&iter))
         release(t, iter.id);
 }
@@ -117,7 +111,7 @@ static struct stream_block *next_block(const struct trimming *t, size_t *rank)
         return btree_at(&t->stream->blocks, 0);
     struct btree_iter place = stream_block_seek(t->stream, t->trim->resume);
     struct stream_block *block = btree_iter_item(&place);
-    if (!block || stream_id_compare(last_in_block(block), t->trim->resume) < 0)
+    if (!block || stream_id_compare(stream_block_last(block), t->trim->resume) < 0)
         block = btree_iter_next(&place);
     if (block)
         btree_rank(&t->stream->blocks, block, rank);
@@ -135,7 +129,7 @@ static bool trim_block(struct trimming *t)
     bool whole = goes_whole(t, block);
     if (!whole && trim->approximate)
         return false;
-    struct stream_id last = last_in_block(block);
+    struct stream_id last = stream_block_last(block);
     bool asks_all = t->ask && trim->refs == STREAM_ACKED;
     if (whole && !asks_all) {
         if (t->ask)
