@@ -191,6 +191,11 @@ bool rdb_get_hash(struct rdb_reader *reader, enum rdb_type type, const struct rd
 bool rdb_get_list(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
 bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
 
+bool rdb_get_stream(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
+
+/* Of rdb_put_value, the same. */
+void rdb_put_stream(struct rdb_writer *writer, const struct entry *entry);
+
 /* Gives a new entry its expiry. */
 static inline struct entry *rdb_expire(const struct rdb_place *place, struct entry *entry)
 {

@@ -156,6 +156,10 @@ bool rdb_get_value(struct rdb_reader *reader, enum rdb_type type, const struct r
     case RDB_HASH_METADATA:
     case RDB_HASH_LISTPACK_EX:
         return rdb_get_hash(reader, type, place, entry);
+    case RDB_STREAM_LISTPACKS:
+    case RDB_STREAM_LISTPACKS_2:
+    case RDB_STREAM_LISTPACKS_3:
+        return rdb_get_stream(reader, type, place, entry);
     case RDB_MODULE_PRE_GA:
     case RDB_MODULE_2:
         return refuse_module(reader);

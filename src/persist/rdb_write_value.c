@@ -163,6 +163,8 @@ enum rdb_type rdb_type_of(const struct entry *entry)
         return entry->encoding == ZSET_PACKED ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
     case ENTRY_HASH:
         return hash_type(entry);
+    case ENTRY_STREAM:
+        return RDB_STREAM_LISTPACKS_2;
     default:
         ASSERT(!"a type that files do not know");
         return RDB_STRING;
@@ -186,6 +188,9 @@ void rdb_put_value(struct rdb_writer *writer, const struct entry *entry)
         break;
     case ENTRY_HASH:
         put_hash(writer, entry);
+        break;
+    case ENTRY_STREAM:
+        rdb_put_stream(writer, entry);
         break;
     default:
         ASSERT(!"a type that files do not know");
