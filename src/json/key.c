@@ -3,7 +3,7 @@
  *
  * The table (linear hashing, so it never pauses) is used under a mutex; the directory is read without one: whoever
  * holds a key has seen the entry made, and an entry stays where it is while it is held. Its pages of 4096 pointers are
- * made when needed and never go away; free numbers are linked through it.
+ * made when needed (the first is there) and never go away; free numbers are linked through it.
  *
  * A count goes from one to none, and a key that is found gets its reference, only under the mutex: so a key cannot die
  * while it is being found. All other counting is a lone atomic operation.
@@ -31,7 +31,8 @@ struct key_entry {
 };
 
 /* A place in the directory: an entry, or, while the number is free, the next free number doubled plus one. */
-static uintptr_t *pages[PAGES]; /* owned */
+static uintptr_t first_page[PAGE_KEYS];
+static uintptr_t *pages[PAGES] = { first_page }; /* owned, but for the first */
 static struct table table;
 static uint32_t numbers_used = 1; /* numbers ever given out, 0 included */
 static uint32_t first_free;       /* 0: none */
