@@ -184,6 +184,36 @@ Test(stream_group, references_hold_or_go_as_the_trim_says)
     fixture_end(&fixture);
 }
 
+/* Blocks of five; the first of them pending, so that the trim has to find what may go behind it. */
+Test(stream_group, a_trim_passes_by_what_is_pending)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    struct store_settings settings = store_settings_default;
+    settings.stream_node_max_entries = 5;
+    fixture.keyspace->settings = &settings;
+    add_many(&fixture, 1, 20);
+    struct stream *stream = stream_at(&fixture, "s");
+    struct stream_group *group = stream_group_create(stream, BYTES("g"), ID(20, 1), STREAM_READ_UNKNOWN);
+    struct stream_consumer *consumer = stream_consumer_create(group, BYTES("c"), NOW);
+    for (uint64_t i = 1; i <= 5; i++)
+        stream_pending_deliver(group, consumer, ID(i, 1), NOW);
+    struct stream_trim acked = { .by = STREAM_TRIM_MAXLEN, .max_length = 18, .refs = STREAM_ACKED };
+    cr_assert_eq(trim(&fixture, acked), 2);
+    cr_assert(stream_has(stream, ID(5, 1)) && !stream_has(stream, ID(7, 1)) && stream_has(stream, ID(8, 1)));
+    acked.max_length = 3;
+    cr_assert_eq(trim(&fixture, acked), 13);
+    cr_assert_eq(stream_meta(stream)->length, 5);
+    check(&fixture);
+    for (uint64_t i = 1; i <= 4; i++)
+        cr_assert(stream_pending_ack(group, ID(i, 1)));
+    cr_assert_eq(trim(&fixture, acked), 2);
+    acked = (struct stream_trim){ .by = STREAM_TRIM_MINID, .min_id = ID(100, 0), .refs = STREAM_ACKED };
+    cr_assert_eq(trim(&fixture, acked), 2);
+    cr_assert(stream_meta(stream)->length == 1 && stream_has(stream, ID(5, 1)));
+    fixture_end(&fixture);
+}
+
 Test(stream_group, files_give_pending_entries_before_their_consumers)
 {
     struct fixture fixture;
