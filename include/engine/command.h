@@ -125,6 +125,13 @@ typedef void (*command_look_ahead_fn)(
 
 enum { COMMAND_LOOK_AHEAD_STEPS = 2 };
 
+/* Where the channels stand among the arguments, for access control. */
+struct channel_spec {
+    uint8_t first; /* 0: the command has none */
+    bool rest;     /* all from there on, not only that one */
+    bool patterns; /* they are patterns of channels */
+};
+
 struct command {
     const char *name; /* upper case; a subcommand's own word */
     command_run_fn run;
@@ -133,6 +140,7 @@ struct command {
     uint32_t categories; /* enum command_category, beyond what follows from flags and group */
     enum command_group group;
     struct key_spec keys[COMMAND_KEY_SPECS];
+    struct channel_spec channels;
     command_look_ahead_fn look_ahead; /* or NULL */
     command_keys_fn find_keys;        /* or NULL: the specifications say it all */
     const struct command

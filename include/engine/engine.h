@@ -14,8 +14,13 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/random.h"
+#include "engine/memory.h"
+#include "engine/shared_reply.h"
 #include "resp/output.h"
 
+struct acl;
+struct buf;
+struct asides;
 struct command_info;
 struct command_registry;
 struct error_stats;
@@ -32,7 +37,6 @@ struct waits;
 
 /* What the server may change while it runs. Owned by the server; the engine reads it whenever it matters. */
 struct engine_settings {
-    char *requirepass;                  /* NULL or "": none */
     int64_t slowlog_log_slower_than_us; /* negative: off; 0: everything */
     uint64_t slowlog_max_len;
     bool latency_tracking;
@@ -40,6 +44,7 @@ struct engine_settings {
     bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */
     uint32_t notify_events;   /* enum notify_class */
+    struct memory_settings memory;
 };
 
 struct engine_stats {
@@ -51,24 +56,30 @@ struct engine_stats {
 };
 
 struct engine {
-    struct keyspace *keyspace;               /* borrowed */
-    const struct engine_settings *settings;  /* borrowed */
-    void *host;                              /* borrowed: the server, for its own handlers */
-    struct command_registry *registry;       /* owned */
-    struct session *sessions, *last_session; /* owned list, oldest first */
-    struct table *sessions_by_id;            /* owned */
-    struct table *watches;                   /* owned: watched keys */
-    struct pubsub *pubsub;                   /* owned: channels and their subscribers */
+    struct memory_state memory;             /* of the limit */
+    struct keyspace *keyspace;              /* borrowed */
+    const struct engine_settings *settings; /* borrowed */
+    void *host;                             /* borrowed: the server, for its own handlers */
+    void (*describe_client)(
+        const struct session *session, struct buf *out); /* of the server: as CLIENT INFO; or NULL */
+    struct acl *acl;                                     /* owned */
+    struct command_registry *registry;                   /* owned */
+    struct session *sessions, *last_session;             /* owned list, oldest first */
+    struct table *sessions_by_id;                        /* owned */
+    struct table *watches;                               /* owned: watched keys */
+    struct pubsub *pubsub;                               /* owned: channels and their subscribers */
     size_t session_count;
     uint64_t next_session_id;
-    struct task_link *tasks; /* owned ring of what runs in slices; the one to run next */
-    size_t task_count;
+    struct task_link *tasks;         /* owned ring of what runs in slices; the one to run next */
+    size_t task_count, orphan_count; /* all, and those whose client has left */
+    struct asides *asides;           /* owned: handlers that run in slices, and the keys they hold */
     struct waits *waits;             /* owned: who waits for which key */
     bool loading;        /* data are read from a file: only commands with CMD_LOADING are executed */
     const char *refusal; /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool keys_ready;                 /* somebody waits for a key that has changed */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */
+    struct shared_reply shared_reply;
     struct propagation *propagation; /* owned; NULL while nobody wants to know of changes */
     uint32_t executing;              /* depth of commands, retries and steps of tasks under way */
     struct session *current;         /* borrowed: whose command is executed; NULL between commands */
@@ -112,6 +123,3 @@ void engine_tick(struct engine *engine, int64_t now_ms);
 /* Stops clients from executing (all commands, or those that write) until a moment; CLIENT PAUSE and UNPAUSE. */
 void engine_pause(struct engine *engine, int64_t until_ms, bool all);
 void engine_unpause(struct engine *engine);
-
-/* True if `password` opens the door; takes the same time whatever it is. */
-bool engine_check_password(const struct engine *engine, struct bytes user, struct bytes password);

@@ -40,11 +40,14 @@ void engine_set_propagation(struct engine *engine, const struct propagation_sink
  */
 void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc);
 
-/* The same for words that are written down in the handler: call_propagate_words(call, "SREM", key, member). */
-#define call_propagate_words(call, word, ...)                                         \
-    do {                                                                              \
-        const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                   \
-        call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0])); \
+/* The same for words that are written down in the handler, which are made only if somebody listens:
+ * call_propagate_words(call, "SREM", key, member). */
+#define call_propagate_words(call, word, ...)                                             \
+    do {                                                                                  \
+        if (!call_is_propagated(call))                                                    \
+            break;                                                                        \
+        const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                       \
+        call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0]));     \
     } while (0)
 
 /* Tells of nothing, although something may have changed. */

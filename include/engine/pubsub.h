@@ -43,6 +43,10 @@ bool pubsub_listens(const struct session *session, enum pubsub_kind kind, struct
 size_t pubsub_count(const struct session *session, enum pubsub_kind kind);
 struct bytes pubsub_first(const struct session *session, enum pubsub_kind kind);
 
+/* Visits all names of a kind that the session listens to, in the order of subscribing. It may not change them. */
+typedef void (*pubsub_visit_fn)(void *context, struct bytes name);
+void pubsub_visit(const struct session *session, enum pubsub_kind kind, pubsub_visit_fn visit, void *context);
+
 /* Bytes that the session's subscriptions take, names not counted. */
 size_t pubsub_memory(const struct session *session);
 
@@ -61,6 +65,5 @@ size_t pubsub_subscribers(const struct engine *engine, enum pubsub_kind kind, st
 size_t pubsub_sessions(const struct engine *engine);
 
 /* Visits a few of the names and returns the next cursor; 0 begins and ends. As table_scan_once promises it. */
-typedef void (*pubsub_visit_fn)(void *context, struct bytes name);
 uint64_t pubsub_scan(
     const struct engine *engine, enum pubsub_kind kind, uint64_t cursor, pubsub_visit_fn visit, void *context);

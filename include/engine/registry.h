@@ -63,6 +63,13 @@ struct command_info *command_at(const struct command_registry *registry, size_t 
 /* All categories of a command, derived ones included. */
 uint32_t command_categories(const struct command *row);
 
+/* The category's name behind an @, and its bit; NULL after the last. And the bit of a name without the @, or 0. */
+const char *command_category_at(size_t index, uint32_t *category);
+uint32_t command_category_named(struct bytes name);
+
+/* All IDs of commands and subcommands are below this. */
+uint32_t command_registry_ids(const struct command_registry *registry);
+
 /* True if `argc` arguments are acceptable. */
 static inline bool command_argc_fits(const struct command_info *command, uint32_t argc)
 {

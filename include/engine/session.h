@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "resp/reply.h"
 
+struct acl_user;
 struct command_info;
 struct db;
 struct engine;
@@ -48,6 +49,10 @@ enum session_flag {
     SESSION_POSTPONED = 1 << 9,   /* waits for the end of CLIENT PAUSE */
     SESSION_PRIVILEGED = 1 << 10, /* the peer is local: what is allowed to `local` only is allowed */
     SESSION_TOUCHED = 1 << 11,    /* a key that it watches was changed */
+    SESSION_HELD_BACK = 1 << 12,  /* waits until a key is no longer held (engine/aside.h) */
+
+    SESSION_WAITS = SESSION_SUSPENDED | SESSION_POSTPONED | SESSION_HELD_BACK, /* executes nothing now */
+    SESSION_LIMITED = 1 << 14,                                                 /* its user may not do everything */
 };
 
 struct session {
@@ -56,6 +61,7 @@ struct session {
     uint32_t flags; /* enum session_flag */
     struct reply reply;
     struct output *out;                  /* borrowed: the connection's; what is pushed goes here, even in silence */
+    struct acl_user *user;               /* borrowed: whoever it speaks for (engine/acl.h) */
     struct db *db;                       /* borrowed: the selected database */
     const struct transport *transport;   /* borrowed: static */
     void *connection;                    /* borrowed: the transport's */

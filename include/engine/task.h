@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct bytes;
 struct call;
 struct engine;
 struct session;
@@ -22,14 +23,17 @@ struct task_type {
      * current, and so is call->db.
      */
     bool (*step)(struct task *task, struct call *call);
-    /* Frees the task; also when its client left before it was finished. */
+    /* Frees the task; also when its client left before it was finished, unless it lasts. */
     void (*destroy)(struct task *task);
 };
 
 /* To be embedded at the start of a task's own struct. */
 struct task {
     const struct task_type *type;
-    struct task_link *link; /* the engine's; NULL before call_defer */
+    struct task_link *link;   /* the engine's; NULL before call_defer */
+    const struct bytes *argv; /* borrowed from the task: for the slow log; or NULL */
+    uint32_t argc;
+    bool lasts; /* goes on to its end when its client has left; call->session is NULL then */
 };
 
 /* Takes the task over. The handler must not have answered and returns right after this. */

@@ -15,6 +15,7 @@
 #include "store/keyspace.h"
 
 struct call;
+struct command_info;
 struct session;
 
 /* MULTI: begins to queue. False if the session does so already. */
@@ -39,6 +40,11 @@ size_t transaction_watched(const struct session *session);
 
 /* The flags of all commands queued so far, put together. */
 uint32_t transaction_flags(const struct session *session);
+
+/* True if the test holds for one of the queued commands. O(commands). */
+bool transaction_any(const struct session *session,
+    bool (*test)(void *context, const struct command_info *command, const struct bytes *argv, uint32_t argc),
+    void *context);
 
 /* WATCH and UNWATCH. */
 void watch_key(struct session *session, struct db *db, struct key key, int64_t now_ms);

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 
+struct acl_user;
 struct call;
 struct session;
 
@@ -18,6 +19,7 @@ struct client_filter {
     struct bytes address, local_address; /* borrowed; empty: any */
     int limit_class;                     /* of include/net/net.h plus 1; 0: any */
     int64_t max_age_s;                   /* at least this old; 0: any */
+    const struct acl_user *user;         /* borrowed; NULL: any */
     bool skip_me;
     bool old_form; /* CLIENT KILL address */
 };

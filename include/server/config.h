@@ -50,6 +50,11 @@ struct config {
     char *unixsocket;        /* owned; "" is none */
     int64_t unixsocket_perm; /* 0: as the umask has it */
     bool protected_mode;
+    char *users;       /* owned: the lines "user NAME rule ..." that were read; "" if none. CONFIG REWRITE writes them */
+    char *aclfile;     /* owned; "": users are in the configuration file */
+    int acl_pubsub_default; /* what a new user may listen to: 0 all channels, 1 none */
+    int64_t acllog_max_len;
+    char *requirepass; /* owned; "": the user default needs no password, unless an ACL says otherwise */
 
     bool daemonize;
     char *pidfile;  /* owned; "" is none, but a daemon then writes its default */
@@ -67,6 +72,9 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
+
+    int clients_percent;    /* maxmemory-clients as a percentage of maxmemory; 0 if it is in bytes */
+    uint64_t clients_bytes; /* maxmemory-clients in bytes; 0 with neither: no limit */
 
     int64_t databases;
     int64_t hz;
@@ -120,6 +128,13 @@ bool config_set(struct server *server, const struct bytes *pairs, size_t count, 
  * why.
  */
 bool config_rewrite(const struct config *config, struct buf *error);
+
+/* Replaces a file: written beside it, fsynced, renamed over it, its directory fsynced. False, with the system's reason
+ * in `error`, and then the old one is still there. */
+bool config_replace_file(const char *path, struct bytes content, struct buf *error);
+
+/* The whole file appended to `out`; false with errno set. */
+bool config_load_file(const char *path, struct buf *out);
 
 /* Expands proc-title-template. `title` is what {title} stands for. */
 void config_format_title(const struct config *config, const char *title, struct buf *out);

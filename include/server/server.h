@@ -60,6 +60,7 @@ struct server {
     bool busy_since_slice;                 /* requests were executed since */
     struct server_rate commands_rate, input_rate, output_rate;
     struct server_expiry expiry;
+    uint64_t evicted_clients; /* disconnected because clients held too much memory */
     int shutdown_signal; /* the signal that asked for the end; 0 if none */
     bool shutting_down;
     int exit_code;
@@ -117,6 +118,7 @@ uint64_t server_rate_value(const struct server_rate *rate);
 void server_reset_stats(struct server *server);
 
 /* --- Families of commands that the server layer adds --- */
+extern const struct command acl_commands[];
 extern const struct command admin_commands[];
 extern const struct command client_commands[];
 extern const struct command config_commands[];

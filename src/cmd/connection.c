@@ -6,30 +6,23 @@
 #include "base/mem.h"
 #include "cmd/families.h"
 #include "database_priv.h"
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "engine/version.h"
 
-static bool password_is_set(const struct call *call)
+/* True if the password is the user's: then the session speaks for him. Otherwise answers WRONGPASS. */
+static bool authenticate(struct call *call, struct bytes name, struct bytes password)
 {
-    const char *password = call->engine->settings->requirepass;
-    return password && password[0];
-}
-
-/*
- * True if the password is the user's, or the user needs none; then the session is authenticated. Otherwise answers
- * WRONGPASS.
- */
-static bool authenticate(struct call *call, struct bytes user, struct bytes password)
-{
-    bool right = password_is_set(call) ? engine_check_password(call->engine, user, password)
-                                       : bytes_equal(user, BYTES("default"));
-    if (!right) {
+    struct acl_user *user = acl_authenticate(call->engine->acl, name, password);
+    if (!user) {
         call->engine->stats.acl_denied_auth++;
+        acl_log_add(call->engine, call->session, ACL_DENIED_AUTH, call->argv[0], name);
         reply_fail(call->reply, ERROR_WRONG_PASS);
         return false;
     }
+    acl_bind(call->session, user);
     session_set_authenticated(call->session, true);
     return true;
 }
@@ -40,7 +33,7 @@ static void run_auth(struct call *call)
         reply_fail(call->reply, ERROR_SYNTAX);
         return;
     }
-    if (call->argc == 2 && !password_is_set(call)) {
+    if (call->argc == 2 && acl_needs_no_password(acl_default_user(call->engine->acl))) {
         reply_error(
             call->reply, BYTES("ERR AUTH <password> called without any password configured for the default user. "
                                "Are you sure your configuration is correct?"));

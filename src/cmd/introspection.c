@@ -43,32 +43,6 @@ static const struct bit_name flag_names[] = {
     { 0 },
 };
 
-static const struct bit_name category_names[] = {
-    { CATEGORY_KEYSPACE, "@keyspace" },
-    { CATEGORY_READ, "@read" },
-    { CATEGORY_WRITE, "@write" },
-    { CATEGORY_SET, "@set" },
-    { CATEGORY_SORTED_SET, "@sortedset" },
-    { CATEGORY_LIST, "@list" },
-    { CATEGORY_HASH, "@hash" },
-    { CATEGORY_STRING, "@string" },
-    { CATEGORY_BITMAP, "@bitmap" },
-    { CATEGORY_HYPERLOGLOG, "@hyperloglog" },
-    { CATEGORY_GEO, "@geo" },
-    { CATEGORY_STREAM, "@stream" },
-    { CATEGORY_PUBSUB, "@pubsub" },
-    { CATEGORY_ADMIN, "@admin" },
-    { CATEGORY_FAST, "@fast" },
-    { CATEGORY_SLOW, "@slow" },
-    { CATEGORY_BLOCKING, "@blocking" },
-    { CATEGORY_DANGEROUS, "@dangerous" },
-    { CATEGORY_CONNECTION, "@connection" },
-    { CATEGORY_TRANSACTION, "@transaction" },
-    { CATEGORY_SCRIPTING, "@scripting" },
-    { CATEGORY_JSON, "@json" },
-    { 0 },
-};
-
 static const struct bit_name key_flag_names[] = {
     { KEY_RO, "RO" },
     { KEY_RW, "RW" },
@@ -96,18 +70,23 @@ static void reply_bits(struct reply *reply, uint32_t bits, const struct bit_name
             reply_status(reply, bytes_from_cstr(name->name));
 }
 
+/* Their names, each behind an @. */
+static void reply_categories(struct reply *reply, uint32_t categories)
+{
+    const char *name;
+    uint32_t bit;
+    reply_set(reply, (size_t)__builtin_popcount(categories));
+    for (size_t i = 0; (name = command_category_at(i, &bit)); i++)
+        if (categories & bit)
+            reply_status(reply, bytes_from_cstr(name));
+}
+
 static size_t count_texts(const char *const *texts)
 {
     size_t count = 0;
     while (texts && texts[count])
         count++;
     return count;
-}
-
-/* A container does nothing by itself: what it can do is its subcommands' affair. */
-static uint32_t categories_of(const struct command *row)
-{
-    return row->run ? command_categories(row) : CATEGORY_SLOW;
 }
 
 /* "get" or "config|get" in any case; NULL if there is no such command. */
@@ -250,7 +229,7 @@ static void reply_info(struct reply *reply, const struct command_info *info)
     reply_int(reply, range.first);
     reply_int(reply, range.last);
     reply_int(reply, range.step);
-    reply_bits(reply, categories_of(row), category_names);
+    reply_categories(reply, command_categories(row));
     size_t tips = count_texts(row->tips);
     reply_set(reply, tips);
     for (size_t i = 0; i < tips; i++)
@@ -439,14 +418,6 @@ struct list_filter {
     uint32_t category; /* 0: a category that nothing is in */
 };
 
-static uint32_t category_bit(struct bytes name)
-{
-    for (const struct bit_name *category = category_names; category->name; category++)
-        if (bytes_is(name, category->name + 1)) /* without the @ */
-            return category->bit;
-    return 0;
-}
-
 /* Reads FILTERBY; false if that answered an error. */
 static bool parse_filter(struct call *call, struct list_filter *filter)
 {
@@ -461,7 +432,7 @@ static bool parse_filter(struct call *call, struct list_filter *filter)
         else if (call_arg_is(call, 3, "PATTERN"))
             filter->by = FILTER_PATTERN;
         filter->pattern = call->argv[4];
-        filter->category = category_bit(call->argv[4]);
+        filter->category = command_category_named(call->argv[4]);
     }
     if (filter->by == FILTER_NONE)
         reply_fail(call->reply, ERROR_SYNTAX);
@@ -476,7 +447,7 @@ static bool filter_fits(const struct list_filter *filter, const struct command_i
     case FILTER_MODULE: /* everything is built in */
         return false;
     case FILTER_CATEGORY:
-        return categories_of(info->row) & filter->category;
+        return command_categories(info->row) & filter->category;
     case FILTER_PATTERN:
         return glob_match_nocase(filter->pattern, bytes_from_cstr(info->full_name));
     }

@@ -16,12 +16,14 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "cmd/families.h"
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "store/hash.h"
 #include "store/list.h"
 #include "store/set.h"
 #include "store/string.h"
 #include "store/zset.h"
+#include "words_priv.h"
 
 /* --- Elements --- */
 
@@ -115,6 +117,16 @@ static void set_by(struct sort *sort, struct bytes text)
     sort->unsorted = !sort->by_pattern;
 }
 
+/* Which keys a pattern names nobody knows before, so it takes a user who may read them all. */
+static bool may_look_up(struct call *call, const char *option, struct bytes pattern)
+{
+    bool is_nosort = strcmp(option, "BY") == 0 && !(pattern.len && memchr(pattern.ptr, '*', pattern.len));
+    if (is_nosort || acl_reads_all_keys(call->session))
+        return true;
+    reply_error_printf(call->reply, "ERR %s option of SORT denied due to insufficient ACL permissions.", option);
+    return false;
+}
+
 /* False: that answered an error. */
 static bool parse_options(struct sort *sort, bool may_store)
 {
@@ -137,9 +149,13 @@ static bool parse_options(struct sort *sort, bool may_store)
         } else if (call_arg_is(call, i, "STORE") && left >= 1 && may_store) {
             sort->store = ++i;
         } else if (call_arg_is(call, i, "BY") && left >= 1) {
-            set_by(sort, call->argv[++i]);
+            if (!may_look_up(call, "BY", call->argv[++i]))
+                return false;
+            set_by(sort, call->argv[i]);
         } else if (call_arg_is(call, i, "GET") && left >= 1) {
-            sort->gets[sort->get_count++] = parse_pattern(call->argv[++i]);
+            if (!may_look_up(call, "GET", call->argv[++i]))
+                return false;
+            sort->gets[sort->get_count++] = parse_pattern(call->argv[i]);
         } else {
             reply_fail(call->reply, ERROR_SYNTAX);
             return false;
@@ -584,10 +600,12 @@ static void store_items(struct sort *sort)
         list_make_abandon(&make);
     if (sort->out_of_memory)
         return;
-    if (count)
+    if (count) {
         keyspace_set_list_take(call->keyspace, call->db, key, &make, call->now_ms);
-    else if (keyspace_peek(call->keyspace, call->db, key, call->now_ms))
-        keyspace_remove(call->keyspace, call->db, key);
+        call_notify(call, NOTIFY_LIST, "sortstore", key_bytes(key));
+    } else if (keyspace_peek(call->keyspace, call->db, key, call->now_ms)) {
+        call_remove(call, key);
+    }
     reply_int(call->reply, (int64_t)count);
 }
 

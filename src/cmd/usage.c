@@ -117,6 +117,7 @@ static const struct word_type word_types[] = {
     { "height", USAGE_DOUBLE, 0 },
     { "bit", USAGE_INTEGER, 0 },
     { "client-id", USAGE_INTEGER, 0 },
+    { "bits", USAGE_INTEGER, 0 },
     { "count", USAGE_INTEGER, 0 },
     { "cursor", USAGE_INTEGER, 0 },
     { "db", USAGE_INTEGER, 0 },

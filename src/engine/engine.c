@@ -1,11 +1,12 @@
 /*
- * The engine's life, its pauses and its password.
+ * The engine's life and its pauses, and what it makes of the keyspace's news.
  */
 #include "engine/engine.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ds/table.h"
+#include "engine/acl.h"
 #include "engine/error_stats.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
@@ -28,6 +29,13 @@ static void on_expired(void *context, struct db *db, struct bytes key)
     const struct bytes words[] = { BYTES("DEL"), key };
     engine_propagate(context, db, words, 2);
     engine_notify(context, NOTIFY_EXPIRED, "expired", db, key);
+}
+
+static void on_evicted(void *context, struct db *db, struct bytes key)
+{
+    const struct bytes words[] = { BYTES("DEL"), key };
+    engine_propagate(context, db, words, 2);
+    engine_notify(context, NOTIFY_EVICTED, "evicted", db, key);
 }
 
 /* Whoever executes the log again removes no part by itself, either. */
@@ -54,6 +62,12 @@ static void on_arrived(void *context, struct db *db, struct bytes key)
     engine_notify(context, NOTIFY_NEW, "new", db, key);
 }
 
+static bool is_held(void *context, struct bytes key)
+{
+    const struct engine *engine = context;
+    return asides_hold(engine->asides, key);
+}
+
 static void on_replaced(void *context, struct db *db)
 {
     waits_replaced(context, db);
@@ -67,6 +81,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->settings = settings;
     engine->host = host;
     engine->registry = command_registry_create();
+    engine->acl = acl_create(engine->registry);
     engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);
     table_init(engine->sessions_by_id, &session_table_type);
     engine->waits = waits_create(keyspace);
@@ -77,6 +92,8 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
         .touched = on_touched,
         .replaced = on_replaced,
         .expired = on_expired,
+        .evicted = on_evicted,
+        .held = is_held,
         .part_expired = on_part_expired,
         .parts_expired = on_parts_expired,
         .missed = on_missed,
@@ -85,6 +102,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     };
     engine_refresh_notifications(engine);
     output_init(&engine->late);
+    engine->asides = asides_create();
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
@@ -107,16 +125,20 @@ void engine_destroy(struct engine *engine)
         return;
     while (engine->sessions)
         session_destroy(engine->sessions);
+    tasks_finish(engine);
+    asides_destroy(engine->asides);
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
     engine->keyspace->tells_misses = engine->keyspace->tells_arrivals = false;
     output_fini(&engine->late);
     engine_set_propagation(engine, NULL);
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);
+    shared_reply_fini(&engine->shared_reply);
     table_fini(engine->watches);
     mem_free(engine->watches);
     table_fini(engine->sessions_by_id);
     mem_free(engine->sessions_by_id);
+    acl_destroy(engine->acl);
     command_registry_destroy(engine->registry);
     error_stats_destroy(engine->errors);
     slowlog_destroy(engine->slowlog);
@@ -149,15 +171,4 @@ void engine_unpause(struct engine *engine)
     for (struct session *session = engine->sessions; session; session = session->next)
         if (session->flags & SESSION_POSTPONED)
             session_resume(session, SESSION_POSTPONED);
-}
-
-bool engine_check_password(const struct engine *engine, struct bytes user, struct bytes password)
-{
-    const char *secret = engine->settings->requirepass ? engine->settings->requirepass : "";
-    size_t len = strlen(secret);
-    /* Every byte of what was offered is looked at, whether earlier ones fitted or not. */
-    unsigned difference = (unsigned)(len != password.len);
-    for (size_t i = 0; i < password.len; i++)
-        difference |= (unsigned)(unsigned char)password.ptr[i] ^ (unsigned char)(len ? secret[i % len] : 0);
-    return difference == 0 && bytes_equal(user, BYTES("default"));
 }

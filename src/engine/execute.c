@@ -13,9 +13,11 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/error_stats.h"
+#include "engine/memory.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
@@ -201,6 +203,27 @@ static bool admit_now(struct call *call)
     return true;
 }
 
+/* True if the command would take memory, or queue words that do; EXEC if something of what it runs does. */
+static bool takes_memory(const struct session *session, const struct command_info *command)
+{
+    if (command->flags & CMD_RUNS_QUEUE)
+        return transaction_flags(session) & CMD_DENY_OOM;
+    return command->flags & CMD_DENY_OOM || (session->transaction && !(command->flags & CMD_UNQUEUED));
+}
+
+/* Room is made before every command; which are refused when there is none is another question. */
+static bool admit_to_memory(struct call *call)
+{
+    if (engine_make_room(call->engine) || !takes_memory(call->session, call->command))
+        return true;
+    if (call->command->flags & CMD_RUNS_QUEUE)
+        reply_error(call->reply, BYTES("EXECABORT Transaction discarded because of: OOM command not allowed when used "
+                                       "memory > 'maxmemory'."));
+    else
+        reply_fail(call->reply, ERROR_OUT_OF_MEMORY);
+    return false;
+}
+
 /* What every command must pass before its handler runs; false if it was answered with an error. */
 static bool admit(struct call *call)
 {
@@ -221,10 +244,14 @@ static bool admit(struct call *call)
         reply_fail(call->reply, ERROR_NO_AUTH);
         return false;
     }
+    if (__builtin_expect(call->session->flags & SESSION_LIMITED, 0) && !acl_admit(call))
+        return false;
     if (call->session->transaction && command->flags & CMD_NO_MULTI) {
         reply_error(call->reply, BYTES("ERR Command not allowed inside a transaction"));
         return false;
     }
+    if (call->engine->settings->memory.limit && !admit_to_memory(call))
+        return false;
     if (__builtin_expect(call->session->subscriber != NULL, 0) && call->session->reply.proto == 2 &&
         !(command->flags & CMD_SUBSCRIBER)) {
         fail_subscriber(call);
@@ -335,7 +362,7 @@ static uint64_t run(struct call *call, uint64_t start)
     session_push_late(engine);
     arena_reset(call->arena);
     uint64_t end = clock_ticks();
-    if (__builtin_expect(session->flags & SESSION_SUSPENDED, 0)) { /* accounted for when it has answered */
+    if (__builtin_expect(session->flags & SESSION_WAITS, 0)) { /* accounted for when it has answered */
         if (session->wait)
             wait_charge(session, end - start);
         return end;
@@ -374,6 +401,11 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         if (__builtin_expect(is_paused(engine, session, call.command), 0)) {
             session->flags |= SESSION_POSTPONED;
             session->transport->pause(session->connection);
+            return start;
+        }
+        if (__builtin_expect(engine->keyspace->holds != 0, 0) && !is_queued(session, call.command) &&
+            asides_hold_back(&call)) {
+            asides_postpone(&call);
             return start;
         }
         const struct command_info *planned = request->plan;
@@ -430,7 +462,7 @@ static void execute_window(struct engine *engine, struct request *requests, size
             request->done = true;
             continue;
         }
-        if (__builtin_expect(session->flags & (SESSION_SUSPENDED | SESSION_POSTPONED), 0))
+        if (__builtin_expect(session->flags & SESSION_WAITS, 0))
             continue;
         uint64_t end;
         if (__builtin_expect(session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT), 0))
@@ -450,6 +482,7 @@ static void execute_window(struct engine *engine, struct request *requests, size
 void engine_execute(struct engine *engine, struct request *requests, size_t count)
 {
     engine->now_ms = clock_wall_ms();
+    engine->memory.spent_ns = 0;
     refresh_slow_ticks(engine);
     for (size_t i = 0; i < count; i += WINDOW)
         execute_window(engine, &requests[i], count - i < WINDOW ? count - i : WINDOW);

@@ -288,6 +288,15 @@ struct bytes pubsub_first(const struct session *session, enum pubsub_kind kind)
     return topic_name(session->subscriber->kinds[kind].first->topic);
 }
 
+void pubsub_visit(const struct session *session, enum pubsub_kind kind, pubsub_visit_fn visit, void *context)
+{
+    if (!session->subscriber)
+        return;
+    const struct subscription *subscription = session->subscriber->kinds[kind].first;
+    for (; subscription; subscription = subscription->next_of_session)
+        visit(context, topic_name(subscription->topic));
+}
+
 size_t pubsub_memory(const struct session *session)
 {
     const struct subscriber *subscriber = session->subscriber;

@@ -232,8 +232,56 @@ static uint32_t group_categories(enum command_group group)
     return 0;
 }
 
+/* In the order in which Redis lists them. */
+static const struct {
+    uint32_t category;
+    const char *name;
+} category_names[] = {
+    { CATEGORY_KEYSPACE, "@keyspace" },
+    { CATEGORY_READ, "@read" },
+    { CATEGORY_WRITE, "@write" },
+    { CATEGORY_SET, "@set" },
+    { CATEGORY_SORTED_SET, "@sortedset" },
+    { CATEGORY_LIST, "@list" },
+    { CATEGORY_HASH, "@hash" },
+    { CATEGORY_STRING, "@string" },
+    { CATEGORY_BITMAP, "@bitmap" },
+    { CATEGORY_HYPERLOGLOG, "@hyperloglog" },
+    { CATEGORY_GEO, "@geo" },
+    { CATEGORY_STREAM, "@stream" },
+    { CATEGORY_PUBSUB, "@pubsub" },
+    { CATEGORY_ADMIN, "@admin" },
+    { CATEGORY_FAST, "@fast" },
+    { CATEGORY_SLOW, "@slow" },
+    { CATEGORY_BLOCKING, "@blocking" },
+    { CATEGORY_DANGEROUS, "@dangerous" },
+    { CATEGORY_CONNECTION, "@connection" },
+    { CATEGORY_TRANSACTION, "@transaction" },
+    { CATEGORY_SCRIPTING, "@scripting" },
+    { CATEGORY_JSON, "@json" },
+};
+enum { CATEGORIES = sizeof category_names / sizeof *category_names };
+
+const char *command_category_at(size_t index, uint32_t *category)
+{
+    if (index >= CATEGORIES)
+        return NULL;
+    *category = category_names[index].category;
+    return category_names[index].name;
+}
+
+uint32_t command_category_named(struct bytes name)
+{
+    for (size_t i = 0; i < CATEGORIES; i++)
+        if (bytes_is(name, category_names[i].name + 1)) /* without the @ */
+            return category_names[i].category;
+    return 0;
+}
+
 uint32_t command_categories(const struct command *row)
 {
+    if (!row->run && row->subcommands) /* what a container can do is its subcommands' affair */
+        return CATEGORY_SLOW;
     const uint32_t types = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST;
     uint32_t c = row->categories;
     /* A generic command that works within values of some types is in their categories, and not among those of keys. */
@@ -379,6 +427,11 @@ uint64_t command_stats_quantile(const struct command_stats *stats, double quanti
             return clock_ticks_to_ns(latency_bucket_end(i));
     }
     return clock_ticks_to_ns(latency_bucket_end(COMMAND_LATENCY_BUCKETS - 1));
+}
+
+uint32_t command_registry_ids(const struct command_registry *registry)
+{
+    return registry->next_id;
 }
 
 void command_stats_reset(struct command_stats *stats)

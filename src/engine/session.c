@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "ds/table.h"
+#include "engine/acl.h"
 #include "engine/engine.h"
 #include "engine/pubsub.h"
 #include "engine/task.h"
@@ -32,10 +33,12 @@ static bool session_has_id(const void *item, const void *id)
 
 const struct table_type session_table_type = { .hash = session_hash };
 
-static bool password_is_set(const struct engine *engine)
+/* As whoever just connected: the user `default`, if he needs no password. */
+static void begin_as_default(struct session *session)
 {
-    const char *password = engine->settings->requirepass;
-    return password && password[0];
+    struct acl_user *user = acl_default_user(session->engine->acl);
+    acl_bind(session, user);
+    session_set_authenticated(session, acl_needs_no_password(user));
 }
 
 struct session *session_create(
@@ -56,7 +59,7 @@ struct session *session_create(
     table_insert(engine->sessions_by_id, id_hash(session->id), session);
     engine->session_count++;
     engine->stats.sessions_opened++;
-    session_set_authenticated(session, !password_is_set(engine));
+    begin_as_default(session);
     return session;
 }
 
@@ -121,13 +124,13 @@ void session_reset(struct session *session)
     if (session->flags & SESSION_REPLY_OFF) /* what ends the silence is heard; what was skipped stays so */
         session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     session->flags &= ~(uint32_t)(SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT | SESSION_NO_EVICT | SESSION_NO_TOUCH);
-    session_set_authenticated(session, !password_is_set(session->engine));
+    begin_as_default(session);
 }
 
 void session_resume(struct session *session, uint32_t flag)
 {
     session->flags &= ~flag;
-    if (!(session->flags & (SESSION_SUSPENDED | SESSION_POSTPONED)))
+    if (!(session->flags & SESSION_WAITS))
         session->transport->resume(session->connection);
 }
 

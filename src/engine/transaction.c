@@ -10,6 +10,7 @@
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -90,6 +91,16 @@ uint32_t transaction_flags(const struct session *session)
     return session->transaction ? session->transaction->flags : 0;
 }
 
+bool transaction_any(const struct session *session,
+    bool (*test)(void *context, const struct command_info *command, const struct bytes *argv, uint32_t argc),
+    void *context)
+{
+    const struct queued *queued = session->transaction ? session->transaction->first : NULL;
+    while (queued && !test(context, queued->command, queued->argv, queued->argc))
+        queued = queued->next;
+    return queued != NULL;
+}
+
 /* The blob that the request's argument is, taken from the request; NULL if it is none. */
 static struct blob *take_blob(struct call *call, uint32_t index)
 {
@@ -161,9 +172,13 @@ static void run_queued(struct call *outer, const struct queued *queued)
     };
     reply_begin(call.reply);
     uint64_t start = clock_ticks();
-    uint64_t dirty = propagate_begin(&call);
-    queued->command->row->run(&call);
-    propagate_end(&call, dirty);
+    if (__builtin_expect(engine->keyspace->holds != 0, 0))
+        asides_settle(&call);
+    if (!(session->flags & SESSION_LIMITED) || acl_admit_queued(&call)) {
+        uint64_t dirty = propagate_begin(&call);
+        queued->command->row->run(&call);
+        propagate_end(&call, dirty);
+    }
     uint64_t ticks = clock_ticks() - start;
     arena_reset(call.arena);
     execute_account(engine, session, call.command, ticks, call.reply->failed, call.reply->code);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/acl.h"
 #include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -65,9 +66,10 @@ static void append_client(struct buf *out, const struct session *session, int64_
         (long long)transaction_len(session), transaction_watched(session), facts.input_len, facts.input_free,
         facts.input_memory, transaction_memory(session));
     buf_printf(out, " rbs=%d rbp=%zu", OUTPUT_CHUNK, facts.output_len);
-    buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d",
+    buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=-1 resp=%d",
         facts.output_len / OUTPUT_CHUNK, facts.output_memory, memory, facts.output_len ? "rw" : "r",
-        session->last_command ? session->last_command->full_name : "NULL", session->reply.proto);
+        session->last_command ? session->last_command->full_name : "NULL", acl_user_name(session->user).ptr,
+        session->reply.proto);
     buf_printf(out, " lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu",
         or_empty(session->lib_name), or_empty(session->lib_version), (unsigned long long)facts.input_bytes,
         (unsigned long long)facts.output_bytes, (unsigned long long)session->commands);
@@ -124,6 +126,11 @@ static void run_list(struct call *call)
     }
     list_step(&list->task, call);
     list_destroy(&list->task);
+}
+
+void client_describe(const struct session *session, struct buf *out)
+{
+    append_client(out, session, session->engine->now_ms);
 }
 
 static void run_info(struct call *call)

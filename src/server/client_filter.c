@@ -4,7 +4,9 @@
 #include "server/client_filter.h"
 
 #include "base/num.h"
+#include "engine/acl.h"
 #include "engine/call.h"
+#include "engine/engine.h"
 #include "engine/session.h"
 #include "net/connection.h"
 
@@ -60,7 +62,8 @@ static bool parse_kill_option(struct call *call, uint32_t at, struct client_filt
     } else if (call_arg_is(call, at, "LADDR")) {
         filter->local_address = value;
     } else if (call_arg_is(call, at, "USER")) {
-        if (!bytes_equal(value, BYTES("default"))) {
+        filter->user = acl_find(call->engine->acl, value);
+        if (!filter->user) {
             reply_error_printf(
                 call->reply, "ERR No such user '%.*s'", (int)(value.len < 128 ? value.len : 128), value.ptr);
             return false;
@@ -113,6 +116,8 @@ static int class_of(const struct session *session)
 bool client_filter_fits(const struct client_filter *filter, const struct session *session, int64_t now_ms)
 {
     if (!has_id(filter, session->id) || (filter->limit_class && filter->limit_class != class_of(session)))
+        return false;
+    if (filter->user && filter->user != session->user)
         return false;
     if (now_ms - session->created_ms < filter->max_age_s * 1000)
         return false;

@@ -87,7 +87,7 @@ static bool to_memory(const struct config_row *row, struct bytes text, struct bu
 }
 
 /* 5% stays what it is; anything else is an amount of memory. */
-static bool to_percent(struct bytes text, struct buf *value, struct buf *error)
+static bool to_percent(const struct config_row *row, struct bytes text, struct buf *value, struct buf *error)
 {
     int64_t percent;
     uint64_t number;
@@ -101,7 +101,8 @@ static bool to_percent(struct bytes text, struct buf *value, struct buf *error)
         return true;
     }
     if (!num_parse_memory(text, &number)) {
-        buf_append_cstr(error, "argument must be a memory or percent value");
+        buf_append_cstr(error, row->flags & CONFIG_SHARE ? "argument must be a memory value"
+                                                         : "argument must be a memory or percent value");
         return false;
     }
     buf_printf(value, "%llu", (unsigned long long)number);
@@ -211,7 +212,7 @@ bool config_canonical(
         good = to_memory(row, text, value, error);
         break;
     case CONFIG_PERCENT:
-        good = to_percent(text, value, error);
+        good = to_percent(row, text, value, error);
         break;
     case CONFIG_OCTAL:
         good = to_octal(row, text, value, error);
@@ -346,6 +347,7 @@ void config_fini(struct config *config)
             mem_free(*(char **)(void *)((char *)config + row->offset));
     }
     mem_free(config->texts);
+    mem_free(config->users);
     for (struct config_rename *rename = config->renames; rename;) {
         struct config_rename *next = rename->next;
         mem_free(rename->from);

@@ -6,6 +6,7 @@
 #include "engine/session.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "server_priv.h"
 
 struct listing {
     struct reply *reply;
@@ -47,6 +48,7 @@ static void run_rewrite(struct call *call)
 {
     const struct config *config = &server_of(call)->config;
     struct buf error = BUF_EMPTY;
+    acl_file_update_config(server_of(call));
     if (!config->file)
         reply_error(call->reply, BYTES("ERR The server is running without a config file"));
     else if (config_rewrite(config, &error)) {

@@ -227,6 +227,22 @@ static bool set_row(struct config_reader *reader, const struct config_row *row, 
     return good;
 }
 
+/* Whether the rules make sense is seen when the users are made. */
+static void add_user(struct config *config, const struct config_words *words)
+{
+    struct buf lines = BUF_EMPTY;
+    buf_append_cstr(&lines, config->users ? config->users : "");
+    buf_append_cstr(&lines, "user");
+    for (size_t i = 1; i < words->count; i++) {
+        buf_append_char(&lines, ' ');
+        buf_append(&lines, words->items[i]);
+    }
+    buf_append_char(&lines, '\n');
+    mem_free(config->users);
+    config->users = mem_strdup(buf_cstr(&lines));
+    buf_fini(&lines);
+}
+
 static bool read_words(struct config_reader *reader, const struct config_words *words)
 {
     struct bytes name = words->items[0];
@@ -234,6 +250,10 @@ static bool read_words(struct config_reader *reader, const struct config_words *
         return include(reader, words->items[1]);
     if (bytes_is(name, "rename-command") && words->count == 3) {
         add_rename(reader->config, words->items[1], words->items[2]);
+        return true;
+    }
+    if (bytes_is(name, "user") && words->count > 1) {
+        add_user(reader->config, words);
         return true;
     }
     const struct config_row *row = config_row_find(name);

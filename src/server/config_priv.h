@@ -38,6 +38,7 @@ enum config_flag {
     CONFIG_MULTI = 1 << 3,     /* the value is several arguments */
     CONFIG_SECRET = 1 << 4,    /* never in a log */
     CONFIG_FILE_ONLY = 1 << 5, /* unknown to CONFIG */
+    CONFIG_SHARE = 1 << 7,     /* a percentage, where Redis takes bytes only: so the error text knows of none */
     CONFIG_LINES = 1 << 6,     /* in the file, each of its parts stands on a line of its own */
 };
 
@@ -147,6 +148,8 @@ config_check_fn config_check_backlog, config_check_bind, config_check_dir, confi
     config_check_hz, config_check_notify, config_check_oom_values, config_check_output_limits, config_check_percentiles,
     config_check_replicaof, config_check_save, config_check_shutdown, config_check_title;
 void config_derive_notify(struct config *config, const char *value);
+void config_derive_maxmemory_clients(struct config *config, const char *value);
+void config_derive_maxmemory(struct config *config, const char *value);
 void config_derive_bulk_max(struct config *config, const char *value);
 void config_derive_output_limits(struct config *config, const char *value);
 void config_derive_percentiles(struct config *config, const char *value);
@@ -165,9 +168,6 @@ void config_words_fini(struct config_words *words);
 
 /* The words from `first` on, separated by single spaces. */
 void config_words_join(const struct config_words *words, size_t first, struct buf *out);
-
-/* Reads a whole file, appended; false with errno set. */
-bool config_load_file(const char *path, struct buf *out);
 
 /* --- config_print.c --- */
 

@@ -1,7 +1,7 @@
 /*
  * CONFIG REWRITE: the file again, with the values of now.
  *
- * Line by line: comments and what is no value (include, rename-command, user) stay as they are. A directive's first
+ * Line by line: comments and what is no value (include, rename-command) stay as they are. A directive's first
  * line stays if it says what is true, however it says it ("64mb"), and is replaced if not; its later lines go.
  * Directives that differ from their default and have no line are appended under a marker. A directive with several
  * lines (save, client-output-buffer-limit) counts as one: either all its lines stay, or all are replaced where the
@@ -36,6 +36,7 @@ struct rewrite {
     struct buf out;
     struct row_lines *rows; /* owned, by row */
     bool marked;            /* the marker is there */
+    bool has_users;         /* so are the users */
 };
 
 static void append_row(struct rewrite *rewrite, const struct config_row *row)
@@ -123,10 +124,24 @@ static void compare_lines(struct rewrite *rewrite, struct bytes text)
 
 /* --- The new text --- */
 
+/* All users, in the place of the first line that names one, or at the end. */
+static void append_users(struct rewrite *rewrite)
+{
+    const char *users = rewrite->config->users;
+    if (!rewrite->has_users && users && users[0])
+        buf_append_cstr(&rewrite->out, users);
+    rewrite->has_users = true;
+}
+
 static void rewrite_line(struct rewrite *rewrite, struct bytes line)
 {
     struct buf value = BUF_EMPTY;
     const struct config_row *row = row_of(line, &value);
+    if (line.len > 5 && bytes_is(bytes_make(line.ptr, 5), "user ")) {
+        append_users(rewrite);
+        buf_fini(&value);
+        return;
+    }
     struct row_lines *lines = row ? &rewrite->rows[config_row_index(row)] : NULL;
     bool several = row && row->flags & CONFIG_LINES;
     rewrite->marked |= line.len >= sizeof marker - 1 && !memcmp(line.ptr, marker, sizeof marker - 1);
@@ -165,6 +180,7 @@ static void make_text(struct rewrite *rewrite, struct bytes text)
     while (next_line(&text, &line))
         rewrite_line(rewrite, line);
     append_missing(rewrite);
+    append_users(rewrite);
 }
 
 /* --- Replacing the file --- */
@@ -195,7 +211,7 @@ static bool sync_directory_of(const char *path)
     return good;
 }
 
-static bool replace_file(const char *path, struct bytes content, struct buf *error)
+bool config_replace_file(const char *path, struct bytes content, struct buf *error)
 {
     struct stat status;
     mode_t mode = stat(path, &status) == 0 ? status.st_mode & 07777 : FILE_MODE;
@@ -223,7 +239,7 @@ bool config_rewrite(const struct config *config, struct buf *error)
     if (good) {
         rewrite.rows = mem_zalloc(config_row_count() * sizeof *rewrite.rows);
         make_text(&rewrite, buf_bytes(&text));
-        good = replace_file(config->file, buf_bytes(&rewrite.out), error);
+        good = config_replace_file(config->file, buf_bytes(&rewrite.out), error);
     } else
         buf_append_cstr(error, strerror(errno));
     mem_free(rewrite.rows);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config_priv.h"
+#include "engine/acl.h"
 #include "engine/session.h"
 #include "server/process.h"
 #include "server/server.h"
@@ -51,7 +52,8 @@ static bool admit_clients(struct server *server, const struct config_row *row, s
 {
     (void)row;
     (void)error;
-    if (!server->config.engine.requirepass[0])
+    acl_set_default_password(server->engine, server->config.requirepass);
+    if (!server->config.requirepass[0])
         for (struct session *session = server->engine->sessions; session; session = session->next)
             session_set_authenticated(session, true);
     return true;

@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "config_priv.h"
+#include "store/evict.h"
 
 static const struct config_choice supervised_choices[] = { { "upstart", SUPERVISED_UPSTART },
     { "systemd", SUPERVISED_SYSTEMD }, { "auto", SUPERVISED_AUTO }, { "no", SUPERVISED_NO }, { 0 } };
@@ -19,6 +20,17 @@ static const struct config_choice facility_choices[] = { { "user", 0 }, { "local
 static const struct config_choice sanitize_choices[] = { { "no", 0 }, { "yes", 1 }, { "clients", 2 }, { 0 } };
 
 static const struct config_choice protected_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 }, { 0 } };
+
+static const struct config_choice acl_pubsub_default_choices[] = { { "allchannels", 0 }, { "resetchannels", 1 },
+    { 0 } };
+
+/* In the order in which Redis's error text names them; ours behind them. */
+static const struct config_choice policy_choices[] = { { "volatile-lru", EVICT_VOLATILE | EVICT_LRU },
+    { "volatile-lfu", EVICT_VOLATILE | EVICT_LFU }, { "volatile-random", EVICT_VOLATILE | EVICT_RANDOM },
+    { "volatile-ttl", EVICT_VOLATILE | EVICT_TTL }, { "allkeys-lru", EVICT_LRU }, { "allkeys-lfu", EVICT_LFU },
+    { "allkeys-random", EVICT_RANDOM }, { "noeviction", EVICT_NOTHING_EVER },
+    { "volatile-lrm", EVICT_VOLATILE | EVICT_LRM }, { "allkeys-lrm", EVICT_LRM },
+    { "allkeys-wtinylfu", EVICT_WTINYLFU }, { 0 } };
 
 const struct config_row config_live_rows[] = {
     /* --- Network --- */
@@ -85,8 +97,9 @@ const struct config_row config_live_rows[] = {
         .section = SECTION_SAVING,
         .check = config_check_save,
         .derive = config_derive_save,
-        .help = "Pairs of seconds and changes: everything is saved in the background when so many changes were made and "
-                "so many seconds have passed since the last save. '\"\"' saves on command only." },
+        .help =
+            "Pairs of seconds and changes: everything is saved in the background when so many changes were made and "
+            "so many seconds have passed since the last save. '\"\"' saves on command only." },
     { .name = "dbfilename",
         .flags = CONFIG_PROTECTED,
         FIELD(dbfilename),
@@ -246,11 +259,32 @@ const struct config_row config_live_rows[] = {
         .help = "While no password is set, accept connections from this machine only, whatever `bind` says." },
     { .name = "requirepass",
         .flags = CONFIG_SECRET,
-        FIELD(engine.requirepass),
+        FIELD(requirepass),
         .initial = "",
         .section = SECTION_SECURITY,
         .effect = EFFECT_PASSWORD,
         .help = "Password that clients must give with AUTH before anything else. Empty asks for none." },
+    { .name = "acl-pubsub-default",
+        .type = CONFIG_CHOICE,
+        .choices = acl_pubsub_default_choices,
+        FIELD(acl_pubsub_default),
+        .initial = "resetchannels",
+        .section = SECTION_SECURITY,
+        .help = "What a new user may listen to: `allchannels`, or nothing until a rule says so." },
+    { .name = "aclfile",
+        .flags = CONFIG_IMMUTABLE,
+        FIELD(aclfile),
+        .initial = "",
+        .section = SECTION_SECURITY,
+        .help = "File that holds the users, a line each as ACL LIST shows them. Without it `user` lines of the "
+                "configuration file do; both together are refused." },
+    { .name = "acllog-max-len",
+        .type = CONFIG_INTEGER,
+        FIELD(acllog_max_len),
+        LIMITS(0, INT64_MAX),
+        .initial = "128",
+        .section = SECTION_SECURITY,
+        .help = "How many refusals ACL LOG remembers." },
     { .name = "enable-protected-configs",
         .type = CONFIG_CHOICE,
         .flags = CONFIG_IMMUTABLE,
@@ -317,6 +351,66 @@ const struct config_row config_live_rows[] = {
         .initial = "no",
         .section = SECTION_MEMORY,
         .help = "FLUSHALL and FLUSHDB answer at once, as with ASYNC, unless SYNC is said." },
+    { .name = "maxmemory",
+        .type = CONFIG_PERCENT,
+        .flags = CONFIG_SHARE,
+        .initial = "0",
+        .section = SECTION_MEMORY,
+        .derive = config_derive_maxmemory,
+        .help =
+            "Memory that the server may use, in bytes or as a percentage of what the machine, or the control group, "
+            "has; 0 is no limit. What happens at the limit is said by maxmemory-policy." },
+    { .name = "maxmemory-policy",
+        .type = CONFIG_CHOICE,
+        .choices = policy_choices,
+        FIELD(engine.memory.evict.policy),
+        .initial = "noeviction",
+        .section = SECTION_MEMORY,
+        .help =
+            "Which keys are evicted when maxmemory is reached: of all keys, or of those that expire, the least "
+            "recently used (lru), least recently modified (lrm), least frequently used (lfu), any (random), or those "
+            "that expire first (volatile-ttl). allkeys-wtinylfu weighs how recently against how frequently keys are "
+            "used, and finds out by itself what serves the load best. noeviction refuses commands that take memory." },
+    { .name = "maxmemory-samples",
+        .type = CONFIG_INTEGER,
+        FIELD(engine.memory.evict.samples),
+        LIMITS(1, INT32_MAX),
+        .initial = "5",
+        .section = SECTION_MEMORY,
+        .help =
+            "How many keys are looked at, at least, to find the next one to evict. What was seen is remembered; more "
+            "is slower and more exact." },
+    { .name = "maxmemory-eviction-tenacity",
+        .type = CONFIG_INTEGER,
+        FIELD(engine.memory.tenacity),
+        LIMITS(0, 100),
+        .initial = "10",
+        .section = SECTION_MEMORY,
+        .help = "How long a command may be held up by evictions: 10 is half a millisecond, 100 as long as it takes." },
+    { .name = "lfu-log-factor",
+        .type = CONFIG_INTEGER,
+        FIELD(engine.memory.evict.lfu_log_factor),
+        LIMITS(0, INT32_MAX),
+        .initial = "10",
+        .section = SECTION_MEMORY,
+        .help = "How slowly the counter of uses grows under the lfu policies. It ends at 255: with 10 after about a "
+                "million uses." },
+    { .name = "lfu-decay-time",
+        .type = CONFIG_INTEGER,
+        FIELD(engine.memory.evict.lfu_decay_time),
+        LIMITS(0, INT32_MAX),
+        .initial = "1",
+        .section = SECTION_MEMORY,
+        .help =
+            "Minutes after which an unused key's counter of uses loses one; 0 is never. When memory is full, so does "
+            "every counter as often as all keys have been used a few hundred times." },
+    { .name = "maxmemory-clients",
+        .type = CONFIG_PERCENT,
+        .initial = "0",
+        .section = SECTION_MEMORY,
+        .derive = config_derive_maxmemory_clients,
+        .help = "Memory that all clients together may hold in buffers and queues, in bytes or as a percentage of "
+                "maxmemory; those that hold most are disconnected when it is more. 0 is no limit." },
     { .name = "jemalloc-bg-thread",
         .type = CONFIG_BOOL,
         FIELD(jemalloc_bg_thread),

@@ -7,16 +7,11 @@
  */
 #include "config_priv.h"
 
-static const struct config_choice acl_pubsub_default_choices[] = { { "allchannels", 0 }, { "resetchannels", 1 },
-    { 0 } };
 static const struct config_choice appendfsync_choices[] = { { "everysec", 0 }, { "always", 1 }, { "no", 2 }, { 0 } };
 static const struct config_choice cluster_preferred_endpoint_type_choices[] = { { "ip", 0 }, { "hostname", 1 },
     { "unknown-endpoint", 2 }, { 0 } };
 static const struct config_choice enable_module_command_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 },
     { 0 } };
-static const struct config_choice maxmemory_policy_choices[] = { { "volatile-lru", 0 }, { "volatile-lfu", 1 },
-    { "volatile-random", 2 }, { "volatile-ttl", 3 }, { "allkeys-lru", 4 }, { "allkeys-lfu", 5 },
-    { "allkeys-random", 6 }, { "noeviction", 7 }, { 0 } };
 static const struct config_choice oom_score_adj_choices[] = { { "no", 0 }, { "yes", 1 }, { "relative", 1 },
     { "absolute", 2 }, { 0 } };
 static const struct config_choice propagation_error_behavior_choices[] = { { "ignore", 0 }, { "panic", 1 },
@@ -28,12 +23,6 @@ static const struct config_choice shutdown_on_sigint_choices[] = { { "default", 
 static const struct config_choice tls_auth_clients_choices[] = { { "no", 0 }, { "yes", 1 }, { "optional", 2 }, { 0 } };
 
 const struct config_row config_accepted_rows[] = {
-    { .name = "acl-pubsub-default",
-        .type = CONFIG_CHOICE,
-        .choices = acl_pubsub_default_choices,
-        .initial = "resetchannels" },
-    { .name = "aclfile", .flags = CONFIG_IMMUTABLE, .initial = "" },
-    { .name = "acllog-max-len", .type = CONFIG_INTEGER, LIMITS(0, INT64_MAX), .initial = "128" },
     { .name = "active-defrag-cycle-max", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "25" },
     { .name = "active-defrag-cycle-min", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "1" },
     { .name = "active-defrag-ignore-bytes", .type = CONFIG_MEMORY, LIMITS(1, INT64_MAX), .initial = "104857600" },
@@ -115,8 +104,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "lazyfree-lazy-eviction", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "lazyfree-lazy-expire", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "lazyfree-lazy-server-del", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "lfu-decay-time", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "1" },
-    { .name = "lfu-log-factor", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "10" },
     { .name = "list-compress-depth", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "0" },
     { .name = "loading-process-events-interval-bytes",
         .type = CONFIG_MEMORY,
@@ -129,11 +116,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "masteruser", .flags = CONFIG_SECRET, .initial = "" },
     { .name = "max-new-connections-per-cycle", .type = CONFIG_INTEGER, LIMITS(1, 1000), .initial = "10" },
     { .name = "max-new-tls-connections-per-cycle", .type = CONFIG_INTEGER, LIMITS(1, 1000), .initial = "1" },
-    { .name = "maxmemory", .type = CONFIG_MEMORY, .initial = "0" },
-    { .name = "maxmemory-clients", .type = CONFIG_PERCENT, .initial = "0" },
-    { .name = "maxmemory-eviction-tenacity", .type = CONFIG_INTEGER, LIMITS(0, 100), .initial = "10" },
-    { .name = "maxmemory-policy", .type = CONFIG_CHOICE, .choices = maxmemory_policy_choices, .initial = "noeviction" },
-    { .name = "maxmemory-samples", .type = CONFIG_INTEGER, LIMITS(1, INT32_MAX), .initial = "5" },
     { .name = "min-replicas-max-lag",
         .alias = "min-slaves-max-lag",
         .type = CONFIG_INTEGER,

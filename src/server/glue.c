@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "engine/acl.h"
 #include "engine/session.h"
 #include "net/connection.h"
 #include "resp/reply.h"
@@ -72,9 +73,8 @@ static const struct transport transport = {
 /* Without a password and with listening everywhere, only the machine itself is served. */
 static bool is_denied(const struct server *server, const struct connection_facts *facts)
 {
-    const struct config *config = &server->config;
-    bool has_password = config->engine.requirepass && config->engine.requirepass[0];
-    return config->protected_mode && !has_password && !facts->is_loopback;
+    bool is_open = acl_needs_no_password(acl_default_user(server->engine->acl));
+    return server->config.protected_mode && is_open && !facts->is_loopback;
 }
 
 static void reply_denied(struct output *out)
@@ -110,7 +110,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     server->busy_since_slice = true;
     engine_execute(server->engine, requests, count);
     cron_set_deadline(server);
-    if (engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
+    if (engine_is_short_of_memory(server->engine) || engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
         net_wake_background(server->net);
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "engine/acl.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "server/process.h"
@@ -83,6 +84,7 @@ static bool listens(const struct server *server, struct buf *error)
 static void register_commands(struct server *server)
 {
     static const struct command *const own[] = {
+        acl_commands,
         admin_commands,
         client_commands,
         config_commands,
@@ -157,10 +159,12 @@ struct server *server_create(struct config *config)
     server->engine = engine_create(server->keyspace, &own->engine, server);
     saves_init(server);
     register_commands(server);
+    server->engine->describe_client = client_describe;
     struct net_receiver receiver = glue_receiver(server);
     server->net = net_create(&own->net, &receiver);
     struct buf error = BUF_EMPTY;
-    if (!rename_commands(server) || !server_listen(server, &error) || !listens(server, &error)) {
+    if (!rename_commands(server) || !acl_file_begin(server) || !server_listen(server, &error) ||
+        !listens(server, &error)) {
         if (error.len)
             log_write(LOG_WARNING, "%s", buf_cstr(&error));
         buf_fini(&error);
@@ -204,7 +208,10 @@ void server_apply_settings(struct server *server)
     log_set_level((enum log_level)server->config.loglevel);
     mem_set_background_purge(server->config.jemalloc_bg_thread);
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
+    acl_set_options(server->engine, server->config.acl_pubsub_default == 0, (size_t)server->config.acllog_max_len);
     engine_refresh_notifications(server->engine);
+    engine_refresh_memory(server->engine);
+    net_wake_background(server->net);
     cron_set_hz(server);
     saves_judge(server);
     set_title(server);

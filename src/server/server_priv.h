@@ -13,5 +13,19 @@ bool background_run(void *context);
 /* cron.c: sees to it that the next wait that ends does so in time. */
 void cron_set_deadline(struct server *server);
 
+/* client.c: a client as CLIENT INFO shows it. */
+void client_describe(const struct session *session, struct buf *out);
+
+/*
+ * acl_file.c: makes the users that the configuration names, in its own lines or in the file `aclfile`. False, with the
+ * reason logged.
+ */
+bool acl_file_begin(struct server *server);
+
+/* ACL LOAD and ACL SAVE; and the users as lines of the configuration file, for CONFIG REWRITE. */
+void acl_file_run_load(struct call *call);
+void acl_file_run_save(struct call *call);
+void acl_file_update_config(struct server *server);
+
 /* cron.c: also called when the clock jumped or a command changed what INFO shows. */
 void cron_sample_memory(struct server *server);

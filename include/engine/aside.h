@@ -1,0 +1,31 @@
+/*
+ * Aside: a handler that has much to do runs once more on a stack of its own, in slices, while others are served.
+ *
+ * The handler stays one piece of straight code: it finds out how much there is to do, asks call_aside, and returns if
+ * that took the work over. It is then run from its beginning as a task (engine/task.h) in a fiber (base/fiber.h), and
+ * its loops breathe. Meanwhile the keys that the command's row names are held: who wants to change one of them waits
+ * until the work is done, in order of arrival; everybody may read them. So the reply is that of one moment, and so is
+ * what is stored, which is published in the last slice. Nothing may breathe between a handler's first change and its
+ * end.
+ *
+ * What cannot wait (commands in transactions, retries of blocked ones) finishes all work that is aside before it
+ * changes a held key. A command whose client leaves is carried out to its end all the same, as if it had been quick.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct call;
+
+/* Items (elements walked over, written, compared) up to which work is done at once. */
+enum { CALL_AT_ONCE = 2000 };
+
+/*
+ * True if the work is taken over or has to wait: the handler, which has neither answered nor changed anything, returns.
+ * False if it goes on: there are fewer than CALL_AT_ONCE items, it is aside already, or nobody can wait here.
+ */
+bool call_aside(struct call *call, size_t items);
+
+/* The same for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
+bool call_aside_everywhere(struct call *call, size_t items);
