@@ -6,7 +6,7 @@
  * is in the 24 bits of its entry's clock:
  *
  *   time (lru, lrm, ttl, random, none)   tick : 24
- *   lfu                                  minute of the last decay : 16 | logarithmic counter : 8
+ *   lfu                                  step of decay, when it was counted : 16 | logarithmic counter : 8
  *   wtinylfu                             in the window : 1 | used while there : 1 | tick : 22
  *
  * A tick is not a second: under a policy that orders by time and with a limit set, the clock also advances with every

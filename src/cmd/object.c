@@ -6,6 +6,7 @@
 #include "cmd/families.h"
 #include "engine/call.h"
 #include "inspect_priv.h"
+#include "store/evict.h"
 #include "store/string.h"
 
 enum {
@@ -33,10 +34,14 @@ static void run_encoding(struct call *call)
         reply_bulk_cstr(call->reply, entry_encoding_name(entry));
 }
 
-/* Access is counted by time only, not by frequency. */
 static void run_freq(struct call *call)
 {
-    if (find(call))
+    const struct entry *entry = find(call);
+    if (!entry)
+        return;
+    if (evict_counts_frequency(call->keyspace))
+        reply_int(call->reply, evict_frequency(call->keyspace, entry));
+    else
         reply_error(call->reply,
             BYTES("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
                   "switching between policies at runtime LRU and LFU data will take some time to adjust."));
@@ -45,8 +50,14 @@ static void run_freq(struct call *call)
 static void run_idletime(struct call *call)
 {
     const struct entry *entry = find(call);
-    if (entry)
-        reply_int(call->reply, (call->keyspace->clock - entry->clock) & ENTRY_CLOCK_MASK);
+    if (!entry)
+        return;
+    if (!evict_counts_frequency(call->keyspace))
+        reply_int(call->reply, evict_idle_s(call->keyspace, entry, call->now_ms));
+    else
+        reply_error(call->reply,
+            BYTES("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching "
+                  "between policies at runtime LRU and LFU data will take some time to adjust."));
 }
 
 static void run_refcount(struct call *call)

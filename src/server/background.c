@@ -11,6 +11,7 @@
  */
 #include "base/clock.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 
@@ -20,6 +21,7 @@ enum {
     EXPIRY_ROUND_NS = 100 * 1000 * 1000,
     EXPIRY_BUCKETS = 64, /* visited between two looks at the clock */
     RECLAIM_ITEMS = 128,
+    SETTLE_BUCKETS = 256,
     /* The walk hurries while it removes at least one key per this many buckets (of about five keys each). */
     EXPIRY_POOR_BUCKETS = 4,
 };
@@ -98,8 +100,11 @@ bool background_run(void *context)
     if (rests && server->background_pending)
         return true;
     uint64_t end_ns = now_ns + SLICE_NS;
+    bool short_of_memory =
+        engine_is_short_of_memory(server->engine) && engine_evict_slice(server->engine, now_ns + SLICE_NS / 2);
     server->background_pending = engine_task_count(server->engine) && engine_run_tasks(server->engine, SLICE_NS / 2);
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
+    server->background_pending |= short_of_memory || evict_settle(server->keyspace, SETTLE_BUCKETS);
     server->background_pending |= run_expiry(server, clock_mono_ns(), end_ns);
     server->slice_end_ns = clock_mono_ns();
     server->slice_spent_ns = server->slice_end_ns - now_ns;

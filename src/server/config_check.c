@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "config_priv.h"
 #include "engine/notify.h"
+#include "server/memory_limit.h"
 
 enum { BIND_MAX = 16, HZ_MIN = 1, HZ_MAX = 500, OOM_LIMIT = 2000, BACKLOG_MIN = 16384, HOSTNAME_MAX_LEN = 256 };
 
@@ -344,4 +345,18 @@ void config_derive_output_limits(struct config *config, const char *value)
         read_limit(words.items + i, config->net.output_limits, &error);
     config_words_fini(&words);
     buf_fini(&error);
+}
+
+void config_derive_maxmemory(struct config *config, const char *value)
+{
+    config->engine.memory.limit = memory_share(value, memory_available());
+}
+
+/* A percentage is one of maxmemory, which may change: it is worked out whenever it is needed. */
+void config_derive_maxmemory_clients(struct config *config, const char *value)
+{
+    const char *end = value + strlen(value);
+    bool percent = end > value && end[-1] == '%';
+    config->clients_percent = percent ? (int)strtoll(value, NULL, 10) : 0;
+    config->clients_bytes = percent ? 0 : strtoull(value, NULL, 10);
 }

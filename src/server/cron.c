@@ -8,6 +8,7 @@
 #include "engine/registry.h"
 #include "engine/wait.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 
 enum { TIMER_CRON, TIMER_EXPIRY, TIMER_DEADLINE };
@@ -61,7 +62,7 @@ static void fire_cron(void *context)
         return;
     int64_t now_ms = clock_wall_ms();
     server->cron_ticks++;
-    server->keyspace->clock = (uint32_t)(now_ms / 1000) & ENTRY_CLOCK_MASK;
+    evict_tick(server->keyspace, now_ms);
     engine_tick(server->engine, now_ms);
     if (engine_task_count(server->engine))
         net_wake_background(server->net);
@@ -127,7 +128,7 @@ void cron_start(struct server *server)
 {
     server->expiry.active = true;
     server->expiry.db = -1;
-    server->keyspace->clock = (uint32_t)(clock_wall_ms() / 1000) & ENTRY_CLOCK_MASK;
+    evict_tick(server->keyspace, clock_wall_ms());
     net_set_background(server->net, background_run, server);
     net_set_timer(server->net, TIMER_EXPIRY, EXPIRY_TIMER_MS, fire_expiry, server);
     cron_set_hz(server);
@@ -148,6 +149,8 @@ void server_reset_stats(struct server *server)
     error_stats_reset(server->engine->errors);
     server->engine->stats = (struct engine_stats){ 0 };
     server->keyspace->stats.hits = server->keyspace->stats.misses = 0;
+    server->keyspace->stats.evicted = server->evicted_clients = 0;
+    server->engine->memory.over_ns = 0;
     server->keyspace->stats.expired = server->keyspace->stats.expired_by_walk = 0;
     server->keyspace->stats.expired_stale_ratio = 0;
     server->expiry.spent_ns = server->expiry.cap_reached = 0;

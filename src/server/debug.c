@@ -13,6 +13,7 @@
 #include "engine/session.h"
 #include "server/digest.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 #include "store/string.h"
 
@@ -36,7 +37,7 @@ static void run_object(struct call *call)
         "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u memory:%zu",
         (const void *)entry, entry_encoding_name(entry),
         entry->type == ENTRY_STRING ? string_len(entry) : entry_memory(entry), entry->clock,
-        (call->keyspace->clock - entry->clock) & ENTRY_CLOCK_MASK, entry_memory(entry));
+        (unsigned)evict_idle_s(call->keyspace, entry, call->now_ms), entry_memory(entry));
     reply_status(call->reply, bytes_make(text, (size_t)len));
 }
 

@@ -20,6 +20,7 @@
 #include "engine/wait.h"
 #include "server/memory.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 
@@ -51,7 +52,7 @@ static void print_server(struct server *server, struct buf *out)
     buf_printf(out, "uptime_in_seconds:%lld\r\n", (long long)uptime_s);
     buf_printf(out, "uptime_in_days:%lld\r\n", (long long)(uptime_s / 86400));
     buf_printf(out, "hz:%lld\r\nconfigured_hz:%lld\r\n", (long long)server->config.hz, (long long)server->config.hz);
-    buf_printf(out, "lru_clock:%u\r\n", server->keyspace->clock);
+    buf_printf(out, "lru_clock:%u\r\n", (uint32_t)(clock_wall_ms() / 1000) & ENTRY_CLOCK_MASK);
     buf_printf(out, "executable:%s\r\n", server->executable ? server->executable : "");
     buf_printf(out, "config_file:%s\r\n", server->config.file ? server->config.file : "");
     buf_printf(out, "io_threads_active:0\r\n");
@@ -108,8 +109,11 @@ static void print_memory(struct server *server, struct buf *out)
     print_bytes(out, "used_memory_vm_total", 0);
     buf_printf(out, "used_memory_functions:0\r\n");
     print_bytes(out, "used_memory_scripts", 0);
-    print_bytes(out, "maxmemory", 0);
-    buf_printf(out, "maxmemory_policy:noeviction\r\n");
+    const struct memory_settings *limits = &server->config.engine.memory;
+    print_bytes(out, "maxmemory", limits->limit);
+    buf_printf(out, "maxmemory_policy:%s\r\n", evict_policy_name(limits->evict.policy));
+    buf_printf(out, "eviction_tables_bytes:%zu\r\neviction_window_permille:%u\r\n", evict_memory(server->keyspace),
+        evict_window_permille(server->keyspace));
     buf_printf(
         out, "allocator_frag_ratio:%.2f\r\n", ratio((double)facts.allocator.active, (double)facts.allocator.allocated));
     buf_printf(out, "allocator_frag_bytes:%zd\r\n", (ssize_t)(facts.allocator.active - facts.allocator.allocated));
@@ -163,8 +167,11 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "expired_stale_perc:%.2f\r\n", keys->expired_stale_ratio * 100);
     buf_printf(out, "expired_time_cap_reached_count:%llu\r\n", (unsigned long long)server->expiry.cap_reached);
     buf_printf(out, "expire_cycle_cpu_milliseconds:%llu\r\n", (unsigned long long)(server->expiry.spent_ns / 1000000));
-    buf_printf(out, "evicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\n"
-                    "current_eviction_exceeded_time:0\r\n");
+    buf_printf(out, "evicted_keys:%llu\r\nevicted_clients:%llu\r\nevicted_scripts:0\r\n",
+        (unsigned long long)keys->evicted, (unsigned long long)server->evicted_clients);
+    buf_printf(out, "total_eviction_exceeded_time:%llu\r\ncurrent_eviction_exceeded_time:%llu\r\n",
+        (unsigned long long)engine_exceeded_ms(server->engine),
+        (unsigned long long)engine_exceeding_ms(server->engine));
     buf_printf(out, "keyspace_hits:%llu\r\n", (unsigned long long)keys->hits);
     buf_printf(out, "keyspace_misses:%llu\r\n", (unsigned long long)keys->misses);
     buf_printf(out, "pubsub_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_CHANNEL));
@@ -172,11 +179,10 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "pubsubshard_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_SHARD));
     buf_printf(out, "latest_fork_usec:%llu\r\ntotal_forks:%llu\r\n", (unsigned long long)server->child.fork_us,
         (unsigned long long)server->child.forks);
-    buf_printf(out,
-        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
-        "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-        "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
-        "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n");
+    buf_printf(out, "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
+                    "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
+                    "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
+                    "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n");
     buf_printf(out, "total_error_replies:%llu\r\n", (unsigned long long)engine->errors);
     buf_printf(out, "dump_payload_sanitizations:0\r\n");
     buf_printf(out, "total_reads_processed:%llu\r\n", (unsigned long long)net.reads);

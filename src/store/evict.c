@@ -32,6 +32,7 @@ enum {
 
     LFU_INITIAL = 5,
     LFU_MAX = 255,
+    LFU_USES_PER_KEY = 256, /* that make counters decay by one, as lfu-decay-time does */
     TINY_WINDOW = 1 << 23,
     TINY_TOUCHED = 1 << 22,
     TINY_MASK = TINY_TOUCHED - 1,
@@ -45,6 +46,10 @@ struct candidate {
 
 struct evict {
     struct evict_settings settings;
+    size_t keys;                 /* in all databases, as of the last second, or arrival under W-TinyLFU */
+    size_t full_keys;            /* when a key had to go last */
+    size_t lfu_uses;             /* towards the next turnover */
+    uint32_t lfu_turnovers;      /* steps of decay that uses made */
     bool fine;                   /* ticks follow the uses */
     struct candidate pool[POOL]; /* by score, best last */
     size_t pooled;
@@ -102,8 +107,9 @@ static size_t key_count(const struct keyspace *keyspace)
 /* Uses that make a tick. */
 static void set_pace(struct keyspace *keyspace)
 {
-    const struct evict *evict = keyspace->evict;
-    size_t uses = key_count(keyspace) / TICKS_PER_TURNOVER;
+    struct evict *evict = keyspace->evict;
+    evict->keys = key_count(keyspace);
+    size_t uses = evict->keys / TICKS_PER_TURNOVER;
     keyspace->uses_per_tick = !evict->fine        ? UINT32_MAX
                               : uses < 1          ? 1
                               : uses < UINT32_MAX ? (uint32_t)uses
@@ -123,6 +129,7 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
     enum evict_kind kind = kind_of(evict);
     evict->fine = fine && (kind == EVICT_LRU || kind == EVICT_LRM || kind == EVICT_WTINYLFU);
     evict->pooled = 0;
+    evict->full_keys = 0;
     keyspace->access = kind < sizeof access_of ? (enum evict_access)access_of[kind] : ACCESS_TIME;
     if (kind == EVICT_WTINYLFU && before != kind) {
         evict->tinylfu = tinylfu_create();
@@ -163,25 +170,35 @@ void evict_tick(struct keyspace *keyspace, int64_t now_ms)
 
 /* --- What a clock says --- */
 
-static uint32_t minutes(const struct keyspace *keyspace)
+/* Steps by which counters have decayed so far. */
+static uint32_t lfu_era(const struct keyspace *keyspace)
 {
-    return (uint32_t)(keyspace->evict->ticked_ms / 60000) & 0xffff;
+    const struct evict *evict = keyspace->evict;
+    int64_t period = evict->settings.lfu_decay_time;
+    return period ? (uint32_t)(evict->ticked_ms / (60000 * period) + evict->lfu_turnovers) & 0xffff : 0;
+}
+
+/* Counts uses towards the next step. */
+static void lfu_count(struct evict *evict)
+{
+    if (!evict->full_keys || ++evict->lfu_uses < evict->full_keys * LFU_USES_PER_KEY)
+        return;
+    evict->lfu_uses = 0;
+    evict->lfu_turnovers++;
 }
 
 static unsigned lfu_decayed(const struct keyspace *keyspace, const struct entry *entry)
 {
-    int64_t period = keyspace->evict->settings.lfu_decay_time;
     unsigned counter = entry->clock & LFU_MAX;
-    if (!period)
+    if (!keyspace->evict->settings.lfu_decay_time)
         return counter;
-    uint32_t passed = (minutes(keyspace) - (entry->clock >> 8)) & 0xffff;
-    int64_t lost = passed / period;
-    return lost > counter ? 0 : counter - (unsigned)lost;
+    uint32_t lost = (lfu_era(keyspace) - (entry->clock >> 8)) & 0xffff;
+    return lost > counter ? 0 : counter - lost;
 }
 
 static void lfu_set(const struct keyspace *keyspace, struct entry *entry, unsigned counter)
 {
-    entry->clock = (minutes(keyspace) << 8 | counter) & ENTRY_CLOCK_MASK;
+    entry->clock = (lfu_era(keyspace) << 8 | counter) & ENTRY_CLOCK_MASK;
 }
 
 /* Grows with a probability that falls with the counter (Morris 1978). */
@@ -255,11 +272,12 @@ void evict_touch(struct keyspace *keyspace, struct entry *entry)
 {
     struct evict *evict = keyspace->evict;
     if (keyspace->access == ACCESS_LFU) {
+        lfu_count(evict);
         lfu_set(keyspace, entry, lfu_grown(evict, lfu_decayed(keyspace, entry)));
     } else if (keyspace->access == ACCESS_TINYLFU) {
         uint32_t flags = entry->clock & TINY_WINDOW ? TINY_WINDOW | TINY_TOUCHED : 0;
         entry->clock = (flags | (keyspace->clock & TINY_MASK)) & ENTRY_CLOCK_MASK;
-        tinylfu_use(evict->tinylfu, &evict->random, hash_of(entry), key_count(keyspace));
+        tinylfu_use(evict->tinylfu, &evict->random, hash_of(entry), evict->keys);
     }
 }
 
@@ -292,11 +310,13 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
 {
     struct evict *evict = keyspace->evict;
     entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
-    if (keyspace->access == ACCESS_LFU)
+    if (keyspace->access == ACCESS_LFU) {
+        lfu_count(evict);
         lfu_set(keyspace, entry, LFU_INITIAL);
+    }
     if (keyspace->access != ACCESS_TINYLFU)
         return;
-    size_t keys = key_count(keyspace) + 1;
+    size_t keys = evict->keys = key_count(keyspace) + 1;
     entry->clock = (TINY_WINDOW | (keyspace->clock & TINY_MASK)) & ENTRY_CLOCK_MASK;
     tinylfu_use(evict->tinylfu, &evict->random, key->hash, keys);
     tinylfu_window_push(evict->tinylfu, key->hash);
@@ -315,9 +335,9 @@ void evict_adopt(struct keyspace *keyspace, struct entry *entry)
 
 /* --- Gathering --- */
 
-static bool may_go(const struct evict *evict, const struct entry *entry)
+static bool may_go(const struct keyspace *keyspace, const struct entry *entry)
 {
-    return !is_volatile(evict) || entry->flags & ENTRY_EXPIRES;
+    return (!is_volatile(keyspace->evict) || entry->flags & ENTRY_EXPIRES) && !keyspace_holds(keyspace, entry);
 }
 
 static size_t weight_of(const struct evict *evict, const struct db *db)
@@ -359,11 +379,11 @@ static void gather_slot(void *context, uint64_t *slot)
 }
 
 /* Keeps only what may go. */
-static void sift(struct gathered *gathered)
+static void sift(const struct keyspace *keyspace, struct gathered *gathered)
 {
     size_t kept = 0;
     for (size_t i = 0; i < gathered->count; i++)
-        if (may_go(gathered->evict, gathered->entries[i]))
+        if (may_go(keyspace, gathered->entries[i]))
             gathered->entries[kept++] = gathered->entries[i];
     gathered->count = kept;
 }
@@ -382,7 +402,7 @@ static void gather(struct keyspace *keyspace, struct db *db, size_t want, struct
             for (int s = 0; s < TABLE_SLOTS && bucket->slot[s]; s++)
                 gather_slot(gathered, &bucket->slot[s]);
     }
-    sift(gathered);
+    sift(keyspace, gathered);
     if (gathered->count)
         return;
     if (evict->search_db != db->index)
@@ -390,7 +410,7 @@ static void gather(struct keyspace *keyspace, struct db *db, size_t want, struct
     evict->search_db = db->index;
     for (int i = 0; i < SEARCH_BUCKETS && !gathered->count; i++) {
         evict->search_cursor = table_scan(&db->table, evict->search_cursor, gather_slot, gathered);
-        sift(gathered);
+        sift(keyspace, gathered);
     }
 }
 
@@ -454,7 +474,7 @@ static bool pool_take(struct keyspace *keyspace, struct candidate *out)
     for (int tries = 2 * POOL; evict->pooled && tries; tries--) {
         struct candidate best = evict->pool[--evict->pooled];
         const struct table *table = &keyspace->dbs[best.db]->table;
-        if (!table_find(table, best.hash, is_same_item, best.entry) || !may_go(evict, best.entry))
+        if (!table_find(table, best.hash, is_same_item, best.entry) || !may_go(keyspace, best.entry))
             continue;
         if (keyspace->access == ACCESS_TINYLFU && best.entry->clock & TINY_WINDOW &&
             tinylfu_window_target(evict->tinylfu, 1) != SIZE_MAX)
@@ -517,8 +537,14 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
     if (kind_of(evict) == EVICT_RANDOM)
         return false;
     bool skip_window = keyspace->access == ACCESS_TINYLFU && tinylfu_window_target(evict->tinylfu, 1) != SIZE_MAX;
-    for (size_t i = 0; i < gathered->count; i++) {
-        struct entry *entry = gathered->entries[i];
+    size_t count = gathered->count;
+    if (kind_of(evict) == EVICT_LFU && count > samples_wanted(evict))
+        count = samples_wanted(evict);
+    for (size_t i = 0; i < count; i++) {
+        /* Newer entries stand behind older ones in a bucket: where not all are taken, any may be. */
+        size_t at = count < gathered->count ? i + random_below(&evict->random, gathered->count - i) : i;
+        struct entry *entry = gathered->entries[at];
+        gathered->entries[at] = gathered->entries[i];
         if (skip_window && entry->clock & TINY_WINDOW)
             continue;
         struct candidate candidate = { .entry = entry, .db = db->index };
@@ -543,6 +569,10 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
         struct entry *entry = find_in_window(keyspace, tinylfu_window_pop(tinylfu), out);
         if (!entry)
             continue;
+        if (keyspace_holds(keyspace, entry)) {
+            leave_window(entry);
+            continue;
+        }
         if (!(entry->clock & TINY_TOUCHED) || turns++ == WINDOW_TURNS)
             return true;
         entry->clock &= ~(uint32_t)TINY_TOUCHED & ENTRY_CLOCK_MASK;
@@ -601,6 +631,7 @@ enum evict_result evict_one(struct keyspace *keyspace, int64_t now_ms)
     struct db *db = choose_db(keyspace);
     if (!db)
         return EVICT_IMPOSSIBLE;
+    evict->full_keys = keyspace_size(db);
     if (kind == EVICT_WTINYLFU)
         return evict_by_tinylfu(keyspace, db, now_ms);
     struct gathered gathered;

@@ -20,7 +20,8 @@ enum {
     MAIN_SAMPLES = 6,
     LRU_SAMPLES = 20,
     TRIES = 24,
-    ROUNDS_MIN = 500, /* uses of a round, at least */
+    WINDOW_EXCESS = 8, /* more keys leave a window that is too large, each time */
+    ROUNDS_MIN = 500,  /* uses of a round, at least */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
     FIRST_MODEL = 1,
@@ -144,6 +145,13 @@ static uint16_t victim_of_main(
     return best;
 }
 
+/* What a window has too much goes to the main region without a contest: while the cache filled, all were in it. */
+static void shrink_window(struct model *model, size_t target)
+{
+    for (int i = 0; i < WINDOW_EXCESS && model->window_len > target; i++)
+        model->slots[window_pop(model)].in_window = false;
+}
+
 /* Who leaves the window next; who was used there goes round again. NONE if the window is not full. */
 static uint16_t leave_window(struct model *model, size_t target)
 {
@@ -166,7 +174,9 @@ static uint16_t make_room(
         slot = oldest_of_sample(model, random);
     } else {
         size_t target = capacity * permille / 1000;
-        uint16_t leaver = leave_window(model, target ? target : 1);
+        target = target ? target : 1;
+        shrink_window(model, target);
+        uint16_t leaver = leave_window(model, target);
         unsigned weight = 0;
         uint16_t victim = victim_of_main(model, tinylfu, random, &weight);
         slot = leaver == NONE ? victim : leaver;
