@@ -244,7 +244,7 @@ Test(stream_group, a_pending_entry_takes_60_bytes)
     struct stream_group *group = stream_group_create(stream_at(&fixture, "s"), BYTES("g"), STREAM_ID_MIN, 0);
     struct stream_consumer *consumers[16];
     for (int i = 0; i < 16; i++)
-        consumers[i] = stream_consumer_create(group, (struct bytes){ "abcdefghijklmnop" + i, 1 }, NOW);
+        consumers[i] = stream_consumer_create(group, (struct bytes){ &"abcdefghijklmnop"[i], 1 }, NOW);
     size_t before = mem_used();
     struct random random;
     seed_random(&random);

@@ -70,7 +70,7 @@ static struct stream *stream(struct model *model)
 
 static struct bytes group_name(size_t index)
 {
-    return (struct bytes){ "xyz" + index, 1 };
+    return (struct bytes){ &"xyz"[index], 1 };
 }
 
 static struct stream_group *group_at(struct model *model, size_t index)
