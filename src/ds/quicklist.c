@@ -42,7 +42,7 @@ struct quicklist *quicklist_create(void)
     return mem_zalloc(sizeof(struct quicklist));
 }
 
-void node_free(struct quicklist_node *node)
+void quicklist_node_free(struct quicklist_node *node)
 {
     if (node->plain)
         blob_unref(node->blob);
@@ -53,7 +53,7 @@ void node_free(struct quicklist_node *node)
 bool quicklist_drain(struct quicklist *list, size_t nodes)
 {
     for (; nodes > 0 && list->head; nodes--) {
-        node_free(spot_node(spot_first(list)));
+        quicklist_node_free(spot_node(spot_first(list)));
         spot_remove(list, spot_first(list));
     }
     return list->head != NULL;

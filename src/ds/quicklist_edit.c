@@ -26,7 +26,7 @@ bool quicklist_merge(struct quicklist *list, struct quicklist_spot left, struct 
         return false;
     bool done = listpack_concat(&into->pack, from->pack);
     ASSERT(done);
-    node_free(from);
+    quicklist_node_free(from);
     ptrdiff_t moved = from->count;
     spot_remove(list, right);
     spot_count(list, left, moved);
@@ -160,7 +160,7 @@ struct quicklist *quicklist_delete(
         struct quicklist_node *node = spot_node(spot);
         size_t gone = node->count - within < count ? node->count - within : count;
         if (gone == node->count) {
-            node_free(node);
+            quicklist_node_free(node);
             spot = spot_remove(list, spot);
         } else {
             uint32_t at = within ? listpack_seek(node->pack, (int64_t)within) : (uint32_t)LISTPACK_HEADER;
@@ -257,7 +257,7 @@ size_t quicklist_remove(struct quicklist *list, enum quicklist_end from, struct 
         size_t gone = remove_from_node(node, from, text, max - removed);
         removed += gone;
         if (gone && gone == node->count) {
-            node_free(node);
+            quicklist_node_free(node);
             struct quicklist_spot next = spot_remove(list, spot);
             spot = forward ? next : before;
             continue;

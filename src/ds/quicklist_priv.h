@@ -97,7 +97,7 @@ static inline void spot_count(struct quicklist *list, struct quicklist_spot spot
 }
 
 /* Frees a node's content. */
-void node_free(struct quicklist_node *node);
+void quicklist_node_free(struct quicklist_node *node);
 
 /* A node of that one element; its listpack has room for `capacity` bytes. */
 struct quicklist_node node_make(struct quicklist_item item, size_t capacity);

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "store/document.h"
 #include "store/hash.h"
 #include "store/keyspace.h"
 #include "store/list.h"
@@ -17,6 +18,7 @@
 #include "store/stream_group.h"
 #include "store/string.h"
 #include "store/zset.h"
+#include "json/print.h"
 
 /* Mixes bytes into each part, in order. */
 static void mix(struct digest *digest, const void *ptr, size_t len)
@@ -133,6 +135,16 @@ static void add_stream(struct digest *digest, const struct entry *entry)
         add_group(digest, stream_group_at(stream, i));
 }
 
+/* The text, in the order in which members were made. */
+static void add_document(struct digest *digest, const struct entry *entry)
+{
+    struct json_value root = document_root(entry);
+    struct buf text = BUF_EMPTY;
+    json_print(&root, &text);
+    mix(digest, text.ptr, text.len);
+    buf_fini(&text);
+}
+
 static void (*const adders[ENTRY_TYPES])(struct digest *digest, const struct entry *entry) = {
     [ENTRY_STRING] = add_string,
     [ENTRY_LIST] = add_list,
@@ -140,6 +152,7 @@ static void (*const adders[ENTRY_TYPES])(struct digest *digest, const struct ent
     [ENTRY_SET] = add_set,
     [ENTRY_ZSET] = add_zset,
     [ENTRY_STREAM] = add_stream,
+    [ENTRY_JSON] = add_document,
 };
 
 void digest_add_value(struct digest *digest, const struct entry *entry)

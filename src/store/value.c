@@ -13,6 +13,7 @@ const struct value_type *const value_types[ENTRY_TYPES] = {
     [ENTRY_SET] = &set_value_type,
     [ENTRY_ZSET] = &zset_value_type,
     [ENTRY_STREAM] = &stream_value_type,
+    [ENTRY_JSON] = &document_value_type,
 };
 
 void entry_set_pointer(struct entry *entry, unsigned encoding, void *value)

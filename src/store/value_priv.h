@@ -64,6 +64,7 @@ struct value_type {
     const char *(*check)(const struct entry *entry);
 };
 
+extern const struct value_type document_value_type;
 extern const struct value_type hash_value_type;
 extern const struct value_type list_value_type;
 extern const struct value_type stream_value_type;
