@@ -537,6 +537,20 @@ const struct config_row config_live_rows[] = {
         .initial = "3000",
         .section = SECTION_MEMORY,
         .help = "Bytes up to which a HyperLogLog is kept as runs of registers rather than all 12304." },
+    { .name = "stream-node-max-bytes",
+        .type = CONFIG_MEMORY,
+        FIELD(store.stream_node_max_bytes),
+        LIMITS(0, INT64_MAX),
+        .initial = "4096",
+        .section = SECTION_MEMORY,
+        .help = "Bytes up to which a block of a stream takes entries; 0: any number." },
+    { .name = "stream-node-max-entries",
+        .type = CONFIG_INTEGER,
+        FIELD(store.stream_node_max_entries),
+        LIMITS(0, INT64_MAX),
+        .initial = "100",
+        .section = SECTION_MEMORY,
+        .help = "Entries up to which a block of a stream takes more; 0: any number." },
 };
 
 const size_t config_live_count = sizeof config_live_rows / sizeof *config_live_rows;

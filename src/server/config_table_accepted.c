@@ -200,8 +200,6 @@ const struct config_row config_accepted_rows[] = {
         .flags = CONFIG_IMMUTABLE,
         LIMITS(0, UINT32_MAX),
         .initial = "0" },
-    { .name = "stream-node-max-bytes", .type = CONFIG_MEMORY, LIMITS(0, INT64_MAX), .initial = "4096" },
-    { .name = "stream-node-max-entries", .type = CONFIG_INTEGER, LIMITS(0, INT64_MAX), .initial = "100" },
     { .name = "tls-auth-clients", .type = CONFIG_CHOICE, .choices = tls_auth_clients_choices, .initial = "yes" },
     { .name = "tls-ca-cert-dir", .initial = "" },
     { .name = "tls-ca-cert-file", .initial = "" },
