@@ -1,20 +1,13 @@
 /*
  * Hashes: many fields at once: all of them, a page by cursor, some at random.
  *
- * The reply is written while the walk goes on, so nothing is gathered. A large hash is answered in slices, between
- * which others are served. It must be one state of the hash that is answered: when it changes meanwhile, the task drops
- * what it has and answers the new state in one go. So does a hash whose fields expire, which time changes.
+ * The reply is written while the walk goes on, so nothing is gathered. A large hash is answered aside
+ * (engine/aside.h), in slices between which others are served.
  */
-#include "base/mem.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
-#include "engine/task.h"
+#include "engine/aside.h"
 #include "hash_priv.h"
-
-enum {
-    AT_ONCE_MAX = 2000, /* fields up to which a walk is not worth a task */
-    STEP_FIELDS = 400,  /* of a task's step */
-};
 
 /* --- All --- */
 
@@ -42,7 +35,6 @@ static void answer_head(struct call *call, hash_visit_fn visit, size_t count)
         reply_array(call->reply, count);
 }
 
-/* In one go. */
 static void answer_now(struct call *call, const struct entry *entry, hash_visit_fn visit)
 {
     answer_head(call, visit, entry ? hash_count(entry, call->now_ms) : 0);
@@ -50,62 +42,11 @@ static void answer_now(struct call *call, const struct entry *entry, hash_visit_
         hash_each(entry, call->now_ms, visit, call->reply);
 }
 
-/* The same in slices. */
-struct walk_task {
-    struct task task;
-    hash_visit_fn visit;
-    uint64_t stamp, cursor;
-    bool begun;
-    struct output_mark before;
-    size_t key_len;
-    char key[];
-};
-
-/* A change since the last step makes what was answered so far worthless: then all is answered anew, and at once. */
-static bool walk_step(struct task *task, struct call *call)
-{
-    struct walk_task *self = (struct walk_task *)task;
-    struct key key = key_make(bytes_make(self->key, self->key_len));
-    const struct entry *entry = keyspace_peek(call->keyspace, call->db, key, call->now_ms);
-    bool is_hash = entry && entry->type == ENTRY_HASH;
-    if (!is_hash || hash_stamp(call->keyspace, entry) != self->stamp) {
-        if (self->begun)
-            output_rewind(call->reply->out, self->before);
-        if (call_expect_type(call, entry, ENTRY_HASH))
-            answer_now(call, entry, self->visit);
-        return true;
-    }
-    if (!self->begun) {
-        self->before = output_mark(call->reply->out);
-        answer_head(call, self->visit, hash_count(entry, call->now_ms));
-        self->begun = true;
-    }
-    self->cursor = hash_scan(entry, self->cursor, STEP_FIELDS, call->now_ms, self->visit, call->reply);
-    return self->cursor == 0;
-}
-
-static void walk_destroy(struct task *task)
-{
-    mem_free(task);
-}
-
 static void answer_all(struct call *call, hash_visit_fn visit)
 {
-    static const struct task_type type = { .step = walk_step, .destroy = walk_destroy };
     const struct entry *entry;
-    if (!hash_call_read(call, &entry))
-        return;
-    uint64_t stamp = entry && hash_len(entry, call->now_ms) > AT_ONCE_MAX ? hash_stamp(call->keyspace, entry) : 0;
-    struct bytes key = call->argv[1];
-    struct walk_task *self = stamp ? mem_try_alloc(sizeof *self + key.len) : NULL;
-    if (!self) {
+    if (hash_call_read(call, &entry) && !(entry && call_aside(call, hash_len(entry, call->now_ms))))
         answer_now(call, entry, visit);
-        return;
-    }
-    *self = (struct walk_task){ .task.type = &type, .visit = visit, .stamp = stamp, .key_len = key.len };
-    if (key.len)
-        memcpy(self->key, key.ptr, key.len);
-    call_defer(call, &self->task);
 }
 
 static void run_hgetall(struct call *call)
@@ -217,6 +158,15 @@ static bool parse_count(struct call *call, int64_t *count)
     return true;
 }
 
+/* Fields that are looked at to draw so many. */
+static size_t fields_to_visit(const struct entry *entry, int64_t count, int64_t now_ms)
+{
+    size_t fields = hash_len(entry, now_ms);
+    if (count < 0)
+        return (size_t)-count;
+    return (uint64_t)count > fields / 3 ? fields : (size_t)count;
+}
+
 static void run_hrandfield(struct call *call)
 {
     const struct entry *entry;
@@ -232,7 +182,7 @@ static void run_hrandfield(struct call *call)
             reply_null(call->reply);
     } else if (entry && count < -REPEATED_MAX) {
         reply_error(call->reply, BYTES("ERR value is out of range"));
-    } else {
+    } else if (!entry || !call_aside(call, fields_to_visit(entry, count, call->now_ms))) {
         answer_many(call, entry, count, call->argc == 4);
     }
 }

@@ -8,7 +8,9 @@
  */
 #include "list_priv.h"
 
+#include "base/fiber.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 
 enum { BLOB_MIN = 4096 }; /* no shorter element is kept as a blob, whatever the settings */
 
@@ -203,6 +205,8 @@ static size_t clip_range(int64_t start, int64_t end, size_t len, size_t *index)
     return start > end ? 0 : (size_t)(end - start + 1);
 }
 
+enum { ELEMENT_COST = 3 }; /* for fiber_breathe */
+
 static void run_lrange(struct call *call)
 {
     int64_t start, end;
@@ -213,14 +217,18 @@ static void run_lrange(struct call *call)
     if (!call_expect_type(call, entry, ENTRY_LIST))
         return;
     size_t count = clip_range(start, end, list_len(entry), &index);
+    if (call_aside(call, count))
+        return;
     reply_array(call->reply, count);
     if (count == 0)
         return;
     struct list_walk walk;
     struct list_element element;
     list_walk_begin(&walk, entry, index, count);
-    while (list_next(&walk, &element))
+    while (list_next(&walk, &element)) {
+        fiber_breathe(ELEMENT_COST);
         list_reply_element(call, &element);
+    }
 }
 
 static void run_ltrim(struct call *call)
@@ -340,6 +348,7 @@ static size_t reply_positions(
     struct list_element element;
     list_walk_begin(&walk, entry, back ? len - 1 : 0, most);
     for (size_t i = 0; back ? list_next_back(&walk, &element) : list_next(&walk, &element); i++) {
+        fiber_breathe(ELEMENT_COST);
         if (!list_needle_matches(&needle, element.value))
             continue;
         if (skip > 0) {
@@ -360,6 +369,9 @@ static void run_lpos(struct call *call)
         return;
     const struct entry *entry = call_read(call, 1);
     if (!call_expect_type(call, entry, ENTRY_LIST))
+        return;
+    if (entry && call_aside(call, options.maxlen && (uint64_t)options.maxlen < list_len(entry) ? (size_t)options.maxlen
+                                                                                               : list_len(entry)))
         return;
     if (options.count < 0) {
         if (!entry || !reply_positions(call, entry, &options, 1))

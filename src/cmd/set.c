@@ -8,6 +8,7 @@
 
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
+#include "engine/aside.h"
 
 /* To be called before the member of argument `i` is looked up: asks for it and those that follow, a batch at a time. */
 static void look_ahead(const struct call *call, struct set set, uint32_t i)
@@ -103,7 +104,7 @@ void set_reply_all(struct call *call, struct set set, bool as_array)
 static void run_smembers(struct call *call)
 {
     struct set set;
-    if (set_read(call, 1, &set))
+    if (set_read(call, 1, &set) && !call_aside(call, set_count(set)))
         set_reply_all(call, set, false);
 }
 

@@ -8,15 +8,21 @@
  *                  cheaper, first a set of what the others have of it: O(sum of all)
  *
  * Nothing is copied in order to be compared: members pass through the other sets in batches (set_batch_filter), and
- * what is left is answered right away. Done at once.
+ * what is left is answered right away. Where there are many
+ * members the work goes aside (engine/aside.h).
  */
 #include <stdlib.h>
 
+#include "base/fiber.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "set_priv.h"
 #include "store/value.h"
 
-enum { UNION_BY_LOOK_UP = 6 }; /* sets of which a union is taken without building one */
+enum {
+    UNION_BY_LOOK_UP = 6, /* sets of which a union is taken without building one */
+    STORE_COST = 200,     /* of a batch, for fiber_breathe */
+};
 
 enum operation { INTERSECTION, UNION, DIFFERENCE };
 
@@ -34,6 +40,8 @@ struct sink {
 static bool sink_take(struct sink *sink, const struct set_batch *batch)
 {
     sink->count += batch->count;
+    if (sink->kind == SINK_STORE)
+        fiber_breathe(STORE_COST);
     for (unsigned i = 0; i < batch->count && sink->kind != SINK_COUNT; i++)
         if (sink->kind == SINK_REPLY)
             set_reply_member(sink->call, batch->members[i]);
@@ -54,6 +62,14 @@ static struct set *read_sets(struct call *call, uint32_t first, uint32_t count)
         if (!set_read(call, first + i, &sets[i]))
             return NULL;
     return sets;
+}
+
+static size_t sum_counts(const struct set *sets, uint32_t count)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += set_count(sets[i]);
+    return sum;
 }
 
 static int compare_counts(const void *a, const void *b)
@@ -161,7 +177,7 @@ static void run_replied(struct call *call, enum operation operation)
 {
     uint32_t count = call->argc - 1;
     struct set *sets = read_sets(call, 1, count);
-    if (!sets)
+    if (!sets || call_aside(call, sum_counts(sets, count)))
         return;
     struct sink sink = { .call = call, .kind = SINK_REPLY, .limit = SIZE_MAX };
     struct output_mark before = output_mark(call->reply->out);
@@ -178,7 +194,7 @@ static void run_stored(struct call *call, enum operation operation)
 {
     uint32_t count = call->argc - 2;
     struct set *sets = read_sets(call, 2, count);
-    if (!sets)
+    if (!sets || call_aside(call, sum_counts(sets, count)))
         return;
     struct sink sink = { .call = call, .kind = SINK_STORE, .result = set_create(), .limit = SIZE_MAX };
     combine(&sink, operation, sets, count);

@@ -6,8 +6,10 @@
  */
 #include "set_priv.h"
 
+#include "base/fiber.h"
 #include "base/random.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 
 static void run_spop(struct call *call)
 {
@@ -41,13 +43,26 @@ static void run_spop(struct call *call)
     }
 }
 
+enum {
+    DRAW_COST = 10,                  /* for fiber_breathe */
+    REPEATED_MAX = 10 * 1000 * 1000, /* members that may be drawn at once: the reply must fit somewhere */
+};
+
 /* As often as wanted, the same member more than once if chance wills it. */
 static void reply_repeating(struct call *call, struct set set, uint64_t count)
 {
     struct random *random = call_random(call);
     reply_array(call->reply, count);
-    while (count--)
+    while (count--) {
+        fiber_breathe(DRAW_COST);
         set_reply_member(call, set_random(set, random));
+    }
+}
+
+/* Members that are looked at to draw `count` different ones. */
+static size_t draw_work(size_t members, size_t count)
+{
+    return count > members / 8 ? members : count;
 }
 
 static void run_srandmember(struct call *call)
@@ -70,6 +85,13 @@ static void run_srandmember(struct call *call)
     if (!set_read(call, 1, &set))
         return;
     size_t members = set_count(set);
+    bool counted = call->argc == 3 && members && count;
+    if (counted && count < -REPEATED_MAX) {
+        reply_error(call->reply, BYTES("ERR value is out of range"));
+        return;
+    }
+    if (counted && call_aside(call, count < 0 ? (size_t)-count : draw_work(members, (size_t)count)))
+        return;
     if (call->argc == 2) {
         if (members)
             set_reply_member(call, set_random(set, call_random(call)));

@@ -5,7 +5,8 @@
  * An intersection walks over its smallest input and looks its members up in the others, by size; so does a difference
  * over its first. Sums are made in the order of size too, which decides how they are rounded.
  *
- * Costs: O(members of what is walked over * inputs), and O(n log n) for the order of the n that result. At once.
+ * Costs: O(members of what is walked over * inputs), and O(n log n) for the order of the n that result.
+ * Where there is much to do it goes aside (engine/aside.h).
  */
 #include "zset_priv.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "store/set.h"
 
 enum operation { UNION, INTER, DIFF };
@@ -277,10 +279,20 @@ void zset_store_take(struct call *call, uint32_t index, struct zset *made)
     reply_int(call->reply, (int64_t)count);
 }
 
+static size_t count_members(const struct algebra *algebra)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < algebra->input_count; i++)
+        sum += algebra->inputs[i].count;
+    return sum;
+}
+
 static void run(struct call *call, struct algebra algebra)
 {
     uint32_t at = algebra.store ? 2 : 1;
     if (!read_inputs(call, at, &algebra) || !read_options(call, at + 1 + algebra.input_count, &algebra))
+        return;
+    if (call_aside(call, count_members(&algebra)))
         return;
     algebra.made = zset_create();
     compute(&algebra);

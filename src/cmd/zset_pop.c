@@ -9,9 +9,11 @@
 
 #include <string.h>
 
+#include "base/fiber.h"
 #include "base/random.h"
 #include "cmd/families.h"
 #include "deadline_priv.h"
+#include "engine/aside.h"
 #include "engine/wait.h"
 
 /* --- Popping --- */
@@ -199,11 +201,15 @@ static void run_bzmpop(struct call *call)
 
 /* --- Drawing at random --- */
 
-enum { REPEATED_MAX = 10 * 1000 * 1000 }; /* members that may be drawn at once: the reply must fit somewhere */
+enum {
+    REPEATED_MAX = 10 * 1000 * 1000, /* members that may be drawn at once: the reply must fit somewhere */
+    DRAW_COST = 20,                  /* for fiber_breathe */
+};
 
 static void reply_at_rank(struct call *call, const struct entry *entry, size_t rank, bool scores)
 {
     struct zset_iter iter;
+    fiber_breathe(DRAW_COST);
     zset_iter_begin(&iter, entry, rank, false);
     zset_reply_member(call, iter.member, iter.score, scores);
 }
@@ -290,6 +296,12 @@ static bool read_sample(struct call *call, int64_t *count, bool *scores)
     return true;
 }
 
+/* Members that are looked at to draw `count` different ones. */
+static size_t draw_work(size_t size, size_t count)
+{
+    return count > size / 2 ? size : count;
+}
+
 static void run_zrandmember(struct call *call)
 {
     int64_t count = 1;
@@ -298,13 +310,16 @@ static void run_zrandmember(struct call *call)
     if ((!single && !read_sample(call, &count, &scores)) || !zset_look(call, 1, &entry))
         return;
     size_t size = zset_count(entry);
+    bool refused = count < -REPEATED_MAX;
+    if (!single && size && !refused && call_aside(call, count < 0 ? (size_t)-count : draw_work(size, (size_t)count)))
+        return;
     if (single && size)
         reply_at_rank(call, entry, random_below(call_random(call), size), false);
     else if (single)
         reply_null(call->reply);
     else if (!size || !count)
         reply_array(call->reply, 0);
-    else if (count < -REPEATED_MAX)
+    else if (refused)
         reply_error(call->reply, BYTES("ERR value is out of range"));
     else if (count < 0)
         reply_repeated(call, entry, (uint64_t)-count, scores);

@@ -4,8 +4,8 @@
  * Every range becomes a span of ranks first (store/zset.h). Where all scores are equal, members are in the order of
  * their bytes, and ranges by text make sense; elsewhere they give some part of the set.
  *
- * Costs: O(log n + members that are answered or removed); counting is O(log n). Long answers are given in slices,
- * storing and removing are done at once.
+ * Costs: O(log n + members that are answered or removed); counting is O(log n). Long answers are given
+ * and stored in slices (engine/aside.h), removing is done at once.
  */
 #include "zset_priv.h"
 
@@ -13,9 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "cmd/families.h"
-#include "engine/task.h"
+#include "engine/aside.h"
 
 /* --- Reading ranges --- */
 
@@ -103,11 +102,6 @@ static struct zset_span span_of(const struct entry *entry, const struct range *r
 
 /* --- Answering and storing --- */
 
-enum {
-    AT_ONCE_MAX = 2000, /* members up to which an answer is not worth a task */
-    STEP_MEMBERS = 300, /* of a task's step */
-};
-
 enum direction { ANY_DIRECTION = -1, FORWARD, REVERSE };
 enum { ANY_KIND = -1 };
 
@@ -192,114 +186,17 @@ static struct zset_span query_span(const struct query *query, const struct entry
     return span;
 }
 
-/* Answers up to `count` members of a span, those before `done` left out; returns how many. */
-static size_t reply_part(struct call *call, const struct entry *entry, struct zset_span span, const struct query *query,
-    size_t done, size_t count)
+static void reply_span(struct call *call, const struct entry *entry, struct zset_span span, const struct query *query)
 {
-    struct zset_iter iter;
     bool reverse = query->direction == REVERSE;
-    if (count > span.count - done)
-        count = span.count - done;
-    if (!count)
-        return 0;
-    zset_iter_begin(&iter, entry, reverse ? span.first + span.count - 1 - done : span.first + done, reverse);
-    for (size_t left = count; left; left--) {
+    struct zset_iter iter;
+    zset_reply_head(call, span.count, query->scores);
+    if (span.count)
+        zset_iter_begin(&iter, entry, reverse ? span.first + span.count - 1 : span.first, reverse);
+    for (size_t left = span.count; left; left--) {
         zset_reply_member(call, iter.member, iter.score, query->scores);
         zset_iter_next(&iter);
     }
-    return count;
-}
-
-/* In one go. */
-static void reply_now(struct call *call, const struct entry *entry, const struct query *query)
-{
-    struct zset_span span = query_span(query, entry);
-    zset_reply_head(call, span.count, query->scores);
-    reply_part(call, entry, span, query, 0, SIZE_MAX);
-}
-
-/* The same in slices. */
-struct range_task {
-    struct task task;
-    struct query query; /* its texts point to `bytes` */
-    struct zset_span span;
-    uint64_t stamp;
-    size_t done;
-    bool begun;
-    struct output_mark before;
-    struct bytes key;
-    char bytes[];
-};
-
-/* A change since the last step makes what was answered so far worthless: then all is answered anew, and at once. */
-static bool range_step(struct task *task, struct call *call)
-{
-    struct range_task *self = (struct range_task *)task;
-    const struct entry *entry = keyspace_peek(call->keyspace, call->db, key_make(self->key), call->now_ms);
-    bool is_zset = entry && entry->type == ENTRY_ZSET;
-    if (!is_zset || zset_stamp(call->keyspace, entry) != self->stamp) {
-        if (self->begun)
-            output_rewind(call->reply->out, self->before);
-        if (call_expect_type(call, entry, ENTRY_ZSET))
-            reply_now(call, entry, &self->query);
-        return true;
-    }
-    if (!self->begun) {
-        self->before = output_mark(call->reply->out);
-        zset_reply_head(call, self->span.count, self->query.scores);
-        self->begun = true;
-    }
-    self->done += reply_part(call, entry, self->span, &self->query, self->done, STEP_MEMBERS);
-    return self->done == self->span.count;
-}
-
-static void range_destroy(struct task *task)
-{
-    mem_free(task);
-}
-
-static struct bytes keep(char **at, struct bytes text)
-{
-    struct bytes kept = { *at, text.len };
-    if (text.len)
-        memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
-/* A task for a long answer; NULL when memory is out. */
-static struct range_task *range_task_create(struct bytes key, const struct query *query, struct zset_span span)
-{
-    static const struct task_type type = { .step = range_step, .destroy = range_destroy };
-    bool texts = query->by == BY_TEXT;
-    size_t len = key.len + (texts ? query->range.texts.min.text.len + query->range.texts.max.text.len : 0);
-    struct range_task *self = mem_try_alloc(sizeof *self + len);
-    if (!self)
-        return NULL;
-    *self = (struct range_task){ .task.type = &type, .query = *query, .span = span };
-    char *at = self->bytes;
-    self->key = keep(&at, key);
-    if (texts) {
-        self->query.range.texts.min.text = keep(&at, query->range.texts.min.text);
-        self->query.range.texts.max.text = keep(&at, query->range.texts.max.text);
-    }
-    return self;
-}
-
-/*
- * A long answer is given in slices, between which others are served. It must be one state of the set that is answered:
- * when it changes meanwhile, the task drops what it has and answers the new state in one go.
- */
-static void reply_span(struct call *call, const struct entry *entry, struct zset_span span, const struct query *query)
-{
-    uint64_t stamp = span.count > AT_ONCE_MAX ? zset_stamp(call->keyspace, entry) : 0;
-    struct range_task *task = stamp ? range_task_create(call->argv[query->key], query, span) : NULL;
-    if (!task) {
-        reply_now(call, entry, query);
-        return;
-    }
-    task->stamp = stamp;
-    call_defer(call, &task->task);
 }
 
 /* Stores the span under the first argument. */
@@ -336,6 +233,8 @@ static void answer(struct call *call, struct query query)
     if (!zset_look(call, query.key, &entry))
         return;
     struct zset_span span = query_span(&query, entry);
+    if (call_aside(call, span.count))
+        return;
     if (query.store)
         store_span(call, entry, span);
     else

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "ds/listpack.h"
 #include "quicklist_priv.h"
@@ -67,10 +68,13 @@ void quicklist_destroy(struct quicklist *list)
     mem_free_sized(list, sizeof *list);
 }
 
+enum { NODE_COST = 200 }; /* of copying, for fiber_breathe */
+
 struct quicklist *quicklist_copy(const struct quicklist *list)
 {
     struct quicklist *copy = quicklist_create();
     for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
+        fiber_breathe(NODE_COST);
         struct quicklist_node node = *spot_node(spot);
         if (node.plain) {
             blob_ref(node.blob);

@@ -36,8 +36,23 @@ void session_resume(struct session *session, uint32_t flag);
 /* The name that clients have for the call's command, or for that of which it is a subcommand; in upper case. */
 void call_container_name(const struct call *call, char out[48]);
 
-/* Drops the session's task, if it has one, unfinished. */
+/* The session leaves its task, if it has one: that ends unfinished, or goes on without anybody. */
 void task_abandon(struct session *session);
+
+/* Carries out all tasks that last to their ends, at once. */
+void tasks_finish(struct engine *engine);
+
+/*
+ * aside.c: the handlers that run in slices. asides_hold_back is true if the call would change a key that one of them
+ * reads; asides_postpone makes its session wait for that, and asides_settle is for who cannot wait. asides_hold: is
+ * the key read by one?
+ */
+struct asides *asides_create(void);
+void asides_destroy(struct asides *asides);
+bool asides_hold_back(struct call *call);
+void asides_postpone(struct call *call);
+void asides_settle(struct call *call);
+bool asides_hold(const struct asides *asides, struct bytes name);
 
 /* wait.c: the queues of an engine; the observer's news for them; and serving the keys that are ready, between commands.
  */

@@ -15,8 +15,8 @@
 #include "engine_priv.h"
 
 struct task_link {
-    struct task *task; /* owned */
-    struct session *session;
+    struct task *task;       /* owned */
+    struct session *session; /* NULL if it has left */
     struct command_info *command;
     struct task_link *prev, *next; /* the engine's ring */
     struct output out;
@@ -63,8 +63,10 @@ static bool step(struct engine *engine, struct task *task, struct task_link *lin
 {
     uint64_t start = clock_ticks();
     call->now_ms = engine->now_ms;
-    call->db = link->session->db;
-    call->keyspace->touch = !(link->session->flags & SESSION_NO_TOUCH);
+    if (link->session) {
+        call->db = link->session->db;
+        call->keyspace->touch = !(link->session->flags & SESSION_NO_TOUCH);
+    }
     uint64_t dirty = propagate_begin(call);
     call->propagated = true; /* it has no words of its own */
     bool finished = task->type->step(task, call);
@@ -116,9 +118,14 @@ static void finish(struct engine *engine, struct task_link *link)
 {
     struct session *session = link->session;
     ring_remove(engine, link);
+    if (!session) {
+        engine->orphan_count--;
+        link_destroy(link);
+        return;
+    }
     session->task = NULL;
     execute_account(engine, session, link->command, link->ticks, link->reply.failed, link->reply.code);
-    execute_log_if_slow(engine, session, link->command, link->ticks, NULL, 0);
+    execute_log_if_slow(engine, session, link->command, link->ticks, link->task->argv, link->task->argc);
     if (!link->silent)
         output_append_output(session->reply.out, &link->out);
     link_destroy(link);
@@ -159,11 +166,42 @@ size_t engine_task_count(const struct engine *engine)
     return engine->task_count + waits_are_slow(engine);
 }
 
+/* Runs one task to its end at once. */
+static void finish_now(struct engine *engine, struct task_link *link)
+{
+    struct call call;
+    make_call(engine, link, &call);
+    while (!step(engine, link->task, link, &call))
+        ;
+    finish(engine, link);
+}
+
 void task_abandon(struct session *session)
 {
-    if (!session->task)
+    enum { ORPHANS_MAX = 64 }; /* more are not left to the future: their clients might come again and again */
+    struct engine *engine = session->engine;
+    struct task_link *link = session->task;
+    if (!link)
         return;
-    ring_remove(session->engine, session->task);
-    link_destroy(session->task);
     session->task = NULL;
+    if (!link->task->lasts) {
+        ring_remove(engine, link);
+        link_destroy(link);
+        return;
+    }
+    link->session = NULL;
+    if (++engine->orphan_count > ORPHANS_MAX)
+        finish_now(engine, link);
+}
+
+void tasks_finish(struct engine *engine)
+{
+    for (bool found = true; found;) {
+        found = false;
+        struct task_link *link = engine->tasks;
+        for (size_t i = 0; i < engine->task_count && !found; i++, link = link->next)
+            found = link->task->lasts;
+        if (found)
+            finish_now(engine, link->prev);
+    }
 }

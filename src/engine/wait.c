@@ -260,6 +260,8 @@ static bool retry(struct engine *engine, struct wait_place *place)
     call.ready_arg = place->arg;
     engine->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     waiter->again = false;
+    if (__builtin_expect(engine->keyspace->holds != 0, 0))
+        asides_settle(&call);
     uint64_t start = clock_ticks();
     uint64_t dirty = propagate_begin(&call);
     engine->current = session;

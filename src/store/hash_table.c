@@ -5,6 +5,7 @@
  * fields are summed up as they come and go, so that the memory of a hash is known without a walk.
  */
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "hash_priv.h"
 
 enum { DRAIN_BATCH = 16 };
@@ -172,10 +173,13 @@ void hash_table_remove(struct hash_table *hash, uint64_t name_hash, uint64_t *sl
     field_destroy(field);
 }
 
+enum { COPY_COST = 20 };
+
 static void copy_slot(void *context, uint64_t *slot)
 {
     struct hash_table *copy = context;
     const void *field = table_slot_item(slot);
+    fiber_breathe(COPY_COST);
     size_t size = field_size(field);
     void *own = mem_alloc(size);
     memcpy(own, field, size);

@@ -5,6 +5,7 @@
  * misses that such a walk consists of. Expired fields are passed over, not removed.
  */
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "base/random.h"
 #include "hash_priv.h"
 
@@ -13,6 +14,8 @@ enum {
     BUCKETS_PER_FIELD = 10, /* a scan gives up after so many buckets for each field it should visit */
     LEN_EXACT_MAX = 4096,   /* fields that can expire up to which hash_len looks at each */
     DRAW_TRIES = 128,       /* draws that may meet expired fields before the hash is gone through */
+    BATCH_COST = 100,       /* for fiber_breathe */
+    DRAW_COST = 10,
 };
 
 struct batch {
@@ -25,6 +28,7 @@ struct batch {
 
 static void batch_flush(struct batch *batch)
 {
+    fiber_breathe(BATCH_COST);
     for (size_t i = 0; i < batch->count; i++)
         if (!field_is_expired(batch->fields[i], batch->now_ms)) {
             struct hash_pair pair = field_pair(batch->fields[i]);
@@ -206,6 +210,7 @@ static void sample_walking(
 static const void *draw_alive(const struct hash_table *hash, struct random *random, int64_t now_ms)
 {
     for (int tries = 0; tries < DRAW_TRIES; tries++) {
+        fiber_breathe(DRAW_COST);
         const void *field = table_slot_item(table_random(&hash->table, random));
         if (!field_is_expired(field, now_ms))
             return field;
@@ -276,6 +281,7 @@ bool hash_sample(
     if (sample_drawing(hash, set, room - 1, count, random, now_ms)) {
         for (size_t i = 0; i < room; i++)
             if (set[i]) {
+                fiber_breathe(DRAW_COST);
                 struct hash_pair pair = field_pair(set[i]);
                 visit(context, &pair);
             }

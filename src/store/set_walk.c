@@ -10,6 +10,7 @@
  * probability that is due (selection sampling, Knuth TAOCP 2, 3.4.2 S).
  */
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "base/random.h"
 #include "ds/intset.h"
 #include "ds/listpack.h"
@@ -18,6 +19,9 @@
 enum {
     SET_DRAW_PART = 8,     /* one of so many members at most are drawn rather than selected */
     SET_POP_BY_SELECT = 8, /* so many members of an intset are popped by writing it anew */
+    WALK_COST = 50,        /* of a batch, for fiber_breathe */
+    FILTER_COST = 200,     /* of a batch */
+    DRAW_COST = 10,        /* of a member */
 };
 
 static struct set_member number_member(int64_t number)
@@ -61,6 +65,7 @@ static void walk_table(struct set_walk *walk, struct set_batch *batch)
 bool set_walk_next(struct set_walk *walk, struct set_batch *batch)
 {
     const unsigned char *packed = walk->set.value;
+    fiber_breathe(WALK_COST);
     batch->count = 0;
     if (!packed)
         return false;
@@ -117,6 +122,7 @@ static uint32_t batch_look_up_packed(const struct set_batch *batch, struct set s
 void set_batch_filter(struct set_batch *batch, struct set set, bool wanted)
 {
     uint32_t found = 0;
+    fiber_breathe(FILTER_COST);
     if (set.value)
         found = set.encoding == SET_TABLE ? batch_look_up(batch, set.value) : batch_look_up_packed(batch, set);
     unsigned kept = 0;
@@ -220,6 +226,7 @@ bool set_sample(struct set set, size_t count, struct random *random, set_visit_f
         return false;
     memset(noted, 0, places * sizeof *noted);
     while (count) {
+        fiber_breathe(DRAW_COST);
         const void *item = table_slot_item(table_random(table, random));
         if (!note_once(noted, places - 1, item))
             continue;

@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "store/settings.h"
 #include "store/value.h"
 #include "value_priv.h"
@@ -166,11 +167,14 @@ static void value_free(struct entry *entry)
         zset_destroy(zset_of(entry));
 }
 
+enum { COPY_COST = 20 };
+
 static struct zset *copy(const struct zset *from)
 {
     struct zset *to = zset_create();
     struct btree_iter iter = btree_seek_rank(&from->order, 0);
     for (const struct zset_member *member = btree_iter_item(&iter); member; member = btree_iter_next(&iter)) {
+        fiber_breathe(COPY_COST);
         struct bytes text = zset_member_text(member);
         size_t size = zset_member_size(text.len);
         struct zset_member *own = mem_dup(member, size);

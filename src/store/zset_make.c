@@ -7,12 +7,14 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "store/settings.h"
 #include "store/value.h"
 #include "store/zset.h"
 #include "zset_priv.h"
 
-enum { PREFETCH_AHEAD = 8 };
+/* What a round of a loop costs, for fiber_breathe. */
+enum { PREFETCH_AHEAD = 8, MEMBER_COST = 20, ORDER_COST = 5, COMPARE_COST = 1 };
 
 size_t zset_made_count(const struct zset *zset)
 {
@@ -21,6 +23,7 @@ size_t zset_made_count(const struct zset *zset)
 
 double *zset_make_member(struct zset *zset, struct bytes text, bool *is_new)
 {
+    fiber_breathe(MEMBER_COST);
     uint64_t hash = hash_bytes(text.ptr, text.len);
     const uint64_t *slot = zset_find_slot(zset, text, hash);
     struct zset_member *member;
@@ -50,12 +53,14 @@ struct gather {
 static void gather(void *context, uint64_t *slot)
 {
     struct gather *all = context;
+    fiber_breathe(COMPARE_COST);
     all->members[all->count++].member = table_slot_item(slot);
 }
 
 static int compare_sorted(const void *a, const void *b)
 {
     const struct sorted *one = a, *other = b;
+    fiber_breathe(COMPARE_COST);
     if (one->prefix != other->prefix)
         return one->prefix < other->prefix ? -1 : 1;
     return zset_compare_text(zset_member_text(one->member), zset_member_text(other->member));
@@ -80,11 +85,13 @@ bool zset_make_order(struct zset *zset)
     while (cursor);
     ASSERT(all.count == count);
     for (size_t i = 0; i < count; i++) {
+        fiber_breathe(ORDER_COST);
         prefetch_ahead(&all, i);
         all.members[i].prefix = btree_prefix_double(all.members[i].member->score);
     }
     qsort(all.members, count, sizeof *all.members, compare_sorted);
     for (size_t i = 0; i < count; i++) {
+        fiber_breathe(ORDER_COST);
         prefetch_ahead(&all, i);
         btree_append(&zset->order, all.members[i].member);
     }

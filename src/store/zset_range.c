@@ -5,6 +5,8 @@
  * range is two descents, whatever it holds. In a packed set the same numbers are counted.
  */
 #include "store/zset.h"
+
+#include "base/fiber.h"
 #include "zset_priv.h"
 
 /* --- Walking --- */
@@ -14,6 +16,8 @@ static void show_packed(struct zset_iter *iter)
     iter->member = listpack_get_bytes(iter->pack, iter->at, iter->digits);
     iter->score = zset_packed_score(iter->pack, listpack_after(iter->pack, iter->at));
 }
+
+enum { ITER_COST = 3 }; /* for fiber_breathe */
 
 static bool show_member(struct zset_iter *iter, const struct zset_member *member)
 {
@@ -49,6 +53,7 @@ bool zset_made_iter_begin(struct zset_iter *iter, const struct zset *zset, size_
 
 bool zset_iter_next(struct zset_iter *iter)
 {
+    fiber_breathe(ITER_COST);
     if (!iter->pack)
         return show_member(iter, iter->reverse ? btree_iter_prev(&iter->place) : btree_iter_next(&iter->place));
     uint32_t at = iter->reverse ? listpack_prev(iter->pack, iter->at)
