@@ -21,6 +21,7 @@
 enum {
     AT_ONCE_MAX = 1000, /* entries of a part that are not worth a task */
     STEP_ENTRIES = 100, /* of a task's step */
+    TWICE_MAX = 256,    /* keys of a group's request up to which one that is named twice is looked for */
 };
 
 /* --- The request --- */
@@ -171,9 +172,11 @@ static bool answer_entries(
     struct call *call, struct job *job, struct part *part, const struct reader *reader, uint64_t max)
 {
     struct stream_iter iter;
-    stream_iter_begin(&iter, part->stream, part->from, part->until, false);
     uint64_t given = 0;
-    bool more = true;
+    bool more = part->left > 0;
+    if (reader->group && stream_id_compare(reader->group->last_id, part->from) >= 0)
+        more = go_on(part, reader->group->last_id); /* meanwhile others were given that much */
+    stream_iter_begin(&iter, part->stream, part->from, part->until, false);
     for (; more && given < max; given++) {
         if (!stream_iter_next(&iter)) {
             more = false;
@@ -451,6 +454,21 @@ static bool read_place(struct call *call, const struct request_args *args, uint3
     }
 }
 
+/* The last ID that a group will have been given once the parts so far are answered: a key may be named twice. */
+static struct stream_id given_by_then(const struct job *job, const struct stream *stream, struct stream_id last)
+{
+    struct stream_iter iter;
+    for (uint32_t i = 0; i < job->count && job->count < TWICE_MAX; i++) {
+        const struct part *part = &job->parts[i];
+        if (part->stream != stream || part->history)
+            continue;
+        stream_iter_begin(&iter, stream, part->from, part->until, false);
+        for (uint64_t left = part->left; left && stream_iter_next(&iter); left--)
+            last = iter.id;
+    }
+    return last;
+}
+
 /* Adds what there is to answer behind a place to the job, if there is anything. */
 static void add_part(
     struct call *call, const struct request_args *args, struct job *job, uint32_t index, const struct place *place)
@@ -464,7 +482,7 @@ static void add_part(
         .until = meta->last_id,
         .left = args->count,
         .history = args->grouped && !place->fresh };
-    struct stream_id after = place->fresh ? place->group->last_id : place->after;
+    struct stream_id after = place->fresh ? given_by_then(job, stream, place->group->last_id) : place->after;
     struct stream_id greatest;
     part.from = after;
     bool more = stream_id_next(&part.from);
