@@ -139,6 +139,7 @@ static void on_hangup(void *context, int signal_number)
 
 static void set_signals(struct server *server)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a limit to the size of files is an error of a save, not the end */
     net_set_signal(server->net, SIGTERM, on_end_signal, server);
     net_set_signal(server->net, SIGINT, on_end_signal, server);
     net_set_signal(server->net, SIGHUP, on_hangup, server);

@@ -1,0 +1,228 @@
+"""When and how a server saves: commands, save points, the end; and what becomes of it when saving fails."""
+import os
+import resource
+import signal
+import time
+
+import pytest
+
+from harness.resp import Client, ConnectionClosed, ErrorReply
+from rdb_contents import key, length, rdb, string
+
+MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def persistence(client):
+    return client.info("persistence")
+
+
+def saved(client):
+    return persistence(client)["rdb_bgsave_in_progress"] == "0"
+
+
+def load_much(client, keys, size=200):
+    """Values that do not compress."""
+    client.load(["SET", f"key:{i}", os.urandom(size)] for i in range(keys))
+
+
+def test_commands(server):
+    path = server.directory / "dump.rdb"
+    with Client(server.port) as client:
+        began = client.command("LASTSAVE")
+        assert abs(began - time.time()) < 20
+        client.command("SET", "k", "v")
+        assert persistence(client)["rdb_changes_since_last_save"] == "1"
+        assert client.command("SAVE") == b"OK" and path.exists()
+        assert persistence(client)["rdb_changes_since_last_save"] == "0"
+        client.command("SET", "k", "w")
+        path.unlink()
+        assert client.command("BGSAVE") == b"Background saving started"
+        until(lambda: saved(client))
+        info = persistence(client)
+        assert path.exists() and info["rdb_last_bgsave_status"] == "ok" and info["rdb_saves"] == "2"
+        assert info["rdb_changes_since_last_save"] == "0" and int(info["rdb_last_bgsave_time_sec"]) >= 0
+        assert client.command("BGSAVE", "NOW") == ErrorReply("ERR syntax error")
+        assert client.command("BGSAVE", "SCHEDULE") == b"Background saving started"
+        until(lambda: saved(client))
+        assert client.command("LASTSAVE") >= began
+        stats = client.info("stats")
+        assert stats["total_forks"] == "2" and int(stats["latest_fork_usec"]) > 0
+    assert sorted(p.name for p in server.directory.iterdir()) == ["dump.rdb", "server.log"]
+
+
+def test_one_at_a_time_with_progress(server, scale):
+    """While a child saves, its progress shows, others are served, changes are counted on, and no second one begins."""
+    with Client(server.port) as client:
+        load_much(client, scale(200000))
+        assert client.command("BGSAVE") == b"Background saving started"
+        busy = ErrorReply("ERR Background save already in progress")
+        assert client.command("BGSAVE") == busy and client.command("BGSAVE", "SCHEDULE") == busy
+        assert client.command("SAVE") == busy
+        for i in range(10):
+            assert client.command("SET", f"later:{i}", i) == b"OK"
+        info = persistence(client)
+        assert info["rdb_bgsave_in_progress"] == "1" and int(info["rdb_current_bgsave_time_sec"]) >= 0
+        assert int(info["current_save_keys_total"]) == scale(200000)
+        seen = set()
+        while not saved(client):
+            seen.add(persistence(client)["current_save_keys_processed"])
+        info = persistence(client)
+        assert info["rdb_changes_since_last_save"] == "10" and info["rdb_last_bgsave_status"] == "ok"
+        assert len(seen) > 1 or scale(10) < 10
+
+
+def test_killed_child_leaves_the_old_file(server, scale):
+    path = server.directory / "dump.rdb"
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        client.command("SAVE")
+        before = path.read_bytes()
+        load_much(client, scale(200000))
+        client.command("BGSAVE")
+        child = int(open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()[0])
+        os.kill(child, signal.SIGKILL)
+        until(lambda: saved(client))
+        assert path.read_bytes() == before
+        assert persistence(client)["rdb_last_bgsave_status"] == "err"
+        assert [p.name for p in server.directory.glob("temp-*")] == []
+        assert client.command("SET", "k", "w") == b"OK", "without save points nothing is refused"
+
+
+@pytest.mark.server_options("--save", "3600 1")
+def test_full_disk(server):
+    """A limit to the size of files stands for it. Writes are refused, reads are not; it ends when there is room."""
+    path = server.directory / "dump.rdb"
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        client.command("SAVE")
+        before = path.read_bytes()
+        load_much(client, 3000)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        assert client.command("BGSAVE") == b"Background saving started"
+        until(lambda: saved(client))
+        assert persistence(client)["rdb_last_bgsave_status"] == "err"
+        assert client.command("SET", "k", "w").text.startswith(MISCONF)
+        assert client.command("DEL", "k").text.startswith(MISCONF)
+        client.command("MULTI")
+        assert client.command("SET", "k", "w").text.startswith(MISCONF)
+        assert client.command("EXEC").text.startswith("EXECABORT")
+        assert client.command("GET", "k") == b"v" and client.command("DBSIZE") == 3001
+        assert client.command("SAVE") == ErrorReply("ERR")
+        assert path.read_bytes() == before and list(server.directory.glob("temp-*")) == []
+        client.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+        assert client.command("SET", "k", "x") == b"OK"
+        client.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes")
+        assert client.command("SET", "k", "w").text.startswith(MISCONF)
+        assert client.command("SHUTDOWN") == ErrorReply("ERR Errors trying to SHUTDOWN. Check logs.")
+        os.kill(server.pid, signal.SIGTERM)
+        until(lambda: "can't exit" in server.log())
+        assert client.command("GET", "k") == b"x"
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert client.command("BGSAVE") == b"Background saving started"
+        until(lambda: saved(client))
+        assert client.command("SET", "k", "w") == b"OK" and path.read_bytes() != before
+
+
+@pytest.mark.server_options("--save", "1 2")
+def test_save_points(server):
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        time.sleep(2.5)
+        assert not (server.directory / "dump.rdb").exists()
+        client.command("SET", "k", "w")
+        until(lambda: persistence(client)["rdb_saves"] == "1")
+        assert "2 changes in 1 seconds. Saving..." in server.log()
+        assert client.command("CONFIG", "SET", "save", "3600 1 60 1000") == b"OK"
+        assert client.command("CONFIG", "GET", "save") == [b"save", b"3600 1 60 1000"]
+
+
+def shut_down(client, *words):
+    client.send("SHUTDOWN", *words)
+    with pytest.raises((ConnectionClosed, ConnectionError)):
+        client.read()
+
+
+@pytest.mark.parametrize("words, option, saves", [((), "", False), ((), "3600 1", True), (("NOSAVE",), "3600 1", False),
+                                                  (("SAVE",), "", True), (("SAVE", "NOW", "FORCE"), "", True)])
+def test_shutdown(start_server, words, option, saves):
+    server = start_server("--save", option)
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        shut_down(client, *words)
+    assert server.process.wait(20) == 0
+    assert (server.directory / "dump.rdb").exists() == saves
+    server.kill()
+
+
+def test_shutdown_words(server):
+    with Client(server.port) as client:
+        syntax = ErrorReply("ERR syntax error")
+        for words in (("SAVE", "NOSAVE"), ("ABORT", "NOW"), ("LATER",)):
+            assert client.command("SHUTDOWN", *words) == syntax
+        assert client.command("SHUTDOWN", "ABORT") == ErrorReply("ERR No shutdown in progress.")
+
+
+def test_shutdown_in_the_middle_of_a_save(start_server, scale):
+    """The child goes, and nothing of it is left."""
+    server = start_server()
+    with Client(server.port) as client:
+        load_much(client, scale(200000))
+        client.command("BGSAVE")
+        shut_down(client, "NOSAVE")
+    assert server.process.wait(20) == 0
+    assert [p.name for p in server.directory.iterdir()] == ["server.log"]
+    server.kill()
+
+
+def test_term_saves_and_start_loads(start_server, tmp_path):
+    directory = tmp_path / "own"
+    server = start_server("--save", "3600 1", directory=directory)
+    with Client(server.port) as client:
+        client.command("SET", "k", "v", "PXAT", 4102444800000)
+    assert server.stop() == 0
+    again = start_server("--save", "3600 1", directory=directory)
+    with Client(again.port) as client:
+        assert client.command("GET", "k") == b"v" and client.command("PEXPIRETIME", "k") == 4102444800000
+
+
+def test_loading_answers(start_server, tmp_path, scale):
+    """While it loads a server tells so, answers what may be answered, and can be ended."""
+    directory = tmp_path / "large"
+    directory.mkdir()
+    member = string("m" * 10)
+    value = b"".join(string(b"%08d" % i) + member for i in range(scale(400000)))
+    (directory / "dump.rdb").write_bytes(
+        rdb(10, *(key(4, f"hash{i}", length(scale(400000)) + value) for i in range(4)), checksum=False))
+    server = start_server(directory=directory)
+    with Client(server.port) as client:
+        refused = client.command("GET", "hash0")
+        if not (isinstance(refused, ErrorReply) and refused.text.startswith("LOADING")):
+            assert scale(10) < 10, "loading was over too soon for the test to mean anything"
+            return
+        assert refused == ErrorReply("LOADING Redis is loading the dataset in memory")
+        assert client.command("SET", "k", "v") == refused
+        assert client.command("PING") == refused or client.command("PING") == b"PONG"
+        info = persistence(client)
+        if info["loading"] == "1":
+            assert int(info["loading_total_bytes"]) == (directory / "dump.rdb").stat().st_size
+            assert 0 < float(info["loading_loaded_perc"]) <= 100 and "loading_eta_seconds" in info
+        until(lambda: persistence(client)["loading"] == "0")
+        assert client.command("HLEN", "hash3") == scale(400000)
+
+
+def test_term_while_loading(start_server, tmp_path, scale):
+    directory = tmp_path / "large"
+    directory.mkdir()
+    value = b"".join(string(b"%08d" % i) + string("v") for i in range(scale(400000)))
+    data = rdb(10, *(key(4, f"hash{i}", length(scale(400000)) + value) for i in range(4)), checksum=False)
+    (directory / "dump.rdb").write_bytes(data)
+    server = start_server("--save", "3600 1", directory=directory)
+    assert server.stop() == 0
+    assert (directory / "dump.rdb").read_bytes() == data
