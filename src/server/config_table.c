@@ -543,14 +543,14 @@ const struct config_row config_live_rows[] = {
         LIMITS(0, INT64_MAX),
         .initial = "4096",
         .section = SECTION_MEMORY,
-        .help = "Bytes up to which a block of a stream takes entries; 0: any number." },
+        .help = "Bytes up to which a block of a stream takes entries; 0: 1 MB, which is the most." },
     { .name = "stream-node-max-entries",
         .type = CONFIG_INTEGER,
         FIELD(store.stream_node_max_entries),
         LIMITS(0, INT64_MAX),
         .initial = "100",
         .section = SECTION_MEMORY,
-        .help = "Entries up to which a block of a stream takes more; 0: any number." },
+        .help = "Entries up to which a block of a stream takes more; 0: 10000, which is the most." },
 };
 
 const size_t config_live_count = sizeof config_live_rows / sizeof *config_live_rows;

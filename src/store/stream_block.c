@@ -17,6 +17,8 @@
 
 enum {
     COMPACT_MIN = 8,      /* deleted entries below which nothing is written anew */
+    BYTES_MAX = 1 << 20,  /* in a block that takes another entry, whatever the settings allow; and so many */
+    ENTRIES_MAX = 10000,  /* entries: looking through a block, or moving it, must not hold others up */
     USUAL_MAX = 16 << 10, /* bytes that a new block begins with, at most, whatever the one before came to */
 };
 
@@ -76,12 +78,14 @@ static void set_number(struct stream *stream, struct stream_block *block, uint32
 static bool texts_fit(const struct stream_block *block, const struct store_settings *settings, size_t text_bytes)
 {
     uint64_t max_bytes = (uint64_t)settings->stream_node_max_bytes;
-    if (max_bytes == 0 || max_bytes > LISTPACK_MAX_BYTES)
-        max_bytes = LISTPACK_MAX_BYTES;
+    if (max_bytes == 0 || max_bytes > BYTES_MAX)
+        max_bytes = BYTES_MAX;
     if (listpack_bytes(block->pack) + text_bytes >= max_bytes)
         return false;
-    return settings->stream_node_max_entries <= 0 ||
-           (int64_t)block->live + stream_block_deleted(block) < settings->stream_node_max_entries;
+    uint64_t max_entries = (uint64_t)settings->stream_node_max_entries;
+    if (max_entries == 0 || max_entries > ENTRIES_MAX)
+        max_entries = ENTRIES_MAX;
+    return (uint64_t)block->live + stream_block_deleted(block) < max_entries;
 }
 
 static bool grow_tail(struct stream *stream, size_t need)

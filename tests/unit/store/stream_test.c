@@ -119,7 +119,7 @@ Test(stream, blocks_close_where_the_settings_say)
     settings.stream_node_max_bytes = 0;
     fixture.keyspace->settings = &settings;
     add_many(&fixture, 1000, 70000);
-    cr_assert_eq(stream_block_count(stream_at(&fixture, "s")), 3);
+    cr_assert_eq(stream_block_count(stream_at(&fixture, "s")), 2 + 8); /* of 10000 entries at most */
     check(&fixture);
     cr_assert(delete_id(&fixture, ID(50000, 1)) && stream_has(stream_at(&fixture, "s"), ID(50001, 1)));
     settings.stream_node_max_bytes = 100;
