@@ -111,8 +111,9 @@ static inline void member_unify(struct json_parser *parser, const struct parse_f
     size_t at = frame->base;
     while (keys[at] != key)
         at++;
-    json_set(&parser->values[at], parser->values[last], &parser->trash);
+    /* What is released here may hold keys whose references are pending. */
     parse_keys_settle(parser);
+    json_set(&parser->values[at], parser->values[last], &parser->trash);
     json_key_unref(key);
     parser->top--;
 }

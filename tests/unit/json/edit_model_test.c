@@ -2,7 +2,6 @@
  * Edits against a model: a tree of plain arrays, changed in the same way. Versions are pinned and given back on the
  * way, and must be what they were; at the end nothing may be left. Random tests print their seed.
  */
-#include "base/hash.h"
 #include "base/mem.h"
 #include "json_fixture.h"
 #include "json/edit.h"

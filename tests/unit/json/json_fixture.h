@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "json/edit.h"
 #include "json/parse.h"
@@ -23,6 +24,12 @@
     } while (0)
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Keys are hashed: the secret is drawn before any test. */
+__attribute__((constructor)) static void hash_prepare(void)
+{
+    hash_init();
+}
 
 /* Another seed at each run, printed, and taken from LARDER_TEST_SEED where that is set. */
 static inline struct random seed_random(void)
