@@ -416,9 +416,18 @@ static void gather(struct keyspace *keyspace, struct db *db, size_t want, struct
 
 /* --- The pool --- */
 
-/* The higher, the sooner it goes. */
+/* When it was last used, in ticks as evict counts them. */
+static uint64_t used_at(const struct keyspace *keyspace, const struct entry *entry)
+{
+    const struct evict *evict = keyspace->evict;
+    uint64_t now = evict->ticks + ((keyspace->clock - (uint32_t)evict->ticks) & ENTRY_CLOCK_MASK);
+    return now - age_of(keyspace, entry);
+}
+
+/* The higher, the sooner it goes. It stays what it is while the key is not used, however long the pool keeps it. */
 static uint64_t score_of(const struct keyspace *keyspace, const struct entry *entry, uint64_t hash)
 {
+    enum { TIME_BITS = 48 };
     const struct evict *evict = keyspace->evict;
     switch (kind_of(evict)) {
     case EVICT_LFU:
@@ -427,10 +436,10 @@ static uint64_t score_of(const struct keyspace *keyspace, const struct entry *en
         return UINT64_MAX / 2 - (uint64_t)entry_expiry(entry);
     case EVICT_WTINYLFU:
         if (tinylfu_window_target(evict->tinylfu, 1) == SIZE_MAX)
-            return age_of(keyspace, entry);
-        return (uint64_t)(15 - tinylfu_frequency(evict->tinylfu, hash)) << 22 | (TINY_MASK - age_of(keyspace, entry));
+            return UINT64_MAX - used_at(keyspace, entry);
+        return (uint64_t)(15 - tinylfu_frequency(evict->tinylfu, hash)) << TIME_BITS | used_at(keyspace, entry);
     default:
-        return age_of(keyspace, entry);
+        return UINT64_MAX - used_at(keyspace, entry);
     }
 }
 

@@ -21,10 +21,10 @@ enum {
     LRU_SAMPLES = 20,
     TRIES = 24,
     WINDOW_EXCESS = 8, /* more keys leave a window that is too large, each time */
-    ROUNDS_MIN = 500,  /* uses of a round, at least */
+    ROUND_MIN = 256,   /* uses of a round, at least */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    FIRST_MODEL = 1,
+    FIRST_MODEL = 2,
 };
 
 static const unsigned permille_of[MODELS] = { 10, 100, 400, 1000 };
@@ -231,9 +231,9 @@ static void restart(struct model_set *models)
 
 static void end_round(struct model_set *models)
 {
-    const double fade = 0.7, margin = 0.002;
+    const double fade = 0.96, margin = 0.002;
     int best = models->chosen;
-    double uses = (double)(models->capacity * 4 > ROUNDS_MIN ? models->capacity * 4 : ROUNDS_MIN);
+    double uses = (double)(models->capacity / 2 > ROUND_MIN ? models->capacity / 2 : ROUND_MIN);
     models->weight = models->weight * fade + uses;
     models->round_end = models->clock + (uint64_t)uses;
     for (int m = 0; m < MODELS; m++) {

@@ -122,7 +122,7 @@ void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, ui
     const struct keyspace_observer *observer = &keyspace->observer;
     keyspace->stats.expired++;
     if (observer->expired)
-        observer->expired(observer->context, db, entry_key(entry));
+        observer->expired(observer->context, db, entry);
     if (keyspace->watched && observer->touched)
         observer->touched(observer->context, db, entry_key(entry));
     reclaim_entry_take(keyspace->reclaim, entry);
@@ -306,6 +306,7 @@ static inline uint64_t *put_in(struct db *db, const struct key *key, struct entr
 
 void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry)
 {
+    keyspace_count_use(keyspace);
     if (__builtin_expect(keyspace->access == ACCESS_TIME, 1))
         entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
     else

@@ -15,13 +15,19 @@ static inline uint64_t *keyspace_find(const struct db *db, const struct key *key
     return table_find(&db->table, key->hash, entry_has_key, key);
 }
 
-/* Dirties the entry's cache line only when there is something new to say. */
-static inline void keyspace_touch(struct keyspace *keyspace, struct entry *entry)
+/* A use of a key, or the arrival of one: what the clock ticks by. */
+static inline void keyspace_count_use(struct keyspace *keyspace)
 {
     if (__builtin_expect(++keyspace->uses >= keyspace->uses_per_tick, 0)) {
         keyspace->uses = 0;
         keyspace->clock++;
     }
+}
+
+/* Dirties the entry's cache line only when there is something new to say. */
+static inline void keyspace_touch(struct keyspace *keyspace, struct entry *entry)
+{
+    keyspace_count_use(keyspace);
     if (__builtin_expect(keyspace->access != ACCESS_TIME, 0)) {
         if (keyspace->touch)
             evict_touch(keyspace, entry);
