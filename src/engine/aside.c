@@ -309,7 +309,7 @@ static struct aside *aside_create(const struct call *call, const struct key_posi
     arena_init(&self->arena);
     self->ghost = (struct session){ .engine = call->engine,
         .id = call->session->id,
-        .flags = call->session->flags,
+        .flags = call->session->flags & ~(uint32_t)SESSION_LIMITED, /* it was admitted */
         .reply.proto = call->session->reply.proto,
         .db = call->db };
     self->call.session = &self->ghost;
