@@ -42,12 +42,12 @@ void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc);
 
 /* The same for words that are written down in the handler, which are made only if somebody listens:
  * call_propagate_words(call, "SREM", key, member). */
-#define call_propagate_words(call, word, ...)                                             \
-    do {                                                                                  \
-        if (!call_is_propagated(call))                                                    \
-            break;                                                                        \
-        const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                       \
-        call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0]));     \
+#define call_propagate_words(call, word, ...)                                         \
+    do {                                                                              \
+        if (!call_is_propagated(call))                                                \
+            break;                                                                    \
+        const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                   \
+        call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0])); \
     } while (0)
 
 /* Tells of nothing, although something may have changed. */

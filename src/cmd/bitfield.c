@@ -39,7 +39,8 @@ struct field_text {
     struct entry *entry;
     const char *ptr; /* borrowed: the entry's, or scratch */
     size_t len;
-    char *open; /* the same once it may be changed; NULL before */
+    char *open;         /* the same once it may be changed; NULL before */
+    bool grew, changed; /* beyond its old end; at all, to those who are told of events */
 };
 
 /* --- Reading the command --- */
@@ -220,6 +221,7 @@ static bool run_field(struct call *call, struct field_text *text, struct field *
             field->failed = true;
             return true;
         }
+        text->changed |= text->grew || stored != raw;
         if (stored != raw) {
             if (!open_text(call, text, text->len))
                 return false;
@@ -252,12 +254,14 @@ static void execute(struct call *call, bool read_only)
     text.ptr = content.ptr;
     text.len = content.len;
     size_t needed = (size_t)((list.end + 7) / 8);
-    bool grows = needed > text.len;
+    bool grows = text.grew = needed > text.len;
     if (list.writes && (grows || !bitmap_is_raw(text.entry)) && !open_text(call, &text, grows ? needed : text.len))
         return;
     for (uint32_t i = 0; i < list.count; i++)
         if (!run_field(call, &text, &list.fields[i]))
             return;
+    if (text.changed)
+        call_notify(call, NOTIFY_STRING, "setbit", call->argv[1]);
     reply_array(call->reply, list.count);
     for (uint32_t i = 0; i < list.count; i++) {
         if (list.fields[i].failed)

@@ -69,13 +69,16 @@ static void run_setbit(struct call *call)
     struct bytes text = entry ? string_view(entry, &scratch) : BYTES("");
     bool old = bit_at(text, offset);
     size_t byte = (size_t)(offset >> 3);
-    if (!(byte < text.len && old == bit && bitmap_is_raw(entry))) {
+    bool changes = byte >= text.len || old != bit;
+    if (changes || !bitmap_is_raw(entry)) {
         char *at = string_open(call, key, entry, byte < text.len ? text.len : byte + 1);
         if (!at)
             return;
         at[byte] = (char)(bit ? (unsigned char)at[byte] | bit_of_byte(offset)
                               : (unsigned char)at[byte] & ~bit_of_byte(offset));
     }
+    if (changes)
+        call_notify(call, NOTIFY_STRING, "setbit", call->argv[1]);
     reply_int(call->reply, old);
 }
 
@@ -310,18 +313,49 @@ static const struct bitop_name *read_operation(struct call *call)
     return NULL;
 }
 
-/* The result stays raw to OBJECT ENCODING, whatever it spells, and does not expire. */
-static void store_small(struct call *call, struct key dest, struct bytes result)
+/*
+ * A task has no words of its own, and is told of as the command that it was. What Redis 7 does not know is told of as
+ * the result.
+ */
+static void propagate_bitop(struct call *call, const struct bitop *bitop)
 {
+    if (!call_is_propagated(call))
+        return;
+    if (bitop->op > BITS_NOT) {
+        struct string_scratch scratch;
+        const struct entry *entry = keyspace_peek(call->keyspace, call->db, key_make(bitop->dest), call->now_ms);
+        call_propagate_words(call, "SET", bitop->dest, string_view(entry, &scratch));
+        return;
+    }
+    static const char *const words[] = { [BITS_AND] = "AND", [BITS_OR] = "OR", [BITS_XOR] = "XOR", [BITS_NOT] = "NOT" };
+    struct bytes *argv = arena_alloc(call->arena, (3 + bitop->count) * sizeof *argv);
+    argv[0] = BYTES("BITOP");
+    argv[1] = bytes_from_cstr(words[bitop->op]);
+    argv[2] = bitop->dest;
+    for (size_t i = 0; i < bitop->count; i++)
+        argv[3 + i] = bitop->operands[i].key;
+    call_propagate(call, argv, 3 + (uint32_t)bitop->count);
+}
+
+/* The result stays raw to OBJECT ENCODING, whatever it spells, and does not expire. */
+static void store_small(struct call *call, struct key dest, const struct bitop *bitop)
+{
+    struct bytes result = blob_bytes(bitop->result);
     struct entry *entry = keyspace_write(call->keyspace, call->db, dest, call->now_ms);
+    bool replaces = entry;
     if (entry && (entry->type != ENTRY_STRING || entry_expiry(entry) != EXPIRY_NONE)) {
         keyspace_remove(call->keyspace, call->db, dest);
         entry = NULL;
     }
+    if (replaces) /* no new key to those who are told of events */
+        call->keyspace->tells_arrivals = false;
     char *at = string_open(call, dest, entry, result.len);
+    engine_refresh_notifications(call->engine);
     if (!at)
         return;
     memcpy(at, result.ptr, result.len);
+    call_notify(call, NOTIFY_STRING, "set", key_bytes(dest));
+    propagate_bitop(call, bitop);
     reply_int(call->reply, (int64_t)result.len);
 }
 
@@ -329,15 +363,19 @@ static void store_result(struct call *call, struct bitop *bitop)
 {
     struct key dest = key_make(bitop->dest);
     if (bitop->len == 0) {
-        if (keyspace_write(call->keyspace, call->db, dest, call->now_ms))
-            keyspace_remove(call->keyspace, call->db, dest);
+        if (keyspace_write(call->keyspace, call->db, dest, call->now_ms)) {
+            call_remove(call, dest);
+            call_propagate_words(call, "DEL", bitop->dest);
+        }
         reply_int(call->reply, 0);
     } else if (bitop->len <= ENTRY_EMBED_MAX) {
-        store_small(call, dest, blob_bytes(bitop->result));
+        store_small(call, dest, bitop);
     } else {
         struct blob *result = bitop->result;
         bitop->result = NULL;
         keyspace_set_string_take(call->keyspace, call->db, dest, result, EXPIRY_NONE, call->now_ms);
+        call_notify(call, NOTIFY_STRING, "set", bitop->dest);
+        propagate_bitop(call, bitop);
         reply_int(call->reply, (int64_t)bitop->len);
     }
 }

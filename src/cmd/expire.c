@@ -7,6 +7,7 @@
 #include "cmd/families.h"
 #include "engine/call.h"
 #include "inspect_priv.h"
+#include "words_priv.h"
 
 enum condition {
     IF_NONE = 1 << 0,    /* NX: has no expiry yet */
@@ -69,10 +70,14 @@ static void set_expiry(struct call *call, int64_t unit_ms, bool relative)
     struct key key = call_key(call, 1);
     struct entry *entry = call_write(call, 1);
     bool set = entry && conditions_hold(conditions, entry_expiry(entry), at_ms);
-    if (set && at_ms <= call->now_ms)
-        keyspace_remove(call->keyspace, call->db, key);
-    else if (set)
+    if (set && at_ms <= call->now_ms) {
+        call_remove(call, key);
+        call_propagate_words(call, "DEL", call->argv[1]);
+    } else if (set) {
         keyspace_set_expiry(call->keyspace, call->db, key, entry, at_ms);
+        call_notify(call, NOTIFY_GENERIC, "expire", call->argv[1]);
+        call_propagate_words(call, "PEXPIREAT", call->argv[1], call_number(call, at_ms));
+    }
     reply_int(call->reply, set);
 }
 
@@ -137,8 +142,10 @@ static void run_persist(struct call *call)
 {
     struct entry *entry = call_write(call, 1);
     bool expires = entry && entry->flags & ENTRY_EXPIRES;
-    if (expires)
+    if (expires) {
         keyspace_set_expiry(call->keyspace, call->db, call_key(call, 1), entry, EXPIRY_NONE);
+        call_notify(call, NOTIFY_GENERIC, "persist", call->argv[1]);
+    }
     reply_int(call->reply, expires);
 }
 

@@ -128,6 +128,7 @@ static void run_geoadd(struct call *call)
     if (!zset_open(call, 1, &edit))
         return;
     size_t changes = 0;
+    bool touched = false;
     for (uint32_t i = 0; i < count; i++) {
         enum zset_added added =
             zset_add(&edit, call->argv[options.first + 3 * i + 2], scores[i], options.how, &ignored);
@@ -135,8 +136,11 @@ static void run_geoadd(struct call *call)
             reply_fail(call->reply, ERROR_MEMORY_REQUEST);
             return;
         }
+        touched |= added == ZSET_ADDED || added == ZSET_UPDATED;
         changes += added == ZSET_ADDED || (options.changed && added == ZSET_UPDATED);
     }
+    if (touched)
+        call_notify(call, NOTIFY_ZSET, "zadd", call->argv[1]);
     reply_int(call->reply, (int64_t)changes);
 }
 

@@ -349,7 +349,7 @@ static void store_hits(struct call *call, const struct query *query, const struc
         }
         *score = query->store_distance ? hits->all[i].distance / query->unit : hits->all[i].score;
     }
-    zset_store_take(call, query->store, made);
+    zset_store_take(call, query->store, made, query->kind & STORES ? "geosearchstore" : "georadiusstore");
 }
 
 static void run(struct call *call, unsigned kind)

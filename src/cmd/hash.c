@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "cmd/families.h"
+#include "store/hash_expiry.h"
 
 /* --- Reading --- */
 
@@ -100,7 +101,10 @@ static bool set_pairs(struct call *call, int64_t *added)
         *added += done && !found;
     }
     hash_call_dirty(call, call->argc / 2 - 1);
-    return hash_call_end(call, &writer, done);
+    if (!hash_call_end(call, &writer, done))
+        return false;
+    hash_notify(call, "hset");
+    return true;
 }
 
 static void run_hset(struct call *call)
@@ -125,8 +129,11 @@ static void run_hsetnx(struct call *call)
         return;
     bool found = hash_find(&writer, call->argv[2], &place);
     bool done = found || hash_put(&writer, &place, call->argv[2], call->argv[3], HASH_EXPIRY_DROP);
-    if (hash_call_end(call, &writer, done))
-        reply_int(call->reply, !found);
+    if (!hash_call_end(call, &writer, done))
+        return;
+    if (!found)
+        hash_notify(call, "hset");
+    reply_int(call->reply, !found);
 }
 
 static void run_hdel(struct call *call)
@@ -146,6 +153,8 @@ static void run_hdel(struct call *call)
     }
     hash_end(&writer);
     hash_call_dirty(call, (size_t)removed);
+    if (removed)
+        hash_notify_removal(call, "hdel");
     reply_int(call->reply, removed);
 }
 
@@ -173,8 +182,10 @@ static void run_hincrby(struct call *call)
     }
     struct bytes text = bytes_make(digits, num_format_i64(digits, number));
     bool done = hash_put(&writer, &place, call->argv[2], text, HASH_EXPIRY_KEEP);
-    if (hash_call_end(call, &writer, done))
-        reply_int(call->reply, number);
+    if (!hash_call_end(call, &writer, done))
+        return;
+    hash_notify(call, "hincrby");
+    reply_int(call->reply, number);
 }
 
 static void run_hincrbyfloat(struct call *call)
@@ -207,9 +218,16 @@ static void run_hincrbyfloat(struct call *call)
     }
     char *digits = arena_alloc(call->arena, NUM_LDOUBLE_MAX_LEN);
     struct bytes text = bytes_make(digits, num_format_ldouble(digits, number));
+    int64_t at_ms = found ? hash_expiry_at(&writer, &place) : EXPIRY_NONE;
     bool done = hash_put(&writer, &place, call->argv[2], text, HASH_EXPIRY_KEEP);
-    if (hash_call_end(call, &writer, done))
-        reply_bulk(call->reply, text);
+    if (!hash_call_end(call, &writer, done))
+        return;
+    hash_notify(call, "hincrbyfloat");
+    call_propagate_words(call, "HSET", call->argv[1], call->argv[2], text);
+    if (at_ms != EXPIRY_NONE)
+        call_propagate_words(
+            call, "HPEXPIREAT", call->argv[1], call_number(call, at_ms), BYTES("FIELDS"), BYTES("1"), call->argv[2]);
+    reply_bulk(call->reply, text);
 }
 
 static const char *const history_hset[] = { "4.0.0", "Takes several fields with their values.", NULL };

@@ -144,6 +144,71 @@ static bool find(struct hash_writer *writer, struct bytes field, struct hash_pla
     return writer->value && hash_find(writer, field, place);
 }
 
+/*
+ * What became of fields, for those who are told: fields whose expiry was set or taken away, and fields that were
+ * removed, since their moment had passed or because that was asked for. Each becomes one command.
+ */
+struct changes {
+    struct bytes *set, *removed; /* NULL if nobody wants to know */
+    uint32_t set_count, removed_count;
+};
+
+static void begin_changes(struct call *call, struct changes *changes, const struct fields *fields)
+{
+    *changes = (struct changes){ 0 };
+    if (!call_is_propagated(call))
+        return;
+    changes->set = arena_alloc(call->arena, fields->count * sizeof *changes->set);
+    changes->removed = arena_alloc(call->arena, fields->count * sizeof *changes->removed);
+}
+
+static void note_change(struct changes *changes, struct bytes field, bool removed)
+{
+    struct bytes *noted = removed ? changes->removed : changes->set;
+    uint32_t *count = removed ? &changes->removed_count : &changes->set_count;
+    if (noted)
+        noted[*count] = field;
+    ++*count;
+}
+
+/* HPEXPIREAT key ms FIELDS n field ..., or HPERSIST key FIELDS n field ... if there is no moment. */
+static void propagate_set(struct call *call, const struct changes *changes, int64_t at_ms)
+{
+    struct bytes *argv = arena_alloc(call->arena, (5 + changes->set_count) * sizeof *argv);
+    uint32_t argc = 0;
+    argv[argc++] = is_moment(at_ms) ? BYTES("HPEXPIREAT") : BYTES("HPERSIST");
+    argv[argc++] = call->argv[1];
+    if (is_moment(at_ms))
+        argv[argc++] = call_number(call, at_ms);
+    argv[argc++] = BYTES("FIELDS");
+    argv[argc++] = call_number(call, changes->set_count);
+    memcpy(&argv[argc], changes->set, changes->set_count * sizeof *argv);
+    call_propagate(call, argv, argc + changes->set_count);
+}
+
+static void propagate_removed(struct call *call, const struct changes *changes)
+{
+    struct bytes *argv = arena_alloc(call->arena, (2 + changes->removed_count) * sizeof *argv);
+    argv[0] = BYTES("HDEL");
+    argv[1] = call->argv[1];
+    memcpy(&argv[2], changes->removed, changes->removed_count * sizeof *argv);
+    call_propagate(call, argv, 2 + changes->removed_count);
+}
+
+/* After the writer's end. */
+static void tell_changes(struct call *call, const struct changes *changes, int64_t at_ms)
+{
+    hash_call_dirty(call, changes->set_count + changes->removed_count);
+    if (changes->set_count)
+        hash_notify(call, is_moment(at_ms) ? "hexpire" : "hpersist");
+    if (changes->removed_count)
+        hash_notify_removal(call, "hdel");
+    if (changes->set_count && changes->set)
+        propagate_set(call, changes, at_ms);
+    if (changes->removed_count && changes->removed)
+        propagate_removed(call, changes);
+}
+
 /* Ends a writer; if memory was out, an error takes the place of what was answered since `before`. */
 static void end(struct call *call, struct hash_writer *writer, bool done, struct output_mark before)
 {
@@ -163,6 +228,8 @@ static void set_expiry(struct call *call, int64_t unit_ms, bool relative)
     if (!parse_fields(call, condition == ALWAYS ? 3 : 4, "ERR Parameter `numFields` should be greater than 0", &fields))
         return;
     struct output_mark before = output_mark(call->reply->out);
+    struct changes changes;
+    begin_changes(call, &changes, &fields);
     bool done = true;
     reply_array(call->reply, fields.count);
     for (uint32_t i = 0; i < fields.count && done; i++) {
@@ -172,10 +239,13 @@ static void set_expiry(struct call *call, int64_t unit_ms, bool relative)
             bool removed = false, holds = condition_holds(condition, hash_expiry_at(&writer, &place), at_ms);
             done = !holds || expire_field(call, &writer, &place, at_ms, &removed);
             answer = !holds ? ANSWER_NOT_MET : removed ? ANSWER_REMOVED : ANSWER_DONE;
+            if (holds && done)
+                note_change(&changes, call->argv[fields.first + i], removed);
         }
         reply_int(call->reply, answer);
     }
     end(call, &writer, done, before);
+    tell_changes(call, &changes, at_ms);
 }
 
 static void run_hexpire(struct call *call)
@@ -205,6 +275,8 @@ static void run_hpersist(struct call *call)
     if (!hash_call_begin(call, &writer) || !parse_fields(call, 2, positive_count, &fields))
         return;
     struct output_mark before = output_mark(call->reply->out);
+    struct changes changes;
+    begin_changes(call, &changes, &fields);
     bool done = true;
     reply_array(call->reply, fields.count);
     for (uint32_t i = 0; i < fields.count && done; i++) {
@@ -214,10 +286,13 @@ static void run_hpersist(struct call *call)
             bool has_one = hash_expiry_at(&writer, &place) != EXPIRY_NONE;
             done = !has_one || hash_set_expiry(&writer, &place, EXPIRY_NONE);
             answer = has_one ? ANSWER_DONE : ANSWER_NO_EXPIRY;
+            if (has_one && done)
+                note_change(&changes, call->argv[fields.first + i], false);
         }
         reply_int(call->reply, answer);
     }
     end(call, &writer, done, before);
+    tell_changes(call, &changes, EXPIRY_NONE);
 }
 
 /* --- Asking --- */
@@ -269,17 +344,21 @@ static void run_hgetdel(struct call *call)
     struct fields fields;
     if (!hash_call_begin(call, &writer) || !parse_fields(call, 2, positive_count, &fields))
         return;
+    struct changes changes;
+    begin_changes(call, &changes, &fields);
     reply_array(call->reply, fields.count);
     for (uint32_t i = 0; i < fields.count; i++) {
         struct hash_place place;
         if (find(&writer, call->argv[fields.first + i], &place)) {
             reply_bulk(call->reply, hash_value_at(&writer, &place, &scratch));
             hash_remove(&writer, &place);
+            note_change(&changes, call->argv[fields.first + i], true);
         } else {
             reply_null(call->reply);
         }
     }
     hash_end(&writer);
+    tell_changes(call, &changes, EXPIRY_NONE);
 }
 
 static void run_hgetex(struct call *call)
@@ -297,21 +376,28 @@ static void run_hgetex(struct call *call)
     if (!parse_fields(call, at, positive_count, &fields))
         return;
     struct output_mark before = output_mark(call->reply->out);
-    bool done = true, removed;
+    struct changes changes;
+    begin_changes(call, &changes, &fields);
+    bool done = true;
+    int64_t at_ms = option.what == EXPIRY_SET ? option.at_ms : EXPIRY_NONE;
     reply_array(call->reply, fields.count);
     for (uint32_t i = 0; i < fields.count && done; i++) {
         struct hash_place place;
+        bool removed = false;
         if (!find(&writer, call->argv[fields.first + i], &place)) {
             reply_null(call->reply);
             continue;
         }
         reply_bulk(call->reply, hash_value_at(&writer, &place, &scratch));
-        if (option.what == EXPIRY_SET)
-            done = expire_field(call, &writer, &place, option.at_ms, &removed);
-        else if (option.what == EXPIRY_GOES && hash_expiry_at(&writer, &place) != EXPIRY_NONE)
-            done = hash_set_expiry(&writer, &place, EXPIRY_NONE);
+        bool goes = option.what == EXPIRY_GOES && hash_expiry_at(&writer, &place) != EXPIRY_NONE;
+        if (option.what != EXPIRY_SET && !goes)
+            continue;
+        done = expire_field(call, &writer, &place, at_ms, &removed);
+        if (done)
+            note_change(&changes, call->argv[fields.first + i], removed);
     }
     end(call, &writer, done, before);
+    tell_changes(call, &changes, at_ms);
 }
 
 struct setex {
@@ -384,13 +470,33 @@ static bool setex_may_write(struct call *call, struct hash_writer *writer, const
     return true;
 }
 
+/* What was written is told of as HSET, HPEXPIREAT or HDEL; but only HSETEX itself keeps the expiries that it finds. */
+static void tell_setex(struct call *call, const struct setex *setex, bool removed)
+{
+    const struct bytes *pairs = call->argv + setex->fields.first;
+    uint32_t count = setex->fields.count;
+    struct changes changes;
+    hash_notify(call, "hset");
+    begin_changes(call, &changes, &setex->fields);
+    for (uint32_t i = 0; i < count && setex->expiry.what == EXPIRY_SET; i++)
+        note_change(&changes, pairs[2 * i], removed);
+    if (call_is_propagated(call) && setex->expiry.what != EXPIRY_STAYS) {
+        struct bytes *argv = arena_alloc(call->arena, (2 + 2 * count) * sizeof *argv);
+        argv[0] = BYTES("HSET");
+        argv[1] = call->argv[1];
+        memcpy(&argv[2], pairs, 2 * count * sizeof *argv);
+        call_propagate(call, argv, 2 + 2 * count);
+    }
+    tell_changes(call, &changes, setex->expiry.at_ms);
+}
+
 static void run_hsetex(struct call *call)
 {
     struct setex setex = { 0 };
     struct hash_writer writer;
     if (!parse_setex(call, &setex) || !hash_call_begin(call, &writer))
         return;
-    bool may_write = setex_may_write(call, &writer, &setex), done = true, removed;
+    bool may_write = setex_may_write(call, &writer, &setex), done = true, removed = false;
     for (uint32_t i = 0; i < setex.fields.count && may_write && done; i++) {
         const struct bytes *pair = call->argv + setex.fields.first + 2 * i;
         enum hash_expiry_policy policy = setex.expiry.what == EXPIRY_STAYS ? HASH_EXPIRY_KEEP : HASH_EXPIRY_DROP;
@@ -404,8 +510,11 @@ static void run_hsetex(struct call *call)
     }
     if (may_write)
         hash_call_dirty(call, setex.fields.count);
-    if (hash_call_end(call, &writer, done))
-        reply_int(call->reply, may_write);
+    if (!hash_call_end(call, &writer, done))
+        return;
+    if (may_write)
+        tell_setex(call, &setex, removed);
+    reply_int(call->reply, may_write);
 }
 
 static const char *const tips_left[] = { "nondeterministic_output", NULL };

@@ -7,6 +7,7 @@
 
 #include "engine/call.h"
 #include "store/hash.h"
+#include "words_priv.h"
 
 /* Finds the hash at argument 1 for reading, NULL if there is none; false if that answered an error. */
 static inline bool hash_call_read(struct call *call, const struct entry **entry)
@@ -33,6 +34,20 @@ static inline bool hash_call_end(struct call *call, struct hash_writer *writer, 
     if (!done)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     return done;
+}
+
+/* Tells what was done to the hash at argument 1, after the writer's end. */
+static inline void hash_notify(const struct call *call, const char *event)
+{
+    call_notify(call, NOTIFY_HASH, event, call->argv[1]);
+}
+
+/* The same of fields that were removed: if none is left, the key is gone. */
+static inline void hash_notify_removal(const struct call *call, const char *event)
+{
+    hash_notify(call, event);
+    if (call->engine->settings->notify_events & NOTIFY_GENERIC && !keyspace_glance(call->db, call_key(call, 1)))
+        call_notify(call, NOTIFY_GENERIC, "del", call->argv[1]);
 }
 
 /* What becomes of dirty: a writer counts one change, however many fields it changed. */

@@ -18,6 +18,7 @@
 #include "engine/call.h"
 #include "store/settings.h"
 #include "store/string.h"
+#include "words_priv.h"
 
 enum {
     HLL_SPARSE_ROOM = HLL_HEADER + 2 * HLL_REGISTERS, /* no well-formed sparse one is longer */
@@ -117,6 +118,7 @@ static void add_dense(struct call *call, struct key key, struct entry *entry, st
         raised += hll_raise_dense(open, hll_place(call->argv[i]));
     hll_set_stale(open);
     call->keyspace->stats.dirty += raised - 1;
+    call_notify(call, NOTIFY_STRING, "pfadd", call->argv[1]);
     reply_int(call->reply, 1);
 }
 
@@ -145,6 +147,7 @@ static void add_sparse(struct call *call, struct key key, struct entry *entry, s
         if (!buffer_store(call, key, entry, &buffer))
             return;
         call->keyspace->stats.dirty += raised - 1;
+        call_notify(call, NOTIFY_STRING, "pfadd", call->argv[1]);
     }
     reply_int(call->reply, raised > 0);
 }
@@ -201,8 +204,10 @@ static void count_one(struct call *call)
             return;
         }
         char *open = keyspace_edit_string(call->keyspace, call->db, key, entry, hll.len);
-        if (open)
+        if (open) {
             hll_set_cached(open, count);
+            call_propagate(call, call->argv, call->argc);
+        }
     }
     reply_int(call->reply, (int64_t)count);
 }
@@ -253,8 +258,10 @@ static void run_pfmerge(struct call *call)
         return;
     }
     hll_set_stale(buffer.ptr);
-    if (buffer_store(call, key, entry, &buffer))
-        reply_ok(call->reply);
+    if (!buffer_store(call, key, entry, &buffer))
+        return;
+    call_notify(call, NOTIFY_STRING, "pfadd", call->argv[1]);
+    reply_ok(call->reply);
 }
 
 /* --- For tests --- */

@@ -33,7 +33,10 @@ static inline __attribute__((always_inline)) void for_each_key(struct call *call
 
 static inline bool remove_key(struct call *call, struct key key)
 {
-    return keyspace_peek(call->keyspace, call->db, key, call->now_ms) && keyspace_remove(call->keyspace, call->db, key);
+    if (!keyspace_peek(call->keyspace, call->db, key, call->now_ms))
+        return false;
+    call_remove(call, key);
+    return true;
 }
 
 static void run_del(struct call *call)
@@ -95,11 +98,18 @@ static bool rename_begin(struct call *call, int64_t same_name_reply)
     return false;
 }
 
+static void rename_key(struct call *call)
+{
+    keyspace_move(call->keyspace, call->db, call_key(call, 1), call->db, call_key(call, 2));
+    call_notify(call, NOTIFY_GENERIC, "rename_from", call->argv[1]);
+    call_notify(call, NOTIFY_GENERIC, "rename_to", call->argv[2]);
+}
+
 static void run_rename(struct call *call)
 {
     if (!rename_begin(call, -1))
         return;
-    keyspace_move(call->keyspace, call->db, call_key(call, 1), call->db, call_key(call, 2));
+    rename_key(call);
     reply_ok(call->reply);
 }
 
@@ -110,7 +120,7 @@ static void run_renamenx(struct call *call)
     struct key to = call_key(call, 2);
     bool is_free = !keyspace_peek(call->keyspace, call->db, to, call->now_ms);
     if (is_free)
-        keyspace_move(call->keyspace, call->db, call_key(call, 1), call->db, to);
+        rename_key(call);
     reply_int(call->reply, is_free);
 }
 
@@ -131,8 +141,11 @@ static void run_move(struct call *call)
     }
     struct key key = call_key(call, 1);
     bool movable = call_write(call, 1) && !is_taken(call, to, key);
-    if (movable)
+    if (movable) {
         keyspace_move(call->keyspace, call->db, key, to, key);
+        engine_notify(call->engine, NOTIFY_GENERIC, "move_from", call->db, call->argv[1]);
+        engine_notify(call->engine, NOTIFY_GENERIC, "move_to", to, call->argv[1]);
+    }
     reply_int(call->reply, movable);
 }
 
@@ -189,8 +202,10 @@ static void run_copy(struct call *call)
     if (entry && call_aside(call, count_items(entry, call->now_ms)))
         return;
     bool copied = entry && (!is_taken(call, options.to, to) || options.replace);
-    if (copied)
+    if (copied) {
         keyspace_copy(call->keyspace, call->db, from, options.to, to);
+        engine_notify(call->engine, NOTIFY_GENERIC, "copy_to", options.to, call->argv[2]);
+    }
     reply_int(call->reply, copied);
 }
 

@@ -42,10 +42,12 @@ static void push(struct call *call, enum list_end end, bool create)
         return;
     }
     uint32_t count = call->argc - 2;
-    if (list_push(&list, end, &call->argv[2], take_blobs(call, 2, count), count))
-        reply_int(call->reply, (int64_t)list_len(list.entry));
-    else
+    if (!list_push(&list, end, &call->argv[2], take_blobs(call, 2, count), count)) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    list_notify(call, &list, list_push_event(end));
+    reply_int(call->reply, (int64_t)list_len(list.entry));
 }
 
 static void run_lpush(struct call *call)
@@ -77,6 +79,7 @@ void list_pop(struct call *call, struct list_edit *list, enum list_end end)
     list_get(list->entry, index, &element);
     list_reply_element(call, &element);
     list_delete(list, index, 1);
+    list_notify(call, list, list_pop_event(end));
 }
 
 void list_pop_many(struct call *call, struct list_edit *list, enum list_end end, size_t count)
@@ -92,6 +95,7 @@ void list_pop_many(struct call *call, struct list_edit *list, enum list_end end,
     while (end == LIST_HEAD ? list_next(&walk, &element) : list_next_back(&walk, &element))
         list_reply_element(call, &element);
     list_delete(list, end == LIST_HEAD ? 0 : len - count, count);
+    list_notify(call, list, list_pop_event(end));
 }
 
 static void pop(struct call *call, enum list_end end)
@@ -179,10 +183,12 @@ static void run_lset(struct call *call)
         return;
     }
     struct blob **blobs = take_blobs(call, 3, 1);
-    if (list_set(&list, index, call->argv[3], blobs ? blobs[0] : NULL))
-        reply_ok(call->reply);
-    else
+    if (!list_set(&list, index, call->argv[3], blobs ? blobs[0] : NULL)) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    list_notify(call, &list, "lset");
+    reply_ok(call->reply);
 }
 
 static bool read_range(struct call *call, int64_t *start, int64_t *end)
@@ -250,6 +256,8 @@ static void run_ltrim(struct call *call)
         if (index > 0)
             list_delete(&list, 0, index);
     }
+    if (len > 0)
+        list_notify(call, &list, "ltrim");
     reply_ok(call->reply);
 }
 
@@ -270,9 +278,10 @@ static void run_linsert(struct call *call)
         return;
     }
     struct blob **blobs = take_blobs(call, 4, 1);
-    if (list_insert(&list, call->argv[3], after, call->argv[4], blobs ? blobs[0] : NULL, &found))
+    if (list_insert(&list, call->argv[3], after, call->argv[4], blobs ? blobs[0] : NULL, &found)) {
+        list_notify(call, &list, "linsert");
         reply_int(call->reply, (int64_t)list_len(list.entry));
-    else if (!found)
+    } else if (!found)
         reply_int(call->reply, -1);
     else
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
@@ -300,6 +309,8 @@ static void run_lrem(struct call *call)
     size_t max = count == 0 ? SIZE_MAX : (size_t)(count < 0 ? -count : count), removed = 0;
     if (list.entry)
         removed = list_remove(&list, count < 0 ? LIST_TAIL : LIST_HEAD, call->argv[3], max);
+    if (removed)
+        list_notify(call, &list, "lrem");
     reply_int(call->reply, (int64_t)removed);
 }
 

@@ -27,6 +27,25 @@ static bool read_end(struct call *call, uint32_t index, enum list_end *end)
 
 /* --- Moving --- */
 
+/* What waited is told of as if it had not. */
+static void tell_move(struct call *call, const struct list_edit *from, enum list_end from_end, enum list_end to_end)
+{
+    static const struct bytes words[] = { [LIST_HEAD] = { "LEFT", 4 }, [LIST_TAIL] = { "RIGHT", 5 } };
+    call_notify(call, NOTIFY_LIST, list_push_event(to_end), call->argv[2]);
+    list_notify(call, from, list_pop_event(from_end));
+    if (call->command->flags & CMD_BLOCKING)
+        call_propagate_words(call, "LMOVE", call->argv[1], call->argv[2], words[from_end], words[to_end]);
+}
+
+/* What was popped from one of several lists, or after waiting, is told of as popped from that one. */
+static void propagate_pop(struct call *call, struct bytes key, enum list_end end, int64_t count)
+{
+    if (end == LIST_HEAD)
+        call_propagate_words(call, "LPOP", key, call_number(call, count));
+    else
+        call_propagate_words(call, "RPOP", key, call_number(call, count));
+}
+
 /* Moves an element of a list that is there to the list under argument 2, and answers it. */
 static void move_from(struct call *call, struct list_edit *from, enum list_end from_end, enum list_end to_end)
 {
@@ -40,7 +59,10 @@ static void move_from(struct call *call, struct list_edit *from, enum list_end f
     struct bytes text = list_element_bytes(&element, &scratch);
     if (!blob && element.value.text)
         text = arena_copy(call->arena, text);
-    if (!list_move(from, from_end, &to, to_end, text, blob ? blob_ref(blob) : NULL))
+    bool done = list_move(from, from_end, &to, to_end, text, blob ? blob_ref(blob) : NULL);
+    if (done)
+        tell_move(call, from, from_end, to_end);
+    if (!done)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     else if (blob)
         reply_bulk_blob(call->reply, blob, text);
@@ -134,6 +156,7 @@ static void pop_or_wait(struct call *call, enum list_end end)
         reply_array(call->reply, 2);
         reply_bulk(call->reply, call->argv[index]);
         list_pop(call, &list, end);
+        propagate_pop(call, call->argv[index], end, 1);
     } else if (!call->reply->failed) {
         call_wait(call, &wait_for_elements, 0, keys.first, keys.count, deadline_ms);
     }
@@ -196,6 +219,7 @@ static bool pop_first(struct call *call, const struct mpop *mpop)
     reply_array(call->reply, 2);
     reply_bulk(call->reply, call->argv[index]);
     list_pop_many(call, &list, mpop->end, (size_t)mpop->count);
+    propagate_pop(call, call->argv[index], mpop->end, mpop->count);
     return true;
 }
 

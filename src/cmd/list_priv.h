@@ -8,6 +8,7 @@
 
 #include "engine/call.h"
 #include "store/list.h"
+#include "words_priv.h"
 
 /* A large element is referenced, not copied. */
 static inline void list_reply_element(struct call *call, const struct list_element *element)
@@ -29,6 +30,24 @@ static inline bool list_open(struct call *call, uint32_t index, struct list_edit
         return false;
     *list = (struct list_edit){ call->keyspace, call->db, key, entry };
     return true;
+}
+
+/* Tells of what happened to a list, and that the key is gone if the list is empty now. */
+static inline void list_notify(const struct call *call, const struct list_edit *list, const char *event)
+{
+    call_notify(call, NOTIFY_LIST, event, key_bytes(list->key));
+    if (!list->entry)
+        call_notify(call, NOTIFY_GENERIC, "del", key_bytes(list->key));
+}
+
+static inline const char *list_push_event(enum list_end end)
+{
+    return end == LIST_HEAD ? "lpush" : "rpush";
+}
+
+static inline const char *list_pop_event(enum list_end end)
+{
+    return end == LIST_HEAD ? "lpop" : "rpop";
 }
 
 /* Answers the element at an end of a list that is there, and takes it out. */

@@ -21,7 +21,7 @@ enum {
 /* The entry of OBJECT's key; NULL if there is none, and then null was answered. */
 static const struct entry *find(struct call *call)
 {
-    const struct entry *entry = call_inspect(call, 2);
+    const struct entry *entry = call_inspect_silently(call, 2);
     if (!entry)
         reply_null(call->reply);
     return entry;

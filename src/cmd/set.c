@@ -42,7 +42,7 @@ static void run_sadd(struct call *call)
         added += result == SET_ADDED;
         enough_memory = result != SET_NO_MEMORY;
     }
-    set_edit_end(&edit, call->now_ms);
+    set_close(call, &edit, added > 0, "sadd");
     if (enough_memory)
         reply_int(call->reply, added);
     else
@@ -59,7 +59,7 @@ static void run_srem(struct call *call)
         look_ahead(call, edit.set, i);
         removed += set_edit_remove(&edit, call->argv[i]);
     }
-    set_edit_end(&edit, call->now_ms);
+    set_close(call, &edit, removed > 0, "srem");
     reply_int(call->reply, removed);
 }
 
@@ -130,14 +130,21 @@ static void run_smove(struct call *call)
         return;
     }
     enum set_added added = set_edit_add(&to, member);
+    bool is_new = !to.entry && added == SET_ADDED;
+    call->keyspace->tells_arrivals = false; /* events come in the order of Redis, which removes first */
     set_edit_end(&to, call->now_ms);
+    engine_refresh_notifications(call->engine);
     if (added == SET_NO_MEMORY) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return;
     }
     set_open(call, 1, &from);
     set_edit_remove(&from, member);
-    set_edit_end(&from, call->now_ms);
+    set_close(call, &from, true, "srem");
+    if (is_new)
+        call_notify(call, NOTIFY_NEW, "new", call->argv[2]);
+    if (added == SET_ADDED)
+        call_notify(call, NOTIFY_SET, "sadd", call->argv[2]);
     reply_int(call->reply, 1);
 }
 

@@ -206,11 +206,14 @@ static void run_stored(struct call *call, enum operation operation)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return;
     }
-    if (members)
+    if (members) {
+        static const char *const events[] = { "sinterstore", "sunionstore", "sdiffstore" };
         keyspace_set_value(call->keyspace, call->db, key, ENTRY_SET, sink.result.encoding, sink.result.value,
             EXPIRY_NONE, call->now_ms);
-    else if (keyspace_peek(call->keyspace, call->db, key, call->now_ms))
-        keyspace_remove(call->keyspace, call->db, key);
+        call_notify(call, NOTIFY_SET, events[operation], call->argv[1]);
+    } else if (keyspace_peek(call->keyspace, call->db, key, call->now_ms)) {
+        call_remove(call, key);
+    }
     reply_int(call->reply, (int64_t)members);
 }
 

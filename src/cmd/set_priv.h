@@ -8,6 +8,7 @@
 
 #include "engine/call.h"
 #include "store/set.h"
+#include "words_priv.h"
 
 static inline void set_reply_member(struct call *call, struct set_member member)
 {
@@ -42,6 +43,18 @@ static inline bool set_open(struct call *call, uint32_t index, struct set_edit *
         return false;
     *edit = set_edit_begin(call->keyspace, call->db, key, entry);
     return true;
+}
+
+/* Closes a set; if it was changed, tells so, and that the key is gone if nothing is left. */
+static inline void set_close(struct call *call, struct set_edit *edit, bool changed, const char *event)
+{
+    bool gone = set_count(edit->set) == 0;
+    set_edit_end(edit, call->now_ms);
+    if (!changed)
+        return;
+    call_notify(call, NOTIFY_SET, event, key_bytes(edit->key));
+    if (gone)
+        call_notify(call, NOTIFY_GENERIC, "del", key_bytes(edit->key));
 }
 
 /* All members; in RESP3 as a set or, if told so, as an array. O(members). */

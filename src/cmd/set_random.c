@@ -6,10 +6,54 @@
  */
 #include "set_priv.h"
 
+#include "base/buf.h"
 #include "base/fiber.h"
 #include "base/random.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
+
+/* Members that were drawn, on their way to be told of, some at a time. */
+struct drawn {
+    struct call *call;
+    struct buf text; /* their bytes, one behind the other */
+    size_t lens[SET_BATCH];
+    uint32_t count;
+};
+
+static void tell_drawn(struct drawn *drawn)
+{
+    struct bytes argv[2 + SET_BATCH] = { BYTES("SREM"), drawn->call->argv[1] };
+    size_t at = 0;
+    for (uint32_t i = 0; i < drawn->count; at += drawn->lens[i++])
+        argv[2 + i] = bytes_make(drawn->text.ptr + at, drawn->lens[i]);
+    if (drawn->count)
+        call_propagate(drawn->call, argv, 2 + drawn->count);
+    drawn->count = 0;
+    buf_clear(&drawn->text);
+}
+
+static void reply_drawn(void *context, struct set_member member)
+{
+    struct drawn *drawn = context;
+    set_reply_member(drawn->call, member);
+    if (!call_is_propagated(drawn->call))
+        return;
+    struct set_scratch scratch;
+    struct bytes text = set_member_bytes(member, &scratch);
+    buf_append(&drawn->text, text);
+    drawn->lens[drawn->count++] = text.len;
+    if (drawn->count == SET_BATCH)
+        tell_drawn(drawn);
+}
+
+static void pop_some(struct call *call, struct set_edit *edit, size_t count)
+{
+    struct drawn drawn = { .call = call, .text = BUF_EMPTY };
+    set_edit_pop(edit, count, call_random(call), reply_drawn, &drawn);
+    tell_drawn(&drawn);
+    buf_fini(&drawn.text);
+    set_close(call, edit, true, "spop");
+}
 
 static void run_spop(struct call *call)
 {
@@ -32,14 +76,16 @@ static void run_spop(struct call *call)
     if ((uint64_t)count < members || !counted) {
         if (counted)
             reply_set(call->reply, (size_t)count);
-        set_edit_pop(&edit, (size_t)count, call_random(call), set_reply_visited, call);
-        set_edit_end(&edit, call->now_ms);
+        if (count)
+            pop_some(call, &edit, (size_t)count);
         return;
     }
     set_reply_all(call, edit.set, false);
     if (members) {
-        keyspace_remove(call->keyspace, call->db, edit.key);
+        call_notify(call, NOTIFY_SET, "spop", call->argv[1]);
+        call_remove(call, edit.key);
         call->keyspace->stats.dirty += members - 1;
+        call_propagate_words(call, "DEL", call->argv[1]);
     }
 }
 

@@ -97,6 +97,7 @@ static void run_append(struct call *call)
     struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
     if (!entry) {
         string_store(call, key, 2, EXPIRY_NONE);
+        call_notify(call, NOTIFY_STRING, "append", call->argv[1]);
         reply_int(call->reply, (int64_t)tail.len);
         return;
     }
@@ -110,6 +111,7 @@ static void run_append(struct call *call)
         return;
     if (tail.len > 0)
         memcpy(text + len, tail.ptr, tail.len);
+    call_notify(call, NOTIFY_STRING, "append", call->argv[1]);
     reply_int(call->reply, (int64_t)(len + tail.len));
 }
 
@@ -140,6 +142,7 @@ static void run_setrange(struct call *call)
     if (!text)
         return;
     memcpy(text + offset, part.ptr, part.len);
+    call_notify(call, NOTIFY_STRING, "setrange", call->argv[1]);
     reply_int(call->reply, (int64_t)new_len);
 }
 
@@ -166,6 +169,7 @@ static void increment(struct call *call, int64_t by)
     } else {
         keyspace_set_integer(call->keyspace, call->db, key, value, EXPIRY_KEEP, call->now_ms);
     }
+    call_notify(call, NOTIFY_STRING, "incrby", call->argv[1]);
     reply_int(call->reply, value);
 }
 
@@ -217,6 +221,8 @@ static void run_incrbyfloat(struct call *call)
     char *digits = arena_alloc(call->arena, NUM_LDOUBLE_MAX_LEN);
     struct bytes text = bytes_make(digits, num_format_ldouble(digits, value));
     keyspace_set_text(call->keyspace, call->db, key, text, EXPIRY_KEEP, call->now_ms);
+    call_notify(call, NOTIFY_STRING, "incrbyfloat", call->argv[1]);
+    string_propagate_set(call, call->argv[1], text, EXPIRY_KEEP);
     reply_bulk(call->reply, text);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "store/string.h"
+#include "words_priv.h"
 
 enum { STRING_BATCH = 16 }; /* keys that are looked ahead together */
 
@@ -55,6 +56,18 @@ static inline void string_store(struct call *call, struct key key, uint32_t valu
     else
         keyspace_set_string(call->keyspace, call->db, key, value, at_ms, call->now_ms);
 }
+
+/* The same, with the events that it has. */
+static inline void string_set(struct call *call, struct key key, uint32_t value_arg, int64_t at_ms)
+{
+    string_store(call, key, value_arg, at_ms);
+    call_notify(call, NOTIFY_STRING, "set", key_bytes(key));
+    if (is_moment(at_ms))
+        call_notify(call, NOTIFY_GENERIC, "expire", key_bytes(key));
+}
+
+/* Tells of a string that was stored as a SET that depends on nothing. */
+void string_propagate_set(struct call *call, struct bytes key, struct bytes value, int64_t at_ms);
 
 /* The keys at every `step`th argument from `first`, at most STRING_BATCH, with what their look-ups will need on its way
  * to the cache. */

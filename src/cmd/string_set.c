@@ -227,6 +227,18 @@ static bool check_conditions(struct call *call, const struct set_options *set, c
     return true;
 }
 
+void string_propagate_set(struct call *call, struct bytes key, struct bytes value, int64_t at_ms)
+{
+    if (!call_is_propagated(call))
+        return;
+    if (is_moment(at_ms))
+        call_propagate_words(call, "SET", key, value, BYTES("PXAT"), call_number(call, at_ms));
+    else if (at_ms == EXPIRY_KEEP)
+        call_propagate_words(call, "SET", key, value, BYTES("KEEPTTL"));
+    else
+        call_propagate_words(call, "SET", key, value);
+}
+
 /* SET with any options. */
 static void set_extended(struct call *call)
 {
@@ -249,7 +261,8 @@ static void set_extended(struct call *call)
     }
     if (!is_met)
         return;
-    string_store(call, key, 2, at_ms);
+    string_set(call, key, 2, at_ms);
+    string_propagate_set(call, call->argv[1], call->argv[2], at_ms);
     if (!with_old)
         reply_ok(call->reply);
 }
@@ -260,7 +273,7 @@ static void run_set(struct call *call)
         set_extended(call);
         return;
     }
-    string_store(call, call_key(call, 1), 2, EXPIRY_NONE);
+    string_set(call, call_key(call, 1), 2, EXPIRY_NONE);
     reply_ok(call->reply);
 }
 
@@ -284,7 +297,8 @@ static void set_expiring(struct call *call, int64_t unit_ms)
     if (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &time) ||
         !call_expiry(call, time, unit_ms, true, true, &at_ms))
         return;
-    string_store(call, call_key(call, 1), 3, at_ms);
+    string_set(call, call_key(call, 1), 3, at_ms);
+    string_propagate_set(call, call->argv[1], call->argv[3], at_ms);
     reply_ok(call->reply);
 }
 
@@ -303,7 +317,7 @@ static void run_setnx(struct call *call)
     struct key key = call_key(call, 1);
     bool missing = !keyspace_write(call->keyspace, call->db, key, call->now_ms);
     if (missing)
-        string_store(call, key, 2, EXPIRY_NONE);
+        string_set(call, key, 2, EXPIRY_NONE);
     reply_int(call->reply, missing);
 }
 
@@ -328,7 +342,7 @@ static void run_getset(struct call *call)
     struct key key = call_key(call, 1);
     struct entry *entry;
     if (reply_old(call, key, &entry) || !entry)
-        string_store(call, key, 2, EXPIRY_NONE);
+        string_set(call, key, 2, EXPIRY_NONE);
 }
 
 static void run_getdel(struct call *call)
@@ -336,7 +350,7 @@ static void run_getdel(struct call *call)
     struct key key = call_key(call, 1);
     struct entry *entry;
     if (reply_old(call, key, &entry))
-        keyspace_remove(call->keyspace, call->db, key);
+        call_remove(call, key);
 }
 
 static void run_getex(struct call *call)
@@ -354,10 +368,18 @@ static void run_getex(struct call *call)
     if (!call_expect_type(call, entry, ENTRY_STRING) || !read_expiry(call, &set, &at_ms))
         return;
     string_reply(call, entry);
-    if (at_ms != EXPIRY_NONE && at_ms <= call->now_ms)
-        keyspace_remove(call->keyspace, call->db, key);
-    else if (set.flags && (at_ms != EXPIRY_NONE || entry_expiry(entry) != EXPIRY_NONE))
+    if (at_ms != EXPIRY_NONE && at_ms <= call->now_ms) {
+        call_remove(call, key);
+        call_propagate_words(call, "DEL", call->argv[1]);
+    } else if (at_ms != EXPIRY_NONE) {
         keyspace_set_expiry(call->keyspace, call->db, key, entry, at_ms);
+        call_notify(call, NOTIFY_GENERIC, "expire", call->argv[1]);
+        call_propagate_words(call, "PEXPIREAT", call->argv[1], call_number(call, at_ms));
+    } else if (set.flags && entry_expiry(entry) != EXPIRY_NONE) {
+        keyspace_set_expiry(call->keyspace, call->db, key, entry, EXPIRY_NONE);
+        call_notify(call, NOTIFY_GENERIC, "persist", call->argv[1]);
+        call_propagate_words(call, "PERSIST", call->argv[1]);
+    }
 }
 
 static void run_delex(struct call *call)
@@ -377,8 +399,10 @@ static void run_delex(struct call *call)
     if (entry && option &&
         (!call_expect_type(call, entry, ENTRY_STRING) || !compare(call, option->flag, entry, call->argv[3], &is_met)))
         return;
-    if (is_met)
-        keyspace_remove(call->keyspace, call->db, key);
+    if (is_met) {
+        call_remove(call, key);
+        call_propagate_words(call, "DEL", call->argv[1]);
+    }
     reply_int(call->reply, is_met);
 }
 
@@ -400,7 +424,7 @@ static void store_pairs(struct call *call, uint32_t first, uint32_t end, int64_t
     for (uint32_t at = first; at < end; at += 2 * count) {
         count = string_look_ahead(call, at, 2, end, keys);
         for (uint32_t i = 0; i < count; i++)
-            string_store(call, keys[i], at + 2 * i + 1, at_ms);
+            string_set(call, keys[i], at + 2 * i + 1, at_ms);
     }
 }
 
@@ -451,6 +475,8 @@ static void run_msetex(struct call *call)
     bool is_met = !(set.flags & (SET_NX | SET_XX)) || all_pairs_are(call, 2, end, set.flags & SET_XX);
     if (is_met)
         store_pairs(call, 2, end, at_ms);
+    for (uint32_t i = 2; is_met && i < end; i += 2)
+        string_propagate_set(call, call->argv[i], call->argv[i + 1], at_ms);
     reply_int(call->reply, is_met);
 }
 

@@ -113,6 +113,8 @@ static void add(struct call *call, unsigned how)
         return;
     if (!add_all(call, &edit, &options, scores, &counts))
         return;
+    if (counts.added || counts.updated)
+        call_notify(call, NOTIFY_ZSET, options.how & ZSET_INCR ? "zincr" : "zadd", call->argv[1]);
     if (!(options.how & ZSET_INCR))
         reply_int(call->reply, (int64_t)(counts.added + (options.changed ? counts.updated : 0)));
     else if (counts.left)
@@ -140,6 +142,8 @@ static void run_zrem(struct call *call)
     for (uint32_t i = 2; i < call->argc; i++)
         removed += zset_remove(&edit, call->argv[i]);
     zset_edit_end(&edit);
+    if (removed)
+        zset_notify_removal(call, &edit, "zrem");
     reply_int(call->reply, (int64_t)removed);
 }
 

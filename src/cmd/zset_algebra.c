@@ -260,7 +260,7 @@ static void reply_made(struct call *call, const struct algebra *algebra)
         zset_reply_member(call, iter.member, iter.score, algebra->scores);
 }
 
-void zset_store_take(struct call *call, uint32_t index, struct zset *made)
+void zset_store_take(struct call *call, uint32_t index, struct zset *made, const char *event)
 {
     struct key key = call_key(call, index);
     size_t count = zset_made_count(made);
@@ -271,10 +271,11 @@ void zset_store_take(struct call *call, uint32_t index, struct zset *made)
     }
     if (count) {
         keyspace_set_zset_take(call->keyspace, call->db, key, made, call->now_ms);
+        call_notify(call, NOTIFY_ZSET, event, key_bytes(key));
     } else {
         zset_destroy(made);
         if (keyspace_peek(call->keyspace, call->db, key, call->now_ms))
-            keyspace_remove(call->keyspace, call->db, key);
+            call_remove(call, key);
     }
     reply_int(call->reply, (int64_t)count);
 }
@@ -297,7 +298,8 @@ static void run(struct call *call, struct algebra algebra)
     algebra.made = zset_create();
     compute(&algebra);
     if (algebra.store && !algebra.out_of_memory) {
-        zset_store_take(call, 1, algebra.made);
+        static const char *const events[] = { [UNION] = "zunionstore", [INTER] = "zinterstore", [DIFF] = "zdiffstore" };
+        zset_store_take(call, 1, algebra.made, events[algebra.operation]);
         return;
     }
     if (!algebra.out_of_memory && !algebra.cardinality)

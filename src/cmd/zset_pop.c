@@ -39,6 +39,16 @@ static void pop_members(struct call *call, struct zset_edit *edit, const struct 
         zset_iter_next(&iter);
     }
     zset_remove_span(edit, span);
+    zset_notify_removal(call, edit, pop->max ? "zpopmax" : "zpopmin");
+}
+
+/* What was popped from one of several sets, or after waiting, is told of as popped from that one. */
+static void propagate_pop(struct call *call, struct bytes key, const struct pop *pop)
+{
+    if (pop->max)
+        call_propagate_words(call, "ZPOPMAX", key, call_number(call, pop->count));
+    else
+        call_propagate_words(call, "ZPOPMIN", key, call_number(call, pop->count));
 }
 
 static size_t pop_count(const struct zset_edit *edit, const struct pop *pop)
@@ -136,6 +146,7 @@ static void reply_key_and_members(struct call *call, uint32_t index, struct zset
     reply_bulk(call->reply, call->argv[index]);
     reply_array(call->reply, count);
     pop_members(call, edit, pop, count);
+    propagate_pop(call, call->argv[index], pop);
 }
 
 static void run_zmpop(struct call *call)
@@ -169,6 +180,7 @@ static void pop_or_wait(struct call *call, bool max)
         reply_array(call->reply, 3);
         reply_bulk(call->reply, call->argv[index]);
         pop_members(call, &edit, &pop, 1);
+        propagate_pop(call, call->argv[index], &pop);
     } else if (!call->reply->failed) {
         call_wait(call, &wait_for_members, 0, 1, keys, deadline_ms);
     }

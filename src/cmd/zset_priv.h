@@ -6,6 +6,7 @@
 #include "engine/call.h"
 #include "engine/command.h"
 #include "store/zset.h"
+#include "words_priv.h"
 
 /* The set under an argument, for reading; *entry is NULL if it is missing. False: it is no sorted set, and that was
  * answered. */
@@ -32,9 +33,17 @@ bool zset_arg_texts(struct call *call, uint32_t min, uint32_t max, struct zset_t
 
 /*
  * Stores a set that was made, not yet ordered, under the key that an argument names, or removes what is there if it is
- * empty; takes it over, and answers how many members it has.
+ * empty; takes it over, answers how many members it has, and tells of the event.
  */
-void zset_store_take(struct call *call, uint32_t index, struct zset *made);
+void zset_store_take(struct call *call, uint32_t index, struct zset *made, const char *event);
+
+/* Tells of members that were removed, and that the key is gone if none is left. */
+static inline void zset_notify_removal(const struct call *call, const struct zset_edit *edit, const char *event)
+{
+    call_notify(call, NOTIFY_ZSET, event, key_bytes(edit->key));
+    if (!edit->entry)
+        call_notify(call, NOTIFY_GENERIC, "del", key_bytes(edit->key));
+}
 
 /* The head of `count` members, with or without scores: RESP3 pairs them, RESP2 has them in a row. */
 static inline void zset_reply_head(struct call *call, size_t count, bool scores)

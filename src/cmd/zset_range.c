@@ -217,7 +217,7 @@ static void store_span(struct call *call, const struct entry *entry, struct zset
         *score = iter.score;
         zset_iter_next(&iter);
     }
-    zset_store_take(call, 1, made);
+    zset_store_take(call, 1, made, "zrangestore");
 }
 
 static void answer(struct call *call, struct query query)
@@ -298,12 +298,17 @@ static void run_zlexcount(struct call *call)
 
 static void remove_range(struct call *call, enum range_by by)
 {
+    static const char *const removal_events[] = {
+        [BY_RANK] = "zremrangebyrank", [BY_SCORE] = "zremrangebyscore", [BY_TEXT] = "zremrangebylex"
+    };
     struct range range = { .by = by };
     struct zset_edit edit;
     if (!read_range(call, 2, 3, &range) || !zset_open(call, 1, &edit))
         return;
     struct zset_span span = span_of(edit.entry, &range);
     zset_remove_span(&edit, span);
+    if (span.count)
+        zset_notify_removal(call, &edit, removal_events[by]);
     reply_int(call->reply, (int64_t)span.count);
 }
 

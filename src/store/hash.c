@@ -246,6 +246,18 @@ void hash_end(struct hash_writer *writer)
         keyspace_set_parts(writer->db, &writer->key, entry, expires);
 }
 
+/* The walk has not come by yet. */
+static void remove_expired(struct hash_writer *writer, struct bytes field, struct hash_place *place)
+{
+    const struct keyspace_observer *observer = &writer->keyspace->observer;
+    if (observer->part_expired)
+        observer->part_expired(observer->context, writer->db, key_bytes(writer->key), field);
+    if (observer->parts_expired)
+        observer->parts_expired(observer->context, writer->db, key_bytes(writer->key), false);
+    writer->keyspace->stats.expired_parts++;
+    hash_remove(writer, place);
+}
+
 bool hash_find(struct hash_writer *writer, struct bytes field, struct hash_place *place)
 {
     *place = (struct hash_place){ 0 };
@@ -254,7 +266,7 @@ bool hash_find(struct hash_writer *writer, struct bytes field, struct hash_place
         place->hash = hash_bytes(field.ptr, field.len);
         place->slot = table_find(&hash->table, place->hash, field_has_name, &field);
         if (place->slot && field_is_expired(table_slot_item(place->slot), writer->now_ms))
-            hash_remove(writer, place);
+            remove_expired(writer, field, place);
         return place->slot != NULL;
     }
     if (!writer->value)
@@ -263,7 +275,7 @@ bool hash_find(struct hash_writer *writer, struct bytes field, struct hash_place
     if (place->at) {
         int64_t at_ms = pack_expiry(writer->value, writer->encoding, place->at);
         if (at_ms != EXPIRY_NONE && writer->now_ms > at_ms)
-            hash_remove(writer, place);
+            remove_expired(writer, field, place);
     }
     return place->at != 0;
 }
