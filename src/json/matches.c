@@ -108,7 +108,7 @@ static const uint32_t REPEATED = UINT32_C(1) << 31;
 static bool begin_sort(struct json_matches *matches)
 {
     struct json_matches_sort *sort = &matches->sort;
-    size_t size = (matches->count > 0 ? matches->count : 1) * sizeof(*sort->from);
+    size_t size = matches->count * sizeof(*sort->from);
     sort->from = mem_try_alloc(size);
     sort->to = mem_try_alloc(size);
     if (sort->from == NULL || sort->to == NULL) {
@@ -208,6 +208,8 @@ static enum json_query_state sort_and_prune(struct json_matches *matches, bool n
 {
     struct json_matches_sort *sort = &matches->sort;
     ASSERT(matches->want == JSON_MATCHES_PLACES);
+    if (matches->count < 2)
+        return JSON_QUERY_DONE;
     if (sort->phase == PHASE_NONE && !begin_sort(matches)) {
         end_sort(matches);
         return JSON_QUERY_FAILED;

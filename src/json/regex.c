@@ -6,6 +6,9 @@
  * is one match from the text's beginning of `.*?` and the expression, so that it too is a single pass: starting anew at
  * every character would be quadratic.
  *
+ * A single character or class with `+` is written as itself and itself with `*`: the matcher counts how often it has
+ * passed a `+`, and so would hold a state for every length in an expression like (a+)+.
+ *
  * The states that are alive at once are limited by the size of the workspace; so the work per character is. Text is fed
  * a stretch at a time: a partial match leaves its states in the workspace, from where the next call goes on.
  *
@@ -14,6 +17,7 @@
 #include "regex_priv.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <ctype.h>
 #include <pcre2.h>
 #include <string.h>
 
@@ -38,6 +42,8 @@ struct json_regex_run {
     int workspace[WORKSPACE];
 };
 
+static const size_t NO_ATOM = SIZE_MAX;
+
 /* The pattern while it is looked through, and what PCRE2 gets. */
 struct scan {
     struct bytes in;
@@ -45,6 +51,7 @@ struct scan {
     struct buf out;
     enum json_regex_mode mode;
     int depth;
+    size_t atom;  /* where the character or class that was just read begins in `out`; NO_ATOM behind anything else */
     bool special; /* something was not a literal character */
 };
 
@@ -64,6 +71,13 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 }
 
+/* Copies up to and including `end`, or one byte if it does not come. */
+static void copy_through(struct scan *s, const char *end)
+{
+    const char *found = memmem(s->in.ptr + s->at, s->in.len - s->at, end, strlen(end));
+    copy(s, found != NULL ? (size_t)(found - s->in.ptr) + strlen(end) - s->at : 1);
+}
+
 /* A backslash and what belongs to it. */
 static bool scan_escape(struct scan *s)
 {
@@ -72,6 +86,16 @@ static bool scan_escape(struct scan *s)
         return false;
     s->special = true;
     copy(s, 2);
+    if (strchr("pPx", c) != NULL) {
+        if (look(s, 0) == '{')
+            copy_through(s, "}");
+        for (int i = 0; i < 2 && c == 'x' && isxdigit((unsigned char)look(s, 0)); i++)
+            copy(s, 1);
+        if (c != 'x' && is_alnum(look(s, 0)) && s->in.ptr[s->at - 1] == c)
+            copy(s, 1);
+    }
+    if (strchr("bBAz", c) != NULL)
+        s->atom = NO_ATOM;
     return true;
 }
 
@@ -90,8 +114,7 @@ static bool scan_class(struct scan *s)
             if (!scan_escape(s))
                 return false;
         } else if (c == '[' && look(s, 1) == ':') {
-            const char *end = memmem(s->in.ptr + s->at, s->in.len - s->at, ":]", 2);
-            copy(s, end != NULL ? (size_t)(end + 2 - s->in.ptr) - s->at : 1);
+            copy_through(s, ":]");
         } else {
             copy(s, 1);
             if (c == ']')
@@ -136,15 +159,17 @@ static bool scan_open(struct scan *s)
 }
 
 /* A quantifier; possessive ones are refused. */
-static bool scan_quantifier(struct scan *s)
+static bool scan_quantifier(struct scan *s, size_t atom)
 {
     s->special = true;
-    char c = look(s, 0);
-    if (c == '{') {
-        const char *end = memchr(s->in.ptr + s->at, '}', s->in.len - s->at);
-        copy(s, end != NULL ? (size_t)(end + 1 - s->in.ptr) - s->at : 1);
-        if (end == NULL)
-            return true;
+    if (look(s, 0) == '{') {
+        copy_through(s, "}");
+    } else if (look(s, 0) == '+' && atom != NO_ATOM) {
+        char *again = mem_dup(s->out.ptr + atom, s->out.len - atom);
+        buf_append(&s->out, bytes_make(again, s->out.len - atom));
+        mem_free(again);
+        buf_append_char(&s->out, '*');
+        s->at++;
     } else {
         copy(s, 1);
     }
@@ -153,9 +178,21 @@ static bool scan_quantifier(struct scan *s)
     return look(s, 0) != '+';
 }
 
+/* A character of its own, all bytes of it. */
+static bool scan_character(struct scan *s)
+{
+    copy(s, 1);
+    while (((unsigned char)look(s, 0) & 0xc0) == 0x80)
+        copy(s, 1);
+    return true;
+}
+
 static bool scan_one(struct scan *s)
 {
-    switch (look(s, 0)) {
+    size_t before = s->atom;
+    char c = look(s, 0);
+    s->atom = strchr("()*+?{^$|", c) != NULL ? NO_ATOM : s->out.len;
+    switch (c) {
     case '\\':
         return scan_escape(s);
     case '[':
@@ -166,18 +203,14 @@ static bool scan_one(struct scan *s)
     case '+':
     case '?':
     case '{':
-        return scan_quantifier(s);
+        return scan_quantifier(s, before);
     case ')':
         copy(s, 1);
         return s->depth-- > 0;
     case '.':
         s->special = true;
-        if (s->mode == JSON_REGEX_FIND) {
-            copy(s, 1);
-        } else {
-            buf_append_cstr(&s->out, "[^\\n\\r]");
-            s->at++;
-        }
+        buf_append_cstr(&s->out, s->mode == JSON_REGEX_FIND ? "." : "[^\\n\\r]");
+        s->at++;
         return true;
     case '^':
     case '$':
@@ -186,8 +219,7 @@ static bool scan_one(struct scan *s)
         copy(s, 1);
         return true;
     default:
-        copy(s, 1);
-        return true;
+        return scan_character(s);
     }
 }
 
@@ -225,7 +257,7 @@ struct json_regex *json_regex_compile(struct bytes pattern, enum json_regex_mode
 {
     if (pattern.len > MAX_PATTERN || memchr(pattern.ptr, 0, pattern.len) != NULL)
         return NULL;
-    struct scan s = { .in = pattern, .out = BUF_EMPTY, .mode = mode };
+    struct scan s = { .in = pattern, .out = BUF_EMPTY, .mode = mode, .atom = NO_ATOM };
     struct json_regex made = { .mode = mode };
     bool good = scan(&s);
     if (good && s.special) {
