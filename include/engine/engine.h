@@ -24,6 +24,7 @@ struct asides;
 struct command_info;
 struct command_registry;
 struct error_stats;
+struct fills;
 struct keyspace;
 struct propagation;
 struct propagation_sink;
@@ -69,13 +70,15 @@ struct engine {
     struct table *watches;                               /* owned: watched keys */
     struct pubsub *pubsub;                               /* owned: channels and their subscribers */
     size_t session_count;
+    size_t queued_memory; /* of all transactions' queues */
     uint64_t next_session_id;
     struct task_link *tasks;         /* owned ring of what runs in slices; the one to run next */
     size_t task_count, orphan_count; /* all, and those whose client has left */
     struct asides *asides;           /* owned: handlers that run in slices, and the keys they hold */
+    struct fills *fills;             /* owned: leases of missing keys (engine/fill.h) */
     struct waits *waits;             /* owned: who waits for which key */
-    bool loading;        /* data are read from a file: only commands with CMD_LOADING are executed */
-    const char *refusal; /* the error that commands which write get; NULL: they are executed. Borrowed */
+    bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
+    const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool keys_ready;                 /* somebody waits for a key that has changed */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */

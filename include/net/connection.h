@@ -54,3 +54,6 @@ struct connection_facts {
     uint64_t idle_ms;                   /* since bytes last moved, either way */
 };
 void connection_describe(const struct connection *connection, struct connection_facts *facts);
+
+/* Bytes held for the connection's input and output. O(1). */
+size_t connection_memory(const struct connection *connection);

@@ -42,8 +42,9 @@ static void queued_destroy(struct queued *queued)
     mem_free(queued);
 }
 
-static void transaction_destroy(struct transaction *transaction)
+static void transaction_destroy(struct engine *engine, struct transaction *transaction)
 {
+    engine->queued_memory -= transaction->memory;
     for (struct queued *queued = transaction->first, *next; queued; queued = next) {
         next = queued->next;
         queued_destroy(queued);
@@ -66,7 +67,7 @@ void transaction_discard(struct session *session)
     watch_none(session);
     if (!session->transaction)
         return;
-    transaction_destroy(session->transaction);
+    transaction_destroy(session->engine, session->transaction);
     session->transaction = NULL;
 }
 
@@ -149,6 +150,7 @@ void transaction_queue(struct call *call)
     transaction->last = &queued->next;
     transaction->len++;
     transaction->memory += queued->size;
+    call->engine->queued_memory += queued->size;
     transaction->flags |= call->command->flags;
     reply_status(call->reply, BYTES("QUEUED"));
 }
@@ -202,5 +204,5 @@ void transaction_run(struct call *call)
             run_queued(call, queued);
         reply_begin(call->reply); /* the errors inside are those commands', not EXEC's */
     }
-    transaction_destroy(transaction);
+    transaction_destroy(session->engine, transaction);
 }

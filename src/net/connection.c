@@ -275,3 +275,8 @@ void connection_describe(const struct connection *connection, struct connection_
     address_format(&connection->peer, path, facts->peer, sizeof(facts->peer));
     address_format(&connection->local, path, facts->local, sizeof(facts->local));
 }
+
+size_t connection_memory(const struct connection *connection)
+{
+    return output_memory(&connection->out) + (connection->input != NULL ? input_memory(connection->input) : 0);
+}

@@ -54,8 +54,7 @@ static void append_client(struct buf *out, const struct session *session, int64_
 {
     struct connection_facts facts;
     connection_describe(session->connection, &facts);
-    size_t memory = mem_good_size(sizeof *session) + facts.input_memory + facts.output_memory +
-                    transaction_memory(session) + pubsub_memory(session);
+    size_t memory = client_memory(session);
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (unsigned long long)session->id,
         facts.peer, facts.local, facts.fd, or_empty(session->name), (long long)((now_ms - session->created_ms) / 1000),
         (long long)((now_ms - session->last_ms) / 1000));

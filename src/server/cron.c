@@ -67,6 +67,7 @@ static void fire_cron(void *context)
     if (engine_task_count(server->engine))
         net_wake_background(server->net);
     cron_sample_memory(server);
+    clients_evict(server);
     child_tick(server);
     saves_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {

@@ -110,6 +110,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     server->busy_since_slice = true;
     engine_execute(server->engine, requests, count);
     cron_set_deadline(server);
+    clients_evict(server);
     if (engine_is_short_of_memory(server->engine) || engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
         net_wake_background(server->net);
 }

@@ -24,14 +24,6 @@ static size_t read_resident(void)
     return fields == 1 ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static size_t client_memory(const struct server *server)
-{
-    struct net_stats stats;
-    net_stats_read(server->net, &stats);
-    return stats.input_memory + stats.output_memory +
-           server->engine->session_count * mem_good_size(sizeof(struct session));
-}
-
 void memory_facts_read(struct server *server, struct memory_facts *facts)
 {
     cron_sample_memory(server);
@@ -41,7 +33,7 @@ void memory_facts_read(struct server *server, struct memory_facts *facts)
         .startup = server->memory_at_start,
         .resident = read_resident(),
         .system = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE),
-        .clients = client_memory(server),
+        .clients = clients_memory(server),
     };
     for (int i = 0; i < server->keyspace->db_count; i++) {
         facts->tables += table_overhead_bytes(&server->keyspace->dbs[i]->table);

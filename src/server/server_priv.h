@@ -13,6 +13,12 @@ bool background_run(void *context);
 /* cron.c: sees to it that the next wait that ends does so in time. */
 void cron_set_deadline(struct server *server);
 
+/* client_eviction.c: bytes that one client holds, that all do, and that they may (0: no limit); and enforcing that. */
+size_t client_memory(const struct session *session);
+size_t clients_memory(const struct server *server);
+uint64_t clients_limit(const struct server *server);
+void clients_evict(struct server *server);
+
 /* client.c: a client as CLIENT INFO shows it. */
 void client_describe(const struct session *session, struct buf *out);
 
