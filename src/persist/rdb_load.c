@@ -27,7 +27,8 @@ enum {
 /* A string that will be stored. */
 struct pending {
     struct key key;
-    struct bytes value;
+    struct bytes value; /* ptr NULL: an integer */
+    int64_t number;
     int64_t at_ms;
 };
 
@@ -106,7 +107,10 @@ static bool store_pending(struct loader *loader)
     for (size_t i = 0; i < count; i++) {
         struct pending *pending = &loader->pending[i];
         size_t before = keyspace_size(db);
-        keyspace_set_string(loader->keyspace, db, pending->key, pending->value, pending->at_ms, RDB_BEFORE_ALL);
+        if (pending->value.ptr)
+            keyspace_set_string(loader->keyspace, db, pending->key, pending->value, pending->at_ms, RDB_BEFORE_ALL);
+        else
+            keyspace_set_integer(loader->keyspace, db, pending->key, pending->number, pending->at_ms, RDB_BEFORE_ALL);
         if (keyspace_size(db) == before)
             return fail_duplicate(loader, key_bytes(pending->key));
         count_key(loader, ENTRY_STRING, pending->at_ms != EXPIRY_NONE);
@@ -132,17 +136,34 @@ static inline bool look_at_string(const unsigned char **at, const unsigned char 
     return true;
 }
 
+/* The same of an integer in 1, 2 or 4 bytes. */
+static inline bool look_at_integer(const unsigned char **at, const unsigned char *end, int64_t *number)
+{
+    const unsigned char *from = *at;
+    uint32_t word;
+    if (end - from < 5 || *from < RDB_LEN_ENCODED || *from > (RDB_LEN_ENCODED | RDB_ENC_INT32))
+        return false;
+    unsigned size = 1u << (*from & 63);
+    memcpy(&word, from + 1, sizeof word);
+    word = le32toh(word);
+    *number = size == 1 ? (int8_t)word : size == 2 ? (int16_t)word : (int32_t)word;
+    *at = from + 1 + size;
+    return true;
+}
+
 /* Gathers a string if that is simple; false if it is not, and then nothing was taken. */
 static inline bool gather_string(struct loader *loader)
 {
     struct source *source = loader->reader.source;
-    struct bytes name, value;
+    struct bytes name, value = { 0 };
+    int64_t number = 0;
     const unsigned char *at = source->at;
     if (loader->load->discard || loader->idle_s != NO_CLOCK || is_over(loader, loader->at_ms) ||
-        !look_at_string(&at, source->end, &name) || !look_at_string(&at, source->end, &value))
+        !look_at_string(&at, source->end, &name) ||
+        !(look_at_string(&at, source->end, &value) || look_at_integer(&at, source->end, &number)))
         return false;
     struct pending *pending = &loader->pending[loader->pending_count++];
-    *pending = (struct pending){ key_make(name), value, loader->at_ms };
+    *pending = (struct pending){ key_make(name), value, number, loader->at_ms };
     keyspace_prefetch_bucket(loader->db, pending->key.hash);
     source->at = at;
     return true;
