@@ -5,12 +5,14 @@
 
 #include "engine/command.h"
 
+extern const struct command alone_commands[];
 extern const struct command bitfield_commands[];
 extern const struct command bitmap_commands[];
 extern const struct command connection_commands[];
 extern const struct command database_commands[];
 extern const struct command dump_commands[];
 extern const struct command expire_commands[];
+extern const struct command fill_commands[];
 extern const struct command hash_commands[];
 extern const struct command hash_expire_commands[];
 extern const struct command hash_walk_commands[];

@@ -51,9 +51,8 @@ struct engine_settings {
 struct engine_stats {
     uint64_t commands; /* executed */
     uint64_t sessions_opened;
-    uint64_t errors;          /* error replies */
-    uint64_t acl_denied_auth; /* failed authentications */
-    uint64_t slow_commands;   /* ever logged in the slow log */
+    uint64_t errors;        /* error replies */
+    uint64_t slow_commands; /* ever logged in the slow log */
 };
 
 struct engine {

@@ -48,7 +48,7 @@ void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, u
  */
 bool session_unblock(struct session *session, bool error);
 
-/* When the next wait is over, ms since 1970; INT64_MAX if none has an end. O(1). */
+/* When the next wait, or the next lease (engine/fill.h), is over, ms since 1970; INT64_MAX if none has an end. O(1). */
 int64_t engine_next_deadline_ms(const struct engine *engine);
 
 /* Ends waits that are over, so many at most that nobody notices; the next deadline then tells whether more are. */

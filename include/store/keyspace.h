@@ -69,8 +69,8 @@ struct keyspace_observer {
      * Called only while keyspace->holds is not 0.
      */
     bool (*held)(void *context, struct bytes key);
-    /* An entry expired and is being removed. */
-    void (*expired)(void *context, struct db *db, struct bytes key);
+    /* An entry expired and is being removed; it is out of its table, and whole. */
+    void (*expired)(void *context, struct db *db, const struct entry *entry);
     /* A part of an entry (a field of a hash) expired and is being removed, and then, once for all of them: some did, and
      * nothing is left of the entry, which goes too, if `all`. */
     void (*part_expired)(void *context, struct db *db, struct bytes key, struct bytes part);
@@ -100,9 +100,9 @@ struct keyspace {
     struct db **dbs;                       /* owned */
     int db_count;
     uint32_t clock;                    /* what a touched entry's clock is set to, in ticks; see store/evict.h */
-    uint32_t uses, uses_per_tick; /* uses since the last tick, and how many make one */
-    uint8_t access; /* enum evict_access: how uses are noted */
-    struct evict *evict; /* owned */
+    uint32_t uses, uses_per_tick;      /* uses since the last tick, and how many make one */
+    uint8_t access;                    /* enum evict_access: how uses are noted */
+    struct evict *evict;               /* owned */
     bool touch;                        /* false while the client asked for NO-TOUCH */
     uint32_t watched;                  /* above 0 while the observer wants `touched` */
     uint32_t holds;                    /* above 0 while the observer may hold keys */

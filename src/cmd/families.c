@@ -32,6 +32,7 @@ const struct command *const command_families[] = {
     hyperloglog_commands,
     keys_commands,
     expire_commands,
+    fill_commands,
     object_commands,
     dump_commands,
     scan_commands,
@@ -41,5 +42,6 @@ const struct command *const command_families[] = {
     introspection_commands,
     transaction_commands,
     pubsub_commands,
+    alone_commands,
     NULL,
 };

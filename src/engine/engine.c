@@ -21,11 +21,14 @@ static void on_touched(void *context, struct db *db, struct bytes key)
 {
     waits_touched(context, db, key);
     watches_touched(context, db, key);
+    fills_touched(context, db, key);
 }
 
 /* Whoever executes the log again has a clock of his own: to him the key is deleted. */
-static void on_expired(void *context, struct db *db, struct bytes key)
+static void on_expired(void *context, struct db *db, const struct entry *entry)
 {
+    struct bytes key = entry_key(entry);
+    fills_expired(context, db, entry);
     const struct bytes words[] = { BYTES("DEL"), key };
     engine_propagate(context, db, words, 2);
     engine_notify(context, NOTIFY_EXPIRED, "expired", db, key);
@@ -72,6 +75,7 @@ static void on_replaced(void *context, struct db *db)
 {
     waits_replaced(context, db);
     watches_replaced(context, db);
+    fills_replaced(context, db);
 }
 
 struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
@@ -109,6 +113,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->now_ms = clock_wall_ms();
     arena_init(&engine->arena);
     random_init_secret(&engine->random);
+    engine->fills = fills_create(random_next(&engine->random) >> 1);
     return engine;
 }
 
@@ -131,6 +136,7 @@ void engine_destroy(struct engine *engine)
     engine->keyspace->tells_misses = engine->keyspace->tells_arrivals = false;
     output_fini(&engine->late);
     engine_set_propagation(engine, NULL);
+    fills_destroy(engine);
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);
     shared_reply_fini(&engine->shared_reply);

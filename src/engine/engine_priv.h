@@ -11,6 +11,8 @@
 
 struct call;
 struct command_info;
+struct entry;
+struct fills;
 struct engine;
 struct session;
 struct db;
@@ -101,6 +103,17 @@ static inline void propagate_end(struct call *call, uint64_t dirty_before)
     if (--engine->executing == 0 && __builtin_expect(engine->propagation != NULL, 0))
         propagate_flush(engine);
 }
+
+/* fill.c: records of leases and graces, and the observer's news for them. */
+struct fills *fills_create(uint64_t first_token);
+void fills_destroy(struct engine *engine);
+void fills_expired(struct engine *engine, struct db *db, const struct entry *entry);
+void fills_touched(struct engine *engine, struct db *db, struct bytes name);
+void fills_replaced(struct engine *engine, struct db *db);
+
+/* When the next lease or grace ends, ms since 1970; and ends at most so many of those that are over. */
+int64_t fills_next_due_ms(const struct engine *engine);
+void fills_run(struct engine *engine, int64_t now_ms, int most);
 
 /* watch.c: the observer's news for those who watch keys. */
 extern const struct table_type watch_table_type;

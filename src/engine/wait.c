@@ -222,14 +222,19 @@ bool session_unblock(struct session *session, bool error)
 int64_t engine_next_deadline_ms(const struct engine *engine)
 {
     const struct waits *waits = engine->waits;
-    return waits->timed ? waits->heap[0]->deadline_ms : INT64_MAX;
+    int64_t wait_ms = waits->timed ? waits->heap[0]->deadline_ms : INT64_MAX, fill_ms = fills_next_due_ms(engine);
+    return wait_ms < fill_ms ? wait_ms : fill_ms;
 }
 
 void engine_run_deadlines(struct engine *engine, int64_t now_ms)
 {
     engine->now_ms = now_ms;
-    for (int i = 0; i < DEADLINES_AT_ONCE && engine_next_deadline_ms(engine) <= now_ms; i++) {
-        give_up(engine->waits->heap[0]->session, false);
+    fills_run(engine, now_ms, DEADLINES_AT_ONCE);
+    if (engine->keys_ready)
+        waits_serve(engine);
+    struct waits *waits = engine->waits;
+    for (int i = 0; i < DEADLINES_AT_ONCE && waits->timed && waits->heap[0]->deadline_ms <= now_ms; i++) {
+        give_up(waits->heap[0]->session, false);
         arena_reset(&engine->arena);
     }
 }

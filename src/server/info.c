@@ -13,7 +13,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/acl.h"
 #include "engine/error_stats.h"
+#include "engine/fill.h"
 #include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/version.h"
@@ -144,6 +146,31 @@ static void print_persistence(struct server *server, struct buf *out)
         "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
 }
 
+static void print_denied(const struct server *server, struct buf *out)
+{
+    static const char *const names[] = { [ACL_DENIED_COMMAND] = "cmd",
+        [ACL_DENIED_KEY] = "key",
+        [ACL_DENIED_AUTH] = "auth",
+        [ACL_DENIED_CHANNEL] = "channel" };
+    static const enum acl_verdict order[] = { ACL_DENIED_AUTH, ACL_DENIED_COMMAND, ACL_DENIED_KEY, ACL_DENIED_CHANNEL };
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        buf_printf(out, "acl_access_denied_%s:%llu\r\n", names[order[i]],
+            (unsigned long long)acl_denied(server->engine->acl, order[i]));
+}
+
+static void print_fills(const struct server *server, struct buf *out)
+{
+    struct fill_stats fills;
+    fill_stats_read(server->engine, &fills);
+    buf_printf(out, "fill_records:%zu\r\nfill_leases:%zu\r\n", fills.records, fills.leases);
+    buf_printf(out, "fill_leases_granted:%llu\r\nfill_leases_filled:%llu\r\n", (unsigned long long)fills.granted,
+        (unsigned long long)fills.filled);
+    buf_printf(out, "fill_leases_dropped:%llu\r\nfill_leases_expired:%llu\r\n", (unsigned long long)fills.dropped,
+        (unsigned long long)fills.expired);
+    buf_printf(out, "fill_leases_outdated:%llu\r\nfill_served_stale:%llu\r\n", (unsigned long long)fills.outdated,
+        (unsigned long long)fills.served_stale);
+}
+
 static void print_stats(struct server *server, struct buf *out)
 {
     struct net_stats net;
@@ -191,7 +218,8 @@ static void print_stats(struct server *server, struct buf *out)
                     "reply_buffer_expands:0\r\n");
     buf_printf(out, "client_query_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.query_limit_closed);
     buf_printf(out, "client_output_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.output_limit_closed);
-    buf_printf(out, "acl_access_denied_auth:%llu\r\n", (unsigned long long)engine->acl_denied_auth);
+    print_denied(server, out);
+    print_fills(server, out);
     buf_printf(out, "slowlog_commands_count:%llu\r\n", (unsigned long long)engine->slow_commands);
 }
 
