@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,9 +28,9 @@ json_key json_key_intern(struct bytes text);
  */
 json_key json_key_find(struct bytes text);
 
-/* Takes references to a key that is held; gives one back. Any thread. */
+/* Takes references to a key that is held; gives one back, and answers true if it was the last. Any thread. */
 void json_key_ref(json_key key, uint32_t count);
-void json_key_unref(json_key key);
+bool json_key_unref(json_key key);
 
 /* The text of a key that is held, and the hash_bytes of it. O(1). */
 struct bytes json_key_text(json_key key);

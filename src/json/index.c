@@ -10,16 +10,11 @@
  */
 #include "tree_priv.h"
 
-enum { BUCKET_MAX = 64, FAN_BITS = 4, FAN = 1 << FAN_BITS, LEVELS = 32 / FAN_BITS, CAP_INNER = UINT16_MAX };
+enum { BUCKET_MAX = 64, FAN_BITS = 4, FAN = 1 << FAN_BITS, LEVELS = 32 / FAN_BITS };
 
 static inline unsigned fan_of(json_key key, unsigned level)
 {
     return key * 0x9e3779b1u >> (32 - FAN_BITS * (level + 1)) & (FAN - 1);
-}
-
-bool index_is_bucket(const struct json_node *node)
-{
-    return node->cap != CAP_INNER;
 }
 
 size_t index_node_size(const struct json_node *node)
@@ -44,7 +39,7 @@ static struct json_node *inner_create(void)
 
     atomic_init(&inner->refs, 1);
     inner->count = FAN;
-    inner->cap = CAP_INNER;
+    inner->cap = INDEX_INNER;
     return inner;
 }
 

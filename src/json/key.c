@@ -172,7 +172,7 @@ void json_key_ref(json_key key, uint32_t count)
 }
 
 /* The last reference, perhaps: under the lock nobody can find the key and take another. */
-static void entry_unref_last(struct key_entry *entry)
+static bool entry_unref_last(struct key_entry *entry)
 {
     lock_take();
     bool dead = atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) == 1;
@@ -185,9 +185,10 @@ static void entry_unref_last(struct key_entry *entry)
     lock_give();
     if (dead)
         mem_free(entry);
+    return dead;
 }
 
-void json_key_unref(json_key key)
+bool json_key_unref(json_key key)
 {
     struct key_entry *entry = entry_of(key);
     uint64_t refs = atomic_load_explicit(&entry->refs, memory_order_relaxed);
@@ -195,9 +196,9 @@ void json_key_unref(json_key key)
     while (refs > 1) {
         if (atomic_compare_exchange_weak_explicit(
                 &entry->refs, &refs, refs - 1, memory_order_release, memory_order_relaxed))
-            return;
+            return false;
     }
-    entry_unref_last(entry);
+    return entry_unref_last(entry);
 }
 
 struct bytes json_key_text(json_key key)

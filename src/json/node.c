@@ -3,11 +3,18 @@
  *
  * A dead container is linked into the trash by its last slot, whose content was let go of first; draining takes one
  * slot after the other from the end, moving the link down with it (the way back is kept in what is being taken apart,
- * as in Schorr's and Waite's marking, 1967). So trash needs no memory and every step is O(1).
+ * as in Schorr's and Waite's marking, 1967). So trash needs no memory and every step is O(1). A very long string, which
+ * the allocator gives back to the system at once, is linked by its first bytes and shortened from its end.
  */
 #include "node_priv.h"
 
 #include "tree_priv.h"
+
+enum {
+    TEXT_STEP = 1 << 20, /* bytes of a string that are given back at once */
+    TEXT_COST = 1000,    /* what that costs, in slots; and the last reference to a key */
+    KEY_COST = 10,
+};
 
 static inline _Atomic uint32_t *refs_of(struct json_value value)
 {
@@ -142,6 +149,43 @@ void node_shrink(struct json_value *slot)
         node_resize(slot, node->count);
 }
 
+/* What follows a dead value in the trash. */
+static inline struct json_value *trash_link(struct json_value dead)
+{
+    if (json_tag(dead) == JSON_TAG_STRING)
+        return (struct json_value *)(void *)((struct json_text *)json_pointer(dead))->data;
+    return &node_of(dead)->slots[node_of(dead)->count - 1];
+}
+
+/* Frees a string or box that has no references; a long string goes to the trash. */
+static void scalar_free(struct json_value dead, struct json_trash *trash)
+{
+    if (json_tag(dead) != JSON_TAG_STRING || ((struct json_text *)json_pointer(dead))->len <= TEXT_STEP) {
+        mem_free(json_pointer(dead));
+        return;
+    }
+    *trash_link(dead) = trash->head;
+    trash->head = dead;
+}
+
+/* Takes a part off the string at the head of the trash, or all that is left of it. */
+static void text_shorten(struct json_trash *trash)
+{
+    struct json_text *text = json_pointer(trash->head), *shorter = NULL;
+    struct json_value link = *trash_link(trash->head);
+
+    if (text->len > TEXT_STEP) {
+        text->len -= TEXT_STEP;
+        shorter = mem_try_realloc(text, sizeof(*text) + text->len);
+    }
+    if (shorter == NULL) {
+        mem_free(text);
+        trash->head = link;
+    } else {
+        trash->head = value_of(shorter, JSON_TAG_STRING);
+    }
+}
+
 /* Links a container that has no references into the trash. What dies with its last slot follows, so O(depth). */
 static void trash_push(struct json_trash *trash, struct json_value dead)
 {
@@ -161,7 +205,7 @@ static void trash_push(struct json_trash *trash, struct json_value dead)
         if (!value_is_counted(value) || atomic_fetch_sub_explicit(refs_of(value), 1, memory_order_acq_rel) != 1)
             return;
         if (json_tag(value) <= JSON_TAG_BOX) {
-            mem_free(json_pointer(value));
+            scalar_free(value, trash);
             return;
         }
         dead = value;
@@ -173,31 +217,45 @@ void json_value_release(struct json_value value, struct json_trash *trash)
     if (!value_is_counted(value) || atomic_fetch_sub_explicit(refs_of(value), 1, memory_order_acq_rel) != 1)
         return;
     if (json_tag(value) <= JSON_TAG_BOX)
-        mem_free(json_pointer(value));
+        scalar_free(value, trash);
     else
         trash_push(trash, value);
 }
 
+/* Takes one slot off the container at the head of the trash. True if a key died, which costs more. */
+static bool node_shorten(struct json_trash *trash)
+{
+    struct json_value dead = trash->head;
+    struct json_node *node = node_of(dead);
+    unsigned last = node->count - 1u, tag = json_tag(dead);
+    struct json_value link = node->slots[last];
+
+    if (last == 0) {
+        trash->head = link;
+        node_free(node, tag);
+        return false;
+    }
+    struct json_value value = node->slots[last - 1];
+    bool key_died = tag == JSON_TAG_OBJECT && json_key_unref(leaf_keys(node)[last - 1]);
+    node->slots[last - 1] = link;
+    node->count = (uint16_t)last;
+    json_value_release(value, trash);
+    return key_died;
+}
+
 bool json_trash_drain(struct json_trash *trash, size_t budget)
 {
-    for (; trash->head.bits != 0; budget--) {
+    while (trash->head.bits != 0) {
+        size_t cost = 1;
         if (budget == 0)
             return false;
-        struct json_value dead = trash->head;
-        struct json_node *node = node_of(dead);
-        unsigned last = node->count - 1u, tag = json_tag(dead);
-        struct json_value link = node->slots[last];
-        if (last == 0) {
-            trash->head = link;
-            node_free(node, tag);
-            continue;
+        if (json_tag(trash->head) == JSON_TAG_STRING) {
+            text_shorten(trash);
+            cost = TEXT_COST;
+        } else if (node_shorten(trash)) {
+            cost = KEY_COST;
         }
-        struct json_value value = node->slots[last - 1];
-        if (tag == JSON_TAG_OBJECT)
-            json_key_unref(leaf_keys(node)[last - 1]);
-        node->slots[last - 1] = link;
-        node->count = (uint16_t)last;
-        json_value_release(value, trash);
+        budget -= budget < cost ? budget : cost;
     }
     return true;
 }
@@ -214,7 +272,7 @@ void json_trash_move(struct json_trash *to, struct json_trash *from)
 {
     while (from->head.bits != 0) {
         struct json_value head = from->head;
-        struct json_value *link = &node_of(head)->slots[node_of(head)->count - 1];
+        struct json_value *link = trash_link(head);
         if (to->head.bits == 0) {
             *to = *from;
             from->head = JSON_VALUE_NONE;

@@ -372,6 +372,7 @@ enum json_parse_status json_parser_step(struct json_parser *parser, size_t budge
         return JSON_PARSE_BAD;
     size_t rest = (size_t)(parser->end - parser->at);
     parser->pause = parser->at + (budget < rest ? budget : rest);
+    parser->is_sliced = budget != SIZE_MAX;
     if (parser->in_string != STRING_NONE && !string_resume(parser))
         return parser->error == JSON_ERROR_NONE ? JSON_PARSE_MORE : JSON_PARSE_BAD;
     for (;;) {

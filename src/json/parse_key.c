@@ -8,6 +8,9 @@
 #include "parse_priv.h"
 #include "scan_priv.h"
 
+/* What finding a key in the table costs, in bytes of plain text: it shortens the slice. */
+enum { NEW_KEY_COST = 300 };
+
 static void cached_settle(struct cached_key *cached)
 {
     if (cached->text != NULL && cached->pending != 0)
@@ -70,6 +73,7 @@ static json_key key_find(struct json_parser *parser, struct parse_frame *frame, 
         cached_settle(cached);
         if (cached->text != NULL)
             json_key_unref(cached->key);
+        parser->pause -= parser->pause - parser->begin < NEW_KEY_COST || !parser->is_sliced ? 0 : NEW_KEY_COST;
         *cached = (struct cached_key){ .text = json_key_text(key).ptr, .len = (uint32_t)text.len, .key = key };
     }
     cached->is_plain = is_plain;

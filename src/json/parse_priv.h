@@ -43,6 +43,7 @@ enum parse_string_state { STRING_NONE, STRING_SCAN, STRING_COPY };
 struct json_parser {
     const char *begin, *at, *end; /* borrowed */
     const char *pause;            /* where this slice ends */
+    bool is_sliced;               /* it does, before the end */
     enum parse_state state;
     enum json_parse_error error;
     const char *error_text;

@@ -12,11 +12,17 @@ void tree_insert(struct json_value *root, uint32_t at, struct json_value value, 
 void tree_append_leaf(struct json_value *root, struct json_value leaf, struct json_trash *trash);
 void tree_remove(struct json_value *root, uint32_t at, uint32_t count, struct json_trash *trash);
 
-/* index.c */
+/* index.c: a node that holds pairs, not children, has not this capacity. */
+enum { INDEX_INNER = UINT16_MAX };
+
+static inline bool index_is_bucket(const struct json_node *node)
+{
+    return node->cap != INDEX_INNER;
+}
+
 bool index_get(struct json_value index, json_key key, uint32_t *sequence);
 void index_put(struct json_large *large, json_key key, uint32_t sequence, struct json_trash *trash);
 void index_remove(struct json_large *large, json_key key, struct json_trash *trash);
-bool index_is_bucket(const struct json_node *node);
 struct json_node *index_clone(const struct json_node *node);
 size_t index_node_size(const struct json_node *node);
 

@@ -55,6 +55,33 @@ Test(memory, of_a_long_string_is_hardly_more_than_the_text)
     buf_fini(&text);
 }
 
+Test(memory, of_long_strings_comes_back_in_steps)
+{
+    struct json_trash trash = { JSON_VALUE_NONE }, other = { JSON_VALUE_NONE };
+    struct buf text = BUF_EMPTY;
+    size_t steps = 0;
+
+    buf_append_cstr(&text, "[\"");
+    memset(buf_extend(&text, 5000000), 'x', 5000000);
+    buf_append_cstr(&text, "\",[1,\"");
+    memset(buf_extend(&text, 1100000), 'y', 1100000);
+    buf_append_cstr(&text, "\",2]]");
+    mem_thread_register();
+    size_t before = mem_used();
+    for (int i = 0; i < 2; i++) {
+        struct json_value value = parsed_bytes(buf_bytes(&text));
+        json_value_release(value, &trash);
+        json_value_release(json_make_array_of(&value, 0), &other);
+        json_trash_move(&other, &trash);
+        cr_expect(json_trash_is_empty(&trash) && !json_trash_is_empty(&other));
+    }
+    while (!json_trash_drain(&other, 1))
+        steps++;
+    cr_expect_gt(steps, 12);
+    cr_expect_lt(mem_used(), before + 1000);
+    buf_fini(&text);
+}
+
 Test(memory, is_measured_in_steps)
 {
     struct buf text = records(500);
