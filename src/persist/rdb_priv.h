@@ -102,6 +102,10 @@ enum {
     RDB_STRING_MAX = 0x20000000 /* an upper bound to strings in memory that are made from compressed ones: 512 MB */
 };
 
+/* The ID of documents among modules' types: nine letters, "ReJSON-RL", and the version of the encoding. */
+#define RDB_JSON_ID UINT64_C(0x45e25238df912c00)
+enum { RDB_JSON_VERSION = 3 };
+
 /* --- Writing --- */
 
 struct rdb_writer {
@@ -193,7 +197,10 @@ bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rd
 
 bool rdb_get_stream(struct rdb_reader *reader, enum rdb_type type, const struct rdb_place *place, struct entry **entry);
 
+bool rdb_get_json(struct rdb_reader *reader, unsigned version, const struct rdb_place *place, struct entry **entry);
+
 /* Of rdb_put_value, the same. */
+void rdb_put_json(struct rdb_writer *writer, const struct entry *entry);
 void rdb_put_stream(struct rdb_writer *writer, const struct entry *entry);
 
 /* Gives a new entry its expiry. */

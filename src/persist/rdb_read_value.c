@@ -118,13 +118,16 @@ static bool get_set(struct rdb_reader *reader, enum rdb_type type, const struct 
 
 /* --- All --- */
 
-static bool refuse_module(struct rdb_reader *reader)
+/* A module's value: a document, or nothing that is known here. */
+static bool get_module(struct rdb_reader *reader, const struct rdb_place *place, struct entry **entry)
 {
     uint64_t id;
     char name[10];
     if (!rdb_get_len(reader, &id))
         return false;
     unsigned version = rdb_module_name(id, name);
+    if (id - version == RDB_JSON_ID)
+        return rdb_get_json(reader, version, place, entry);
     return rdb_fail(reader, "The value of a module's type '%s' (encoding %u), which is not known here", name, version);
 }
 
@@ -160,9 +163,8 @@ bool rdb_get_value(struct rdb_reader *reader, enum rdb_type type, const struct r
     case RDB_STREAM_LISTPACKS_2:
     case RDB_STREAM_LISTPACKS_3:
         return rdb_get_stream(reader, type, place, entry);
-    case RDB_MODULE_PRE_GA:
     case RDB_MODULE_2:
-        return refuse_module(reader);
+        return get_module(reader, place, entry);
     default:
         return rdb_fail(reader, "Unknown type of value: %d", (int)type);
     }

@@ -165,6 +165,8 @@ enum rdb_type rdb_type_of(const struct entry *entry)
         return hash_type(entry);
     case ENTRY_STREAM:
         return RDB_STREAM_LISTPACKS_2;
+    case ENTRY_JSON:
+        return RDB_MODULE_2;
     default:
         ASSERT(!"a type that files do not know");
         return RDB_STRING;
@@ -191,6 +193,9 @@ void rdb_put_value(struct rdb_writer *writer, const struct entry *entry)
         break;
     case ENTRY_STREAM:
         rdb_put_stream(writer, entry);
+        break;
+    case ENTRY_JSON:
+        rdb_put_json(writer, entry);
         break;
     default:
         ASSERT(!"a type that files do not know");
