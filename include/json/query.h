@@ -43,7 +43,7 @@ struct json_match {
 /* The one value that a static path names, or NULL: O(segments), no memory. */
 const struct json_value *json_path_get(const struct json_path *path, const struct json_value *root);
 
-/* The same with the way there: room for as many steps as json_path_segments says. NULL: nothing is there. */
+/* The same with the way there, for which `steps` has room for JSON_MAX_DEPTH + 1. NULL: nothing is there. */
 const struct json_value *json_path_locate(
     const struct json_path *path, const struct json_value *root, uint32_t *steps, size_t *depth);
 

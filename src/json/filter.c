@@ -12,7 +12,7 @@
 #include "json/doc.h"
 
 /* What one evaluation of these costs of the budget, apart from the length of what they look at. */
-enum { COST_REGEX = 8, COST_REGEX_COMPILE = 500, BYTES_A_STEP = 64, STRETCH = 512 };
+enum { COST_REGEX_COMPILE = 500, BYTES_A_STEP = 64 };
 
 const struct json_value *query_resolve(const struct json_path *path, const struct path_query *query,
     const struct json_value *root, const struct json_value *node)
@@ -86,6 +86,7 @@ static const struct json_regex *expression_of(
 
 static enum outcome regex_outcome(struct json_query *query, enum json_regex_result result)
 {
+    query->left -= (int64_t)json_regex_take_cost(query->run);
     switch (result) {
     case JSON_REGEX_NO:
         return OUTCOME_FALSE;
@@ -110,7 +111,6 @@ static enum outcome run_regex(struct json_query *query, struct frame_filter *sta
     if (query->run == NULL)
         query->run = json_regex_run_create();
     struct bytes subject = json_string(text);
-    query->left -= COST_REGEX + (int64_t)(subject.len < STRETCH ? subject.len : STRETCH) / 4;
     const struct json_regex *regex = expression_of(query, step, pattern);
     if (regex == NULL)
         return OUTCOME_FALSE;
@@ -120,7 +120,6 @@ static enum outcome run_regex(struct json_query *query, struct frame_filter *sta
 /* Goes on with an expression in a frame. */
 static enum outcome continue_regex(struct json_query *query, struct frame_filter *state)
 {
-    query->left -= STRETCH / 4;
     enum outcome outcome = regex_outcome(query, json_regex_step(query->run));
     if (outcome == OUTCOME_FALSE || outcome == OUTCOME_TRUE) {
         state->truth = outcome == OUTCOME_TRUE;

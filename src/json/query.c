@@ -20,6 +20,7 @@ static const struct json_value *locate(
     const struct json_value *at = root;
     for (uint32_t i = 0; i < segments && at != NULL; i++) {
         const struct path_segment *segment = &path->segments[path->queries[0].first + i];
+        ASSERT(i <= JSON_MAX_DEPTH);
         at = query_select_one(path, &path->selectors[segment->first], at, &steps[i]);
     }
     if (at != NULL)

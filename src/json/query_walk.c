@@ -2,6 +2,7 @@
  * Walking: a segment's selectors on one node, one after the other, and then, if it is a descendant segment, the same on
  * every container below. RFC 9535, sections 2.3 and 2.5.
  */
+#include "base/assert.h"
 #include "query_priv.h"
 #include "json/doc.h"
 
@@ -68,6 +69,15 @@ static enum outcome found(struct json_query *query, const struct json_value *val
     return OUTCOME_FRAME;
 }
 
+/* Notes the step from a node of the path's own at `depth`; what a filter looks at has no place to report. */
+static void note_step(struct json_query *query, size_t depth, uint32_t step)
+{
+    if (query->sub != 0)
+        return;
+    ASSERT(depth < QUERY_MAX_STEPS);
+    query->steps[depth] = step;
+}
+
 enum outcome query_enter(
     struct json_query *query, const struct json_value *node, uint32_t segment, uint32_t end, uint32_t depth)
 {
@@ -89,9 +99,7 @@ enum outcome query_enter(
         node = query_select_one(path, &path->selectors[path->segments[segment].first], node, &step);
         if (node == NULL)
             return OUTCOME_ON;
-        if (query->sub == 0)
-            query->steps[depth] = step;
-        depth++;
+        note_step(query, depth++, step);
     }
     return found(query, node, depth);
 }
@@ -100,8 +108,7 @@ enum outcome query_enter(
 static enum outcome select_child(
     struct json_query *query, const struct frame_walk *walk, const struct json_value *child, uint32_t step)
 {
-    if (query->sub == 0)
-        query->steps[walk->depth] = step;
+    note_step(query, walk->depth, step);
     return query_enter(query, child, walk->segment + 1, walk->end, walk->depth + 1);
 }
 
@@ -211,8 +218,7 @@ static enum outcome step_descend(struct json_query *query, struct frame_walk *wa
         }
         if (!json_is_container(*walk->iter.value))
             continue;
-        if (query->sub == 0)
-            query->steps[walk->depth] = iter_step(&walk->iter);
+        note_step(query, walk->depth, iter_step(&walk->iter));
         return query_enter(query, walk->iter.value, walk->segment, walk->end, walk->depth + 1);
     }
     return OUTCOME_ON;

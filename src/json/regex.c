@@ -10,7 +10,8 @@
  * passed a `+`, and so would hold a state for every length in an expression like (a+)+.
  *
  * The states that are alive at once are limited by the size of the workspace; so the work per character is. Text is fed
- * a stretch at a time: a partial match leaves its states in the workspace, from where the next call goes on.
+ * a stretch at a time, the shorter the more states there are, because each is compared with each: a partial match
+ * leaves its states in the workspace, from where the next call goes on.
  *
  * Expressions without any special character, the most frequent ones, are not compiled at all.
  */
@@ -25,7 +26,18 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { MAX_PATTERN = 2048, MAX_COMPILED = 64 * 1024, WORKSPACE = 1024, STRETCH = 512, MAX_GROUPS_DEEP = 50 };
+enum {
+    MAX_PATTERN = 2048,
+    MAX_COMPILED = 64 * 1024,
+    MAX_GROUPS_DEEP = 50,
+    WORKSPACE = 1024, /* enough for some 170 states at once */
+    FIRST_STRETCH = 64,
+    LONGEST_STRETCH = 1024,
+    STRETCH_STEPS = 10000, /* of a budget: about 0.2 ms */
+    MOST_STEPS = 1 << 28,  /* of one match: some seconds */
+    COST_OF_CALL = 8,
+    LITERAL_BYTES_A_STEP = 256, /* what memmem looks at in that time */
+};
 
 struct json_regex {
     enum json_regex_mode mode;
@@ -38,6 +50,8 @@ struct json_regex_run {
     const struct json_regex *regex; /* borrowed */
     struct bytes text;              /* borrowed */
     size_t at;                      /* where the next stretch begins */
+    uint64_t steps;                 /* spent on this match */
+    uint64_t untold;                /* of these, those that json_regex_take_cost has not told of yet */
     pcre2_match_data *data;         /* owned */
     int workspace[WORKSPACE];
 };
@@ -284,6 +298,7 @@ void json_regex_destroy(struct json_regex *regex)
 struct json_regex_run *json_regex_run_create(void)
 {
     struct json_regex_run *run = mem_alloc(sizeof(*run));
+    run->untold = 0;
     run->data = pcre2_match_data_create(1, NULL);
     ASSERT(run->data != NULL);
     return run;
@@ -304,30 +319,61 @@ enum json_regex_result json_regex_begin(struct json_regex_run *run, const struct
         bool yes = regex->mode == JSON_REGEX_MATCH
                        ? bytes_equal(text, literal)
                        : literal.len == 0 || memmem(text.ptr, text.len, literal.ptr, literal.len) != NULL;
+        run->untold += text.len / LITERAL_BYTES_A_STEP;
         return yes ? JSON_REGEX_YES : JSON_REGEX_NO;
     }
     run->regex = regex;
     run->text = text.len > 0 ? text : BYTES("");
-    run->at = 0;
+    run->at = run->steps = 0;
+    run->workspace[0] = run->workspace[1] = 0;
     return json_regex_step(run);
+}
+
+/* Steps that a byte costs with as many states as there were last: measured. */
+static uint64_t steps_a_byte(const struct json_regex_run *run)
+{
+    uint64_t states = (uint64_t)run->workspace[1];
+    return 2 + states * states / 44;
+}
+
+/* Where the stretch ends that begins at `at`: between two characters. */
+static size_t stretch_end(const struct json_regex_run *run)
+{
+    struct bytes text = run->text;
+    size_t len = run->at == 0 ? FIRST_STRETCH : STRETCH_STEPS / steps_a_byte(run);
+    len = len > LONGEST_STRETCH ? LONGEST_STRETCH : len;
+    if (text.len - run->at <= len)
+        return text.len;
+    size_t end = run->at + len;
+    while (((unsigned char)text.ptr[end] & 0xc0) == 0x80)
+        end--;
+    return end;
 }
 
 enum json_regex_result json_regex_step(struct json_regex_run *run)
 {
     struct bytes text = run->text;
-    size_t end = text.len - run->at > STRETCH ? run->at + STRETCH : text.len;
-    while (end < text.len && ((unsigned char)text.ptr[end] & 0xc0) == 0x80)
-        end--;
+    size_t end = stretch_end(run);
     uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_DFA_SHORTEST | (end < text.len ? PCRE2_PARTIAL_HARD : 0) |
                        (run->at > 0 ? PCRE2_DFA_RESTART : 0);
     int result = pcre2_dfa_match(
         run->regex->code, (PCRE2_SPTR)text.ptr, end, run->at, options, run->data, NULL, run->workspace, WORKSPACE);
+    uint64_t steps = COST_OF_CALL + (end - run->at) * steps_a_byte(run);
+    run->steps += steps;
+    run->untold += steps;
     if (result >= 0)
         return JSON_REGEX_YES;
     if (result == PCRE2_ERROR_NOMATCH)
         return JSON_REGEX_NO;
-    if (result != PCRE2_ERROR_PARTIAL)
+    if (result != PCRE2_ERROR_PARTIAL || run->steps > MOST_STEPS)
         return JSON_REGEX_FAILED;
     run->at = end;
     return JSON_REGEX_MORE;
+}
+
+uint64_t json_regex_take_cost(struct json_regex_run *run)
+{
+    uint64_t steps = run->untold;
+    run->untold = 0;
+    return steps;
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 
@@ -31,7 +32,7 @@ enum json_regex_result {
     JSON_REGEX_NO,
     JSON_REGEX_YES,
     JSON_REGEX_MORE,   /* call json_regex_step */
-    JSON_REGEX_FAILED, /* the expression needs too many alternatives at once */
+    JSON_REGEX_FAILED, /* the expression needs too many alternatives at once, or too much time */
 };
 
 /* A match under way; of one thread at a time, used for one match after the other. */
@@ -43,5 +44,8 @@ void json_regex_run_destroy(struct json_regex_run *run); /* NULL is nothing */
 /* Begins to match `text`, valid UTF-8, which must stay as long as there is more to do, as must the expression. */
 enum json_regex_result json_regex_begin(struct json_regex_run *run, const struct json_regex *regex, struct bytes text);
 
-/* Goes on, for a bounded stretch of the text: a millisecond at the worst. */
+/* Goes on, for a bounded stretch of the text: less than a millisecond. */
 enum json_regex_result json_regex_step(struct json_regex_run *run);
+
+/* What matching has cost since this was last asked, in the small steps of query.h's budgets. */
+uint64_t json_regex_take_cost(struct json_regex_run *run);
