@@ -27,7 +27,9 @@
 
 struct json_regex;
 
-enum { PATH_MAX_REGISTERS = 8, PATH_NONE = UINT32_MAX };
+enum { PATH_MAX_REGISTERS = 8 };
+
+static const uint32_t PATH_NONE = UINT32_MAX;
 
 enum path_selector_kind { SELECT_NAME, SELECT_INDEX, SELECT_SLICE, SELECT_ALL, SELECT_FILTER };
 
