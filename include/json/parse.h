@@ -45,6 +45,10 @@ enum json_parse_status json_parser_step(struct json_parser *parser, size_t budge
 /* The value, once, after JSON_PARSE_DONE; the caller owns it. */
 struct json_value json_parser_take(struct json_parser *parser);
 
+/* Containers that were nested in what was read so far. O(1): at least the json_depth of the value (a duplicate that was
+ * dropped may have been deeper). */
+unsigned json_parser_depth(const struct json_parser *parser);
+
 /* What was wrong after JSON_PARSE_BAD, where (bytes from the beginning), and a text for it without the place:
  * "expected value", "recursion limit exceeded". */
 enum json_parse_error json_parser_error(const struct json_parser *parser);

@@ -239,6 +239,8 @@ bool json_string_append(struct json_value *string, struct bytes text, struct jso
     struct json_value longer;
     size_t len = old.len + text.len;
 
+    if (text.len == 0)
+        return true;
     if (len <= JSON_SHORT_STRING) {
         char room[JSON_SHORT_STRING];
         memcpy(room, old.ptr, old.len);

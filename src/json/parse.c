@@ -126,6 +126,7 @@ static bool container_open(struct json_parser *parser, bool is_object)
         .base = parser->top, .is_object = is_object, .guess = &parser->first_keys[parser->depth]
     };
     parser->depth++;
+    parser->deepest = parser->depth > parser->deepest ? parser->depth : parser->deepest;
     parser->at++;
     parser->state = is_object ? STATE_KEY_OR_END : STATE_ELEMENT_OR_END;
     return true;
@@ -446,6 +447,11 @@ struct json_value json_parser_take(struct json_parser *parser)
     parse_keys_settle(parser);
     parser->top = 0;
     return value;
+}
+
+unsigned json_parser_depth(const struct json_parser *parser)
+{
+    return parser->deepest;
 }
 
 enum json_parse_error json_parser_error(const struct json_parser *parser)

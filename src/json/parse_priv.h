@@ -57,7 +57,7 @@ struct json_parser {
     struct json_value *values; /* owned */
     json_key *keys;            /* owned: of the same */
     size_t top, room;
-    unsigned depth;
+    unsigned depth, deepest;
     struct parse_frame frames[JSON_MAX_DEPTH];
 
     uint16_t first_keys[JSON_MAX_DEPTH]; /* guesses for the first key of an object, by depth */

@@ -29,6 +29,7 @@ static struct outcome parse(struct bytes text, size_t budget)
         continue;
     if (status == JSON_PARSE_DONE) {
         outcome.value = json_parser_take(parser);
+        ASSERT(json_parser_depth(parser) >= json_depth(outcome.value, JSON_MAX_DEPTH + 1));
     } else {
         outcome.error = json_parser_error(parser);
         outcome.at = json_parser_error_at(parser);
