@@ -22,9 +22,10 @@
 struct json_path;
 
 enum {
-    JSON_PATH_MAX_LEN = 16384,  /* bytes of text */
-    JSON_PATH_MAX_PARTS = 4096, /* of each: segments, selectors, names, literals, steps of filters */
-    JSON_PATH_MAX_NESTING = 32, /* parentheses, filters, calls and container literals within each other */
+    JSON_PATH_MAX_LEN = 16384,      /* bytes of text */
+    JSON_PATH_MAX_PARTS = 4096,     /* of each: segments, selectors, names, literals, steps of filters */
+    JSON_PATH_MAX_NESTING = 32,     /* parentheses, filters, calls and container literals within each other */
+    JSON_PATH_MAX_EXPRESSIONS = 32, /* regular expressions written in it */
     JSON_PATH_ERROR_LEN = 128,
 };
 

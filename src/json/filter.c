@@ -12,7 +12,7 @@
 #include "json/doc.h"
 
 /* What one evaluation of these costs of the budget, apart from the length of what they look at. */
-enum { COST_REGEX_COMPILE = 500, BYTES_A_STEP = 64 };
+enum { COST_REGEX_COMPILE = 2000, BYTES_A_STEP = 64 };
 
 const struct json_value *query_resolve(const struct json_path *path, const struct path_query *query,
     const struct json_value *root, const struct json_value *node)

@@ -72,6 +72,8 @@ static bool add_regex(struct path_parser *p, const struct operand *from, enum js
     *target = PATH_NONE;
     if (from->type != TYPE_LITERAL)
         return true;
+    if (path->regex_count == JSON_PATH_MAX_EXPRESSIONS)
+        return path_fail_at(p, from->at, "too many regular expressions");
     const struct json_value *pattern = &path->literals[from->is.which];
     struct json_regex **added = path_add(p, &path->regexes, &path->regex_count, sizeof(struct json_regex *));
     if (added == NULL)

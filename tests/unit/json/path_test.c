@@ -196,6 +196,11 @@ Test(path, j_limits)
     cr_assert(path != NULL);
     json_path_unref(path);
     check_refused(buf_bytes(&more), "too many parts");
+    struct buf expressions = BUF_EMPTY, inner = nested("@ =~ 'a'||", "@ =~ 'a'", "", JSON_PATH_MAX_EXPRESSIONS);
+    buf_printf(&expressions, "$[?%s]", buf_cstr(&inner));
+    check_refused(buf_bytes(&expressions), "too many regular expressions");
+    buf_fini(&expressions);
+    buf_fini(&inner);
     struct buf longer = nested("a", "", "", JSON_PATH_MAX_LEN + 1);
     check_refused(buf_bytes(&longer), "too long");
     buf_fini(&longer);
