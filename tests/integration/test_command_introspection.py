@@ -39,6 +39,11 @@ ARGUMENT_DIFFERENCES = {
     **dict.fromkeys(("geosearch", "geosearchstore"), "the sides of a box are a block of their own"),
     "psubscribe": "several patterns, not several blocks of one",
     "config|get": "several parameters, not several blocks of one",
+    **dict.fromkeys(("xadd", "xtrim"), "what becomes of references"),
+    **dict.fromkeys(("xgroup|create", "xgroup|setid", "xsetid"), "names as in the newer documentation"),
+    "xinfo|stream": "COUNT stands behind FULL, not within it",
+    "xclaim": "the last ID has a name of its own",
+    "xpending": "the idle time is described as that of XCLAIM is",
     "command|getkeys": "redis-server 7.0 describes no arguments",
     "command|getkeysandflags": "redis-server 7.0 describes no arguments",
 }

@@ -38,11 +38,11 @@ def test_ids(pair, id):
     pair.same("XADD s 3-1 a b", ("XRANGE", "s", id, "+"), ("XRANGE", "s", "-", id), ("XRANGE", "s", b"(" + str(
         id).encode() if isinstance(id, str) else b"(" + id, "+"), ("XDEL", "s", id),
         ("XTRIM", "s", "MINID", id), ("XGROUP", "CREATE", "s", "g", id), "XGROUP CREATE s h 0",
-        ("XGROUP", "SETID", "s", "h", id), ("XREADGROUP", "GROUP", "h", "c", "STREAMS", "s", id), ("XACK", "s", "h", id),
+        ("XGROUP", "SETID", "s", "h", id), ("XACK", "s", "h", id),
         ("XCLAIM", "s", "h", "c", 0, id), ("XAUTOCLAIM", "s", "h", "c", 0, id), ("XPENDING", "s", "h", id, "+", 5),
         ("XPENDING", "s", "h", "-", id, 5), ("XSETID", "s", id), "XINFO GROUPS s")
     if id != "+":  # the last entry, from version 7.4 on
-        pair.same(("XREAD", "STREAMS", "s", id))
+        pair.same(("XREAD", "STREAMS", "s", id), ("XREADGROUP", "GROUP", "h", "c", "STREAMS", "s", id))
     if not str(id).startswith("*") and id != b"*\x00":
         pair.same(("XADD", "s", id, "a", "b"))
 
