@@ -50,6 +50,15 @@ size_t mem_used(void);
 /* Makes the calling thread's allocations count. Called once by each thread, the main one included. */
 void mem_thread_register(void);
 
+/*
+ * Moves an allocation out of a sparsely used slab into a fuller one, so that the slab's pages become free sooner, if
+ * that is possible: returns where it is now, and `ptr` is gone. NULL: it stays. O(size).
+ */
+void *mem_compact(void *ptr);
+
+/* To be called before a run of mem_compact: what the thread keeps for reuse goes back to its slabs. */
+void mem_compact_begin(void);
+
 /* Figures of the allocator; all zero where it keeps none. */
 struct mem_stats {
     size_t allocated, active, resident, retained, mapped, metadata; /* bytes */

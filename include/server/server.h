@@ -17,6 +17,7 @@
 #include "server/child.h"
 #include "server/config.h"
 #include "server/save.h"
+#include "store/defrag.h"
 
 struct keyspace;
 struct net;
@@ -41,6 +42,16 @@ struct server_expiry {
     uint64_t cap_reached;    /* slices that ended with more to do */
 };
 
+/* Active defragmentation. */
+struct server_defrag {
+    bool running;
+    int db;           /* being walked */
+    uint64_t cursor;  /* in it */
+    int64_t judge_ms; /* not to be considered again before */
+    uint64_t spent_ns;
+    struct defrag_stats stats, before; /* before: at the beginning of the walk */
+};
+
 struct server {
     struct config config;
     struct keyspace *keyspace; /* owned */
@@ -60,8 +71,9 @@ struct server {
     bool busy_since_slice;                 /* requests were executed since */
     struct server_rate commands_rate, input_rate, output_rate;
     struct server_expiry expiry;
+    struct server_defrag defrag;
     uint64_t evicted_clients; /* disconnected because clients held too much memory */
-    int shutdown_signal; /* the signal that asked for the end; 0 if none */
+    int shutdown_signal;      /* the signal that asked for the end; 0 if none */
     bool shutting_down;
     int exit_code;
     bool cron_paused;    /* DEBUG PAUSE-CRON */

@@ -279,6 +279,54 @@ size_t mem_good_size(size_t size)
     return nallocx(size + (size == 0), 0);
 }
 
+/*
+ * jemalloc says of a small allocation how many regions its slab has and how many of them are free. A move is worth its
+ * while only if the slab that the allocator hands out is fuller than the old one; so moves end by themselves.
+ */
+struct slab_use {
+    size_t free, regions, bytes;
+};
+
+static bool slab_query(const void *ptr, struct slab_use *use)
+{
+    static size_t mib[3], mib_len;
+    size_t size = sizeof(*use);
+    if (mib_len == 0) {
+        size_t len = sizeof(mib) / sizeof(*mib);
+        if (mallctlnametomib("experimental.utilization.batch_query", mib, &len) != 0)
+            return false;
+        mib_len = len;
+    }
+    return mallctlbymib(mib, mib_len, use, &size, (void *)&ptr, sizeof(ptr)) == 0;
+}
+
+void *mem_compact(void *ptr)
+{
+    enum { SPARSE_SHARE = 8 }; /* of the regions are free, at least, in a slab that is worth emptying */
+    struct slab_use from, to;
+    if (!slab_query(ptr, &from) || from.regions <= 1 || from.free * SPARSE_SHARE < from.regions)
+        return NULL;
+    size_t size = sallocx(ptr, 0);
+    void *moved = mallocx(size, MALLOCX_TCACHE_NONE);
+    if (moved == NULL)
+        return NULL;
+    if (!slab_query(moved, &to) || to.free >= from.free) {
+        dallocx(moved, MALLOCX_TCACHE_NONE);
+        return NULL;
+    }
+    memcpy(moved, ptr, size);
+    dallocx(ptr, MALLOCX_TCACHE_NONE);
+    return moved;
+}
+
+void mem_compact_begin(void)
+{
+    (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
+
+#define MEM_TEXT_OF(value) #value
+#define MEM_TEXT(value) MEM_TEXT_OF(value)
+
 static size_t stat_read(const char *name)
 {
     size_t value = 0, size = sizeof(value);
@@ -292,16 +340,16 @@ void mem_stats_read(struct mem_stats *stats)
 
     /* The figures are a snapshot that is taken when the epoch is written. */
     (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+    /* The allocator counts what threads keep for reuse as allocated. */
+    size_t cached = stat_read("stats.arenas." MEM_TEXT(MALLCTL_ARENAS_ALL) ".tcache_bytes");
     stats->allocated = stat_read("stats.allocated");
+    stats->allocated -= cached < stats->allocated ? cached : 0;
     stats->active = stat_read("stats.active");
     stats->resident = stat_read("stats.resident");
     stats->retained = stat_read("stats.retained");
     stats->mapped = stat_read("stats.mapped");
     stats->metadata = stat_read("stats.metadata");
 }
-
-#define MEM_TEXT_OF(value) #value
-#define MEM_TEXT(value) MEM_TEXT_OF(value)
 
 const char *mem_allocator_name(void)
 {
@@ -332,6 +380,16 @@ size_t mem_good_size(size_t size)
 {
     size_t chunk = (size + 8 + 15) & ~(size_t)15;
     return (chunk < 32 ? 32 : chunk) - 8;
+}
+
+void *mem_compact(void *ptr)
+{
+    (void)ptr;
+    return NULL;
+}
+
+void mem_compact_begin(void)
+{
 }
 
 void mem_stats_read(struct mem_stats *stats)

@@ -15,7 +15,7 @@ enum {
     REFCOUNT_SHARED = INT32_MAX,
     SHARED_INTEGERS = 10000,
     /* A key's share of the database's table: its slot at an average load (ds/table.h). */
-    TABLE_SHARE = 12,
+    TABLE_SHARE = 14,
 };
 
 /* The entry of OBJECT's key; NULL if there is none, and then null was answered. */

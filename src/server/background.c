@@ -104,6 +104,7 @@ bool background_run(void *context)
         engine_is_short_of_memory(server->engine) && engine_evict_slice(server->engine, now_ns + SLICE_NS / 2);
     server->background_pending = engine_task_count(server->engine) && engine_run_tasks(server->engine, SLICE_NS / 2);
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
+    server->background_pending |= server->defrag.running && defrag_run(server, end_ns);
     server->background_pending |= short_of_memory || evict_settle(server->keyspace, SETTLE_BUCKETS);
     server->background_pending |= run_expiry(server, clock_mono_ns(), end_ns);
     server->slice_end_ns = clock_mono_ns();

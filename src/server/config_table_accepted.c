@@ -25,11 +25,8 @@ static const struct config_choice tls_auth_clients_choices[] = { { "no", 0 }, { 
 const struct config_row config_accepted_rows[] = {
     { .name = "active-defrag-cycle-max", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "25" },
     { .name = "active-defrag-cycle-min", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "1" },
-    { .name = "active-defrag-ignore-bytes", .type = CONFIG_MEMORY, LIMITS(1, INT64_MAX), .initial = "104857600" },
     { .name = "active-defrag-max-scan-fields", .type = CONFIG_INTEGER, LIMITS(1, INT64_MAX), .initial = "1000" },
-    { .name = "active-defrag-threshold-lower", .type = CONFIG_INTEGER, LIMITS(0, 1000), .initial = "10" },
     { .name = "active-defrag-threshold-upper", .type = CONFIG_INTEGER, LIMITS(0, 1000), .initial = "100" },
-    { .name = "activedefrag", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "activerehashing", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "aof-disable-auto-gc", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "aof-load-truncated", .type = CONFIG_BOOL, .initial = "yes" },

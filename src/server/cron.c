@@ -68,6 +68,7 @@ static void fire_cron(void *context)
         net_wake_background(server->net);
     cron_sample_memory(server);
     clients_evict(server);
+    defrag_judge(server, now_ms);
     child_tick(server);
     saves_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {

@@ -131,7 +131,7 @@ static void print_memory(struct server *server, struct buf *out)
     buf_printf(out, "mem_clients_normal:%zu\r\n", facts.clients);
     buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:0\r\n");
     buf_printf(out, "mem_allocator:%s\r\n", mem_allocator_name());
-    buf_printf(out, "active_defrag_running:0\r\n");
+    buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.running ? 25 : 0);
     buf_printf(out, "lazyfree_pending_objects:%zu\r\n", reclaim_pending(server->keyspace->reclaim));
     buf_printf(out, "lazyfreed_objects:%llu\r\n", (unsigned long long)reclaim_freed(server->keyspace->reclaim));
 }
@@ -206,10 +206,16 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "pubsubshard_channels:%zu\r\n", pubsub_names(server->engine, PUBSUB_SHARD));
     buf_printf(out, "latest_fork_usec:%llu\r\ntotal_forks:%llu\r\n", (unsigned long long)server->child.fork_us,
         (unsigned long long)server->child.forks);
-    buf_printf(out, "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
-                    "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-                    "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
-                    "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n");
+    const struct defrag_stats *defrag = &server->defrag.stats;
+    buf_printf(out, "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n");
+    buf_printf(out, "active_defrag_hits:%llu\r\nactive_defrag_misses:%llu\r\n", (unsigned long long)defrag->hits,
+        (unsigned long long)defrag->misses);
+    buf_printf(out, "active_defrag_key_hits:%llu\r\nactive_defrag_key_misses:%llu\r\n",
+        (unsigned long long)defrag->moved_keys, (unsigned long long)(defrag->keys - defrag->moved_keys));
+    buf_printf(out, "total_active_defrag_time:%llu\r\ncurrent_active_defrag_time:0\r\n",
+        (unsigned long long)(server->defrag.spent_ns / 1000000));
+    buf_printf(out, "tracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:0\r\n"
+                    "unexpected_error_replies:0\r\n");
     buf_printf(out, "total_error_replies:%llu\r\n", (unsigned long long)engine->errors);
     buf_printf(out, "dump_payload_sanitizations:0\r\n");
     buf_printf(out, "total_reads_processed:%llu\r\n", (unsigned long long)net.reads);

@@ -13,6 +13,10 @@ bool background_run(void *context);
 /* cron.c: sees to it that the next wait that ends does so in time. */
 void cron_set_deadline(struct server *server);
 
+/* defrag.c: begins to defragment if there is reason to; and does some of it, true while there is more to do. */
+void defrag_judge(struct server *server, int64_t now_ms);
+bool defrag_run(struct server *server, uint64_t end_ns);
+
 /* client_eviction.c: bytes that one client holds, that all do, and that they may (0: no limit); and enforcing that. */
 size_t client_memory(const struct session *session);
 size_t clients_memory(const struct server *server);
