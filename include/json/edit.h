@@ -9,6 +9,9 @@
  * What is taken out goes to the trash of the caller; no function here frees more than a few nodes. Costs: O(log n) with
  * a base of hundreds, times a copy of 4 KB a level where the document is pinned; of `n` inserted values O(n). Nodes are
  * small, so running out of memory for them aborts; what a client sizes (strings) answers false, and nothing changed.
+ *
+ * No function looks how deep a document becomes: who puts something in sees to it that the steps to it and its own depth
+ * (json_parser_depth) stay within JSON_MAX_DEPTH, on which printers and walks rely.
  */
 #pragma once
 

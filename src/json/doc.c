@@ -102,8 +102,10 @@ static size_t own_bytes(struct json_value value)
 static void measure_enter(struct json_measure *measure, struct json_value value)
 {
     measure->bytes += own_bytes(value);
-    if (json_is_container(value))
-        json_iter_init(&measure->stack[measure->depth++], value);
+    if (!json_is_container(value))
+        return;
+    ASSERT(measure->depth <= JSON_MAX_DEPTH);
+    json_iter_init(&measure->stack[measure->depth++], value);
 }
 
 void json_measure_begin(struct json_measure *measure, const struct json_value *value)
