@@ -3,7 +3,7 @@
  *
  * Places are kept as steps from the root, so that they survive the document's being copied on write: the value may be
  * edited (json_doc_open with each place) while the list is worked through. Memory is 8 bytes a value, or 12 a place and
- * 4 a step of its depth. It grows by doubling and is the client's size: running out of it is an error, not the end.
+ * 4 a step of its depth. It is the client's size: running out of it is an error, not the end.
  */
 #pragma once
 
@@ -17,18 +17,23 @@ enum json_matches_want {
 /* Where sorting is; all zero when nothing is under way. */
 struct json_matches_sort {
     int phase;
-    size_t *from, *to; /* owned */
+    uint32_t **from, **to; /* owned; the places in them are borrowed from the list */
     size_t width, run, left, right, at, kept;
 };
 
+enum { JSON_MATCHES_PAGE = 4096 };
+
+struct json_matches_chunk;
+
+/* Nothing in it is ever moved, so that adding one more never takes long. */
 struct json_matches {
     enum json_matches_want want;
     size_t count;
-    size_t skip, limit;               /* how many to leave out first, and to keep at most */
-    const struct json_value **values; /* owned; when values are wanted */
-    size_t *places;                   /* owned; where each one's length stands in `steps`; when places are wanted */
-    uint32_t *steps;                  /* owned: length and steps of one after the other */
-    size_t steps_len, steps_cap, cap;
+    size_t skip, limit; /* how many to leave out first, and to keep at most */
+    void ***pages;      /* owned, as each page: JSON_MATCHES_PAGE values or places */
+    size_t page_count, page_cap;
+    struct json_matches_chunk *chunks; /* owned: the memory of places, the newest first */
+    uint32_t *at, *end;                /* the room left in it */
     bool out_of_memory;
     struct json_matches_sort sort;
 };
@@ -43,10 +48,16 @@ void json_matches_fini(struct json_matches *matches);
  */
 enum json_query_state json_matches_collect(struct json_matches *matches, struct json_query *query, uint64_t *budget);
 
+/* Value `at`. */
+static inline const struct json_value *json_matches_value(const struct json_matches *matches, size_t at)
+{
+    return matches->pages[at / JSON_MATCHES_PAGE][at % JSON_MATCHES_PAGE];
+}
+
 /* The steps of place `at`, and how many. */
 static inline const uint32_t *json_matches_place(const struct json_matches *matches, size_t at, size_t *depth)
 {
-    const uint32_t *place = matches->steps + matches->places[at];
+    const uint32_t *place = matches->pages[at / JSON_MATCHES_PAGE][at % JSON_MATCHES_PAGE];
     *depth = place[0];
     return place + 1;
 }

@@ -1,8 +1,9 @@
 /*
  * Collecting what a query finds, and putting places in order.
  *
- * A place is its length and its steps in one array of numbers, and an offset into it in another. Sorting works on the
- * offsets: bottom-up merge sort, which can stop after any comparison and is stable.
+ * A place is its length and its steps, in chunks of memory that are never moved; pages of pointers say where each one
+ * is, or hold the values themselves. Sorting works on pointers aside: bottom-up merge sort, which can stop after any
+ * comparison and is stable.
  */
 #include "json/matches.h"
 
@@ -11,56 +12,95 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+enum { CHUNK_NUMBERS = 16384 - 4 };
+
+struct json_matches_chunk {
+    struct json_matches_chunk *next; /* owned */
+    uint32_t numbers[CHUNK_NUMBERS];
+};
+
 void json_matches_init(struct json_matches *matches, enum json_matches_want want, size_t skip, size_t limit)
 {
     *matches = (struct json_matches){ .want = want, .skip = skip, .limit = limit };
 }
 
-void json_matches_fini(struct json_matches *matches)
+static void end_sort(struct json_matches *matches)
 {
-    mem_free(matches->values);
-    mem_free(matches->places);
-    mem_free(matches->steps);
     mem_free(matches->sort.from);
     mem_free(matches->sort.to);
+    matches->sort = (struct json_matches_sort){ 0 };
+}
+
+void json_matches_fini(struct json_matches *matches)
+{
+    while (matches->chunks != NULL) {
+        struct json_matches_chunk *chunk = matches->chunks;
+        matches->chunks = chunk->next;
+        mem_free(chunk);
+    }
+    for (size_t i = 0; i < matches->page_count; i++)
+        mem_free(matches->pages[i]);
+    mem_free(matches->pages);
+    end_sort(matches);
     *matches = (struct json_matches){ .want = matches->want };
 }
 
-/* Room for `more` in an array that may move; false when memory is out. */
-static bool reserve(void *array, size_t size, size_t len, size_t more, size_t *cap)
+/* Room for one more page in the list of pages, which is so small that it may move. */
+static bool reserve_page(struct json_matches *matches)
 {
-    enum { FIRST = 16 };
-    void **at = array;
-    if (len + more <= *cap)
+    enum { FIRST = 8 };
+    if (matches->page_count < matches->page_cap)
         return true;
-    size_t room = *cap == 0 ? FIRST : 2 * *cap;
-    while (room < len + more)
-        room *= 2;
-    void *moved = mem_try_realloc(*at, room * size);
+    size_t cap = matches->page_cap == 0 ? FIRST : 2 * matches->page_cap;
+    void ***moved = mem_try_realloc(matches->pages, cap * sizeof(*moved));
     if (moved == NULL)
         return false;
-    *at = moved;
-    *cap = room;
+    matches->pages = moved;
+    matches->page_cap = cap;
+    return true;
+}
+
+/* The first page is small, because most lists are. */
+static bool add_pointer(struct json_matches *matches, const void *pointer)
+{
+    enum { FEW = 16 };
+    size_t count = matches->count, in_page = count % JSON_MATCHES_PAGE;
+    void **page = NULL;
+    if (count == FEW) {
+        page = mem_try_realloc(matches->pages[0], JSON_MATCHES_PAGE * sizeof(*page));
+        if (page == NULL)
+            return false;
+        matches->pages[0] = page;
+    } else if (in_page == 0) {
+        size_t room = count == 0 ? FEW : JSON_MATCHES_PAGE;
+        page = reserve_page(matches) ? mem_try_alloc(room * sizeof(*page)) : NULL;
+        if (page == NULL)
+            return false;
+        matches->pages[matches->page_count++] = page;
+    }
+    matches->pages[count / JSON_MATCHES_PAGE][in_page] = (void *)pointer;
+    matches->count++;
     return true;
 }
 
 static bool add(struct json_matches *matches, const struct json_match *match)
 {
-    size_t count = matches->count;
-    if (matches->want == JSON_MATCHES_VALUES) {
-        if (!reserve(&matches->values, sizeof(*matches->values), count, 1, &matches->cap))
+    if (matches->want == JSON_MATCHES_VALUES)
+        return add_pointer(matches, match->value);
+    if ((size_t)(matches->end - matches->at) < match->depth + 1) {
+        struct json_matches_chunk *chunk = mem_try_alloc(sizeof(*chunk));
+        if (chunk == NULL)
             return false;
-        matches->values[matches->count++] = match->value;
-        return true;
+        chunk->next = matches->chunks;
+        matches->chunks = chunk;
+        matches->at = chunk->numbers;
+        matches->end = chunk->numbers + CHUNK_NUMBERS;
     }
-    if (!reserve(&matches->places, sizeof(*matches->places), count, 1, &matches->cap) ||
-        !reserve(&matches->steps, sizeof(*matches->steps), matches->steps_len, match->depth + 1, &matches->steps_cap))
+    if (!add_pointer(matches, matches->at))
         return false;
-    uint32_t *place = matches->steps + matches->steps_len;
-    place[0] = (uint32_t)match->depth;
-    memcpy(place + 1, match->steps, match->depth * sizeof(*place));
-    matches->places[matches->count++] = matches->steps_len;
-    matches->steps_len += match->depth + 1;
+    matches->at[0] = (uint32_t)match->depth;
+    memcpy(matches->at + 1, match->steps, match->depth * sizeof(*matches->at));
+    matches->at += match->depth + 1;
     return true;
 }
 
@@ -82,9 +122,8 @@ enum json_query_state json_matches_collect(struct json_matches *matches, struct 
 }
 
 /* By steps, a prefix before what it begins: children follow their container. */
-static int compare_places(const struct json_matches *matches, size_t a, size_t b)
+static int compare_places(const uint32_t *left, const uint32_t *right)
 {
-    const uint32_t *left = matches->steps + a, *right = matches->steps + b;
     uint32_t common = left[0] < right[0] ? left[0] : right[0];
     for (uint32_t i = 1; i <= common; i++)
         if (left[i] != right[i])
@@ -92,19 +131,18 @@ static int compare_places(const struct json_matches *matches, size_t a, size_t b
     return (left[0] > right[0]) - (left[0] < right[0]);
 }
 
-/* True if place `b` is `a` or in it. */
-static bool is_within(const struct json_matches *matches, size_t a, size_t b)
+/* True if `inner` is `outer` or in it. */
+static bool is_within(const uint32_t *outer, const uint32_t *inner)
 {
-    const uint32_t *outer = matches->steps + a, *inner = matches->steps + b;
     return inner[0] >= outer[0] && memcmp(outer + 1, inner + 1, outer[0] * sizeof(*outer)) == 0;
 }
 
-enum { PHASE_NONE, PHASE_SORT, PHASE_PRUNE, PHASE_ORDER };
+enum { PHASE_NONE, PHASE_COPY, PHASE_SORT, PHASE_PRUNE, PHASE_ORDER };
 
 /* In a place's length, while repeated ones are taken out. */
 static const uint32_t REPEATED = UINT32_C(1) << 31;
 
-/* Begins to sort the offsets, in an array aside. */
+/* Begins to sort, in arrays aside. */
 static bool begin_sort(struct json_matches *matches)
 {
     struct json_matches_sort *sort = &matches->sort;
@@ -115,11 +153,36 @@ static bool begin_sort(struct json_matches *matches)
         matches->out_of_memory = true;
         return false;
     }
-    memcpy(sort->from, matches->places, matches->count * sizeof(*sort->from));
-    sort->phase = PHASE_SORT;
+    sort->phase = PHASE_COPY;
     sort->width = 1;
     sort->run = sort->left = sort->at = sort->kept = 0;
     sort->right = 1;
+    return true;
+}
+
+/* One step of the budget; false if there is none. */
+static bool spend(uint64_t *budget)
+{
+    if (*budget == 0)
+        return false;
+    --*budget;
+    return true;
+}
+
+/* The pointer `at`, to be set. */
+static void **slot_of(struct json_matches *matches, size_t at)
+{
+    return &matches->pages[at / JSON_MATCHES_PAGE][at % JSON_MATCHES_PAGE];
+}
+
+static bool step_copy(struct json_matches *matches, uint64_t *budget)
+{
+    struct json_matches_sort *sort = &matches->sort;
+    for (; sort->at < matches->count; sort->at++) {
+        if (!spend(budget))
+            return false;
+        sort->from[sort->at] = *slot_of(matches, sort->at);
+    }
     return true;
 }
 
@@ -136,18 +199,15 @@ static bool step_sort(struct json_matches *matches, uint64_t *budget)
     while (sort->width < count) {
         size_t middle = at_most(sort->run + sort->width, count), end = at_most(sort->run + 2 * sort->width, count);
         for (; sort->left < middle || sort->right < end; sort->at++) {
-            if ((*budget)-- <= 1) {
-                *budget = 0;
+            if (!spend(budget))
                 return false;
-            }
-            bool take_left =
-                sort->right >= end ||
-                (sort->left < middle && compare_places(matches, sort->from[sort->left], sort->from[sort->right]) <= 0);
+            bool take_left = sort->right >= end || (sort->left < middle && compare_places(sort->from[sort->left],
+                                                                               sort->from[sort->right]) <= 0);
             sort->to[sort->at] = sort->from[take_left ? sort->left++ : sort->right++];
         }
         sort->run = end;
         if (end == count) {
-            size_t *merged = sort->to;
+            uint32_t **merged = sort->to;
             sort->to = sort->from;
             sort->from = merged;
             sort->run = sort->at = 0;
@@ -164,26 +224,17 @@ static bool step_prune(struct json_matches *matches, bool nested_too, uint64_t *
 {
     struct json_matches_sort *sort = &matches->sort;
     for (; sort->at < matches->count; sort->at++) {
-        if ((*budget)-- <= 1) {
-            *budget = 0;
+        if (!spend(budget))
             return false;
-        }
-        size_t place = sort->from[sort->at];
-        bool again = sort->kept > 0 && (nested_too ? is_within(matches, sort->from[sort->kept - 1], place)
-                                                   : compare_places(matches, sort->from[sort->kept - 1], place) == 0);
+        uint32_t *place = sort->from[sort->at];
+        bool again = sort->kept > 0 && (nested_too ? is_within(sort->from[sort->kept - 1], place)
+                                                   : compare_places(sort->from[sort->kept - 1], place) == 0);
         if (!again)
             sort->from[sort->kept++] = place;
         else if (!nested_too)
-            matches->steps[place] |= REPEATED;
+            place[0] |= REPEATED;
     }
     return true;
-}
-
-static void end_sort(struct json_matches *matches)
-{
-    mem_free(matches->sort.from);
-    mem_free(matches->sort.to);
-    matches->sort = (struct json_matches_sort){ 0 };
 }
 
 /* Takes the places that were marked out, or brings those that were kept in, the last first. */
@@ -192,14 +243,12 @@ static bool step_order(struct json_matches *matches, bool nested_too, uint64_t *
     struct json_matches_sort *sort = &matches->sort;
     size_t count = nested_too ? sort->kept : matches->count;
     for (; sort->at < count; sort->at++) {
-        if ((*budget)-- <= 1) {
-            *budget = 0;
+        if (!spend(budget))
             return false;
-        }
         if (nested_too)
-            matches->places[sort->at] = sort->from[count - 1 - sort->at];
-        else if (!(matches->steps[matches->places[sort->at]] & REPEATED))
-            matches->places[sort->run++] = matches->places[sort->at];
+            *slot_of(matches, sort->at) = sort->from[count - 1 - sort->at];
+        else if (!(*(const uint32_t *)*slot_of(matches, sort->at) & REPEATED))
+            *slot_of(matches, sort->run++) = *slot_of(matches, sort->at);
     }
     return true;
 }
@@ -213,6 +262,10 @@ static enum json_query_state sort_and_prune(struct json_matches *matches, bool n
     if (sort->phase == PHASE_NONE && !begin_sort(matches)) {
         end_sort(matches);
         return JSON_QUERY_FAILED;
+    }
+    if (sort->phase == PHASE_COPY && step_copy(matches, budget)) {
+        sort->phase = PHASE_SORT;
+        sort->at = 0;
     }
     if (sort->phase == PHASE_SORT && step_sort(matches, budget)) {
         sort->phase = PHASE_PRUNE;

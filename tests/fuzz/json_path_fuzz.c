@@ -64,7 +64,7 @@ static void check_static(const struct json_path *path, const struct json_value *
     uint32_t steps[JSON_PATH_MAX_PARTS];
     size_t depth;
     const struct json_value *found = json_path_get(path, root);
-    ASSERT(values->count == (found != NULL) && (found == NULL || values->values[0] == found));
+    ASSERT(values->count == (found != NULL) && (found == NULL || json_matches_value(values, 0) == found));
     ASSERT(json_path_locate(path, root, steps, &depth) == found);
 }
 
@@ -79,7 +79,7 @@ static void evaluate(const struct json_path *path, struct json_doc *doc)
         for (size_t i = 0; i < values.count; i++) {
             size_t depth;
             const uint32_t *steps = json_matches_place(&places, i, &depth);
-            ASSERT(json_doc_at(doc, steps, depth) == values.values[i]);
+            ASSERT(json_doc_at(doc, steps, depth) == json_matches_value(&values, i));
         }
         if (json_path_is_static(path))
             check_static(path, &doc->root, &values);

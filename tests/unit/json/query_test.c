@@ -128,7 +128,7 @@ Test(query, c_skip_and_limit)
         json_matches_init(&matches, JSON_MATCHES_VALUES, CASES[i].skip, CASES[i].limit);
         cr_assert(collect_all(&matches, "$[*]", &root) == JSON_QUERY_DONE);
         cr_assert(matches.count == CASES[i].count, "case %zu", i);
-        cr_assert(matches.count == 0 || json_int(*matches.values[0]) == CASES[i].first, "case %zu", i);
+        cr_assert(matches.count == 0 || json_int(*json_matches_value(&matches, 0)) == CASES[i].first, "case %zu", i);
         json_matches_fini(&matches);
     }
     json_value_destroy(root);
@@ -214,7 +214,7 @@ static struct json_value copy_without(const struct json_value *value, const stru
     struct json_iter iter;
     for (json_iter_init(&iter, *value); json_iter_next(&iter);) {
         size_t i = 0;
-        while (i < gone->count && gone->values[i] != iter.value)
+        while (i < gone->count && json_matches_value(gone, i) != iter.value)
             i++;
         if (i < gone->count)
             continue;
@@ -292,6 +292,32 @@ Test(query, f_memory_that_runs_out)
     }
     cr_assert(failures > 4 && failures < 38, "%u", failures);
     json_value_destroy(root);
+}
+
+/* More than a page of pointers and a chunk of steps. */
+Test(query, f_many)
+{
+    enum { ROWS = 3, COLUMNS = 5000 };
+    struct json_doc doc = { grid(ROWS, COLUMNS) };
+    struct json_matches matches;
+    json_matches_init(&matches, JSON_MATCHES_PLACES, 0, SIZE_MAX);
+    cr_assert(collect_all(&matches, "$[*][*,0,::-1]", &doc.root) == JSON_QUERY_DONE);
+    cr_assert(matches.count == ROWS * (2 * COLUMNS + 1));
+    cr_assert(json_matches_unique(&matches, &(uint64_t){ UINT64_MAX }) == JSON_QUERY_DONE);
+    cr_assert(matches.count == ROWS * COLUMNS);
+    for (size_t i = 0; i < matches.count; i++) {
+        size_t depth;
+        const uint32_t *steps = json_matches_place(&matches, i, &depth);
+        REQUIRE(depth == 2 && steps[0] == i / COLUMNS && steps[1] == i % COLUMNS);
+    }
+    cr_assert(json_matches_outermost(&matches, &(uint64_t){ UINT64_MAX }) == JSON_QUERY_DONE);
+    for (size_t i = 0; i < matches.count; i++) {
+        size_t depth, last = ROWS * COLUMNS - 1 - i;
+        const uint32_t *steps = json_matches_place(&matches, i, &depth);
+        REQUIRE(depth == 2 && steps[0] == last / COLUMNS && steps[1] == last % COLUMNS);
+    }
+    json_matches_fini(&matches);
+    json_value_destroy(doc.root);
 }
 
 Test(query, g_cache)
