@@ -3,7 +3,7 @@
  *
  * A step gathers the entries of a few random buckets and offers them to the pool, which keeps the best POOL of all that
  * were ever offered, by score; then the best one that is still there goes, unless it has been used meanwhile: then it
- * gets a new score and the next is tried. A pool's entry is a pointer and a hash, and the pointer is only followed after
+ * gets a new score and the next is tried. A pool's entry is a pointer and a hash, and the pointer is only followed once
  * it was found in the bucket that the hash names. Keys that do not expire are passed over by the slot's mark under a
  * volatile policy, so that searching for few among many reads buckets only.
  */

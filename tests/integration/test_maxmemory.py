@@ -178,7 +178,7 @@ def test_evictions_are_told(server):
 
 def test_a_large_value_is_given_back_before_anything_else_goes(server):
     with Client(server.port) as client:
-        client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "1gb")  # from here uses are told
+        client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "1gb")  # uses are told apart
         client.load(("SET", f"key:{i}", "v" * 100) for i in range(5000))
         client.load(("HSET", "large", *(x for i in range(at, at + 100) for x in (f"field:{i}", "v" * 40)))
                     for at in range(0, 200_000, 100))
@@ -210,7 +210,7 @@ def test_a_lowered_limit_is_reached_in_the_background(server):
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-wtinylfu", "volatile-ttl"])
 def test_a_day_of_cache_traffic_in_small(server, policy, scale, seed):
-    """Zipf, values of many sizes and types, TTLs, ten times more data than memory. LARDER_TEST_SCALE=100: a long run."""
+    """Zipf, values of many sizes and types, TTLs, ten times more data than memory. LARDER_TEST_SCALE=100 is long."""
     print("seed", seed)
     rng = random.Random(seed)
     with Client(server.port) as client:

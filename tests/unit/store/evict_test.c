@@ -1,0 +1,323 @@
+/*
+ * Eviction: what each policy removes, how near LRU is to the exact order, and what is known of a key.
+ */
+#include "fixture.h"
+
+#include <time.h>
+
+#include "store/evict.h"
+#include "store/evict_clock.h"
+#include "store/evict_tinylfu.h"
+
+static struct fixture make(int policy)
+{
+    struct fixture f = { .keyspace = keyspace_create(3) };
+    f.db = f.keyspace->dbs[0];
+    f.other = f.keyspace->dbs[1];
+    struct evict_settings settings = { .policy = policy, .samples = 5, .lfu_log_factor = 10, .lfu_decay_time = 1 };
+    evict_tick(f.keyspace, NOW);
+    evict_configure(f.keyspace, &settings, true);
+    return f;
+}
+
+static struct key numbered(const char *kind, size_t number, char text[32])
+{
+    int len = snprintf(text, 32, "%s:%zu", kind, number);
+    return key_make(bytes_make(text, (size_t)len));
+}
+
+static void store(struct fixture *f, struct db *db, const char *kind, size_t number, int64_t at_ms)
+{
+    char text[32];
+    keyspace_set_string(f->keyspace, db, numbered(kind, number, text), bytes_from_cstr("value"), at_ms, NOW);
+}
+
+static bool use(struct fixture *f, const char *kind, size_t number)
+{
+    char text[32];
+    return keyspace_read(f->keyspace, f->db, numbered(kind, number, text), NOW) != NULL;
+}
+
+static size_t count_present(struct fixture *f, const char *kind, size_t count)
+{
+    size_t present = 0;
+    char text[32];
+    for (size_t i = 0; i < count; i++)
+        present += keyspace_peek(f->keyspace, f->db, numbered(kind, i, text), NOW) != NULL;
+    return present;
+}
+
+static void evict_many(struct fixture *f, size_t count)
+{
+    while (count) {
+        enum evict_result result = evict_one(f->keyspace, NOW);
+        REQUIRE(result != EVICT_IMPOSSIBLE);
+        count -= result == EVICT_REMOVED;
+    }
+}
+
+Test(evict, nothing_goes_without_a_policy_or_without_keys)
+{
+    struct fixture f = make(EVICT_NOTHING_EVER);
+    store(&f, f.db, "key", 1, EXPIRY_NONE);
+    REQUIRE(evict_one(f.keyspace, NOW) == EVICT_IMPOSSIBLE);
+    keyspace_destroy(f.keyspace);
+    for (int kind = EVICT_LRU; kind <= EVICT_WTINYLFU; kind++) {
+        f = make(kind);
+        REQUIRE(evict_one(f.keyspace, NOW) == EVICT_IMPOSSIBLE);
+        store(&f, f.other, "key", 1, NOW + 1000);
+        REQUIRE(evict_one(f.keyspace, NOW) == EVICT_REMOVED && keyspace_size(f.other) == 0);
+        REQUIRE(f.keyspace->stats.evicted == 1);
+        keyspace_destroy(f.keyspace);
+    }
+}
+
+Test(evict, volatile_policies_find_the_few_keys_that_expire)
+{
+    for (int kind = EVICT_LRU; kind < EVICT_WTINYLFU; kind++) {
+        struct fixture f = make(kind | EVICT_VOLATILE);
+        for (size_t i = 0; i < 20000; i++)
+            store(&f, f.db, "lasting", i, EXPIRY_NONE);
+        for (size_t i = 0; i < 3; i++)
+            store(&f, f.db, "volatile", i, NOW + 1000);
+        evict_many(&f, 3);
+        REQUIRE(count_present(&f, "lasting", 20000) == 20000 && f.db->expires == 0);
+        REQUIRE(evict_one(f.keyspace, NOW) == EVICT_IMPOSSIBLE);
+        keyspace_destroy(f.keyspace);
+    }
+}
+
+Test(evict, expired_keys_go_first_and_count_as_expired)
+{
+    struct fixture f = make(EVICT_LRU);
+    store(&f, f.db, "live", 0, EXPIRY_NONE);
+    store(&f, f.db, "dead", 0, NOW + 5);
+    REQUIRE(evict_one(f.keyspace, NOW + 10) == EVICT_REMOVED);
+    REQUIRE(count_present(&f, "live", 1) == 1 && f.keyspace->stats.expired == 1 && f.keyspace->stats.evicted == 0);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict, lru_removes_nearly_the_oldest)
+{
+    enum { KEYS = 20000, REMOVED = 10000 };
+    struct fixture f = make(EVICT_LRU);
+    for (size_t i = 0; i < KEYS; i++)
+        store(&f, f.db, "key", i, EXPIRY_NONE);
+    for (size_t i = 0; i < REMOVED; i++)
+        REQUIRE(use(&f, "key", i)); /* the first half is the newer one now */
+    evict_many(&f, REMOVED);
+    size_t used = count_present(&f, "key", REMOVED);
+    cr_assert(used > REMOVED * 97 / 100, "%zu of %d used keys were kept", used, REMOVED);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict, lrm_looks_at_changes_only)
+{
+    enum { KEYS = 4000 };
+    struct fixture f = make(EVICT_LRM);
+    for (size_t i = 0; i < KEYS; i++)
+        store(&f, f.db, "read", i, EXPIRY_NONE);
+    for (size_t i = 0; i < KEYS; i++)
+        store(&f, f.db, "written", i, EXPIRY_NONE);
+    for (size_t i = 0; i < KEYS; i++)
+        REQUIRE(use(&f, "read", i));
+    evict_many(&f, KEYS);
+    size_t kept = count_present(&f, "written", KEYS);
+    cr_assert(kept > KEYS * 97 / 100, "%zu of the keys written last were kept", kept);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict, lfu_keeps_what_is_used_often)
+{
+    enum { KEYS = 2000 };
+    struct fixture f = make(EVICT_LFU);
+    for (size_t i = 0; i < 2 * KEYS; i++)
+        store(&f, f.db, i % 2 ? "often" : "seldom", i / 2, EXPIRY_NONE);
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < KEYS; i++)
+            REQUIRE(use(&f, "often", i));
+    char text[32];
+    struct entry *entry = keyspace_peek(f.keyspace, f.db, numbered("often", 1, text), NOW);
+    unsigned before = evict_frequency(f.keyspace, entry);
+    REQUIRE(before > 5 && evict_frequency(f.keyspace, keyspace_glance(f.db, numbered("seldom", 1, text))) == 5);
+    evict_many(&f, KEYS / 2);
+    size_t kept = count_present(&f, "often", KEYS);
+    cr_assert(kept > KEYS * 97 / 100, "%zu often used keys were kept", kept);
+    entry = keyspace_peek(f.keyspace, f.db, numbered("often", 1, text), NOW);
+    evict_tick(f.keyspace, NOW + 3 * 60000);
+    REQUIRE(!entry || evict_frequency(f.keyspace, entry) == before - 3);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict, ttl_removes_what_expires_first)
+{
+    enum { KEYS = 2000 };
+    struct fixture f = make(EVICT_TTL | EVICT_VOLATILE);
+    for (size_t i = 0; i < KEYS; i++) {
+        store(&f, f.db, "late", i, NOW + 1000000);
+        store(&f, f.db, "soon", i, NOW + 1000);
+    }
+    evict_many(&f, KEYS);
+    cr_assert(count_present(&f, "late", KEYS) > KEYS * 97 / 100);
+    keyspace_destroy(f.keyspace);
+}
+
+/* Requests for one of `keys` keys, a GET and on a miss a SET, in a cache of `capacity`; the hits among the second half. */
+static size_t replay(struct fixture *f, size_t capacity, size_t requests, size_t (*next)(struct random *, size_t at))
+{
+    struct random random;
+    size_t hits = 0;
+    random_init(&random, 7);
+    for (size_t at = 0; at < requests; at++) {
+        size_t number = next(&random, at);
+        if (use(f, "key", number)) {
+            hits += at >= requests / 2;
+            continue;
+        }
+        while (keyspace_size(f->db) >= capacity)
+            evict_many(f, 1);
+        store(f, f->db, "key", number, EXPIRY_NONE);
+    }
+    return hits;
+}
+
+static size_t next_of_loop(struct random *random, size_t at)
+{
+    (void)random;
+    return at % 1000;
+}
+
+/* Popular keys that change now and then, and as many requests that never come back. */
+static size_t next_of_mixture(struct random *random, size_t at)
+{
+    if (at % 2)
+        return 1000000 + at;
+    return at / 50000 * 1000 + (size_t)(random_double(random) * random_double(random) * 800);
+}
+
+static size_t hits_of(int policy, size_t capacity, size_t requests, size_t (*next)(struct random *, size_t at))
+{
+    struct fixture f = make(policy);
+    size_t hits = replay(&f, capacity, requests, next);
+    keyspace_destroy(f.keyspace);
+    return hits;
+}
+
+Test(evict, lru_misses_a_loop_that_does_not_fit_and_wtinylfu_keeps_part_of_it)
+{
+    enum { REQUESTS = 60000 };
+    size_t lru = hits_of(EVICT_LRU, 600, REQUESTS, next_of_loop);
+    size_t tiny = hits_of(EVICT_WTINYLFU, 600, REQUESTS, next_of_loop);
+    cr_assert(lru < REQUESTS / 2 / 100, "LRU had %zu hits", lru);
+    cr_assert(tiny > REQUESTS / 2 * 45 / 100, "W-TinyLFU had %zu hits", tiny);
+}
+
+Test(evict, wtinylfu_follows_a_change_of_what_is_popular)
+{
+    enum { REQUESTS = 300000 };
+    size_t lru = hits_of(EVICT_LRU, 400, REQUESTS, next_of_mixture);
+    size_t lfu = hits_of(EVICT_LFU, 400, REQUESTS, next_of_mixture);
+    size_t tiny = hits_of(EVICT_WTINYLFU, 400, REQUESTS, next_of_mixture);
+    cr_assert(tiny >= lru && tiny + REQUESTS / 2 / 200 >= lfu, "lru %zu, lfu %zu, W-TinyLFU %zu", lru, lfu, tiny);
+}
+
+Test(evict, every_policy_stands_deletions_renames_flushes_and_other_policies)
+{
+    struct random random;
+    uint64_t seed = (uint64_t)time(NULL);
+    printf("seed %" PRIu64 "\n", seed);
+    random_init(&random, seed);
+    struct fixture f = make(EVICT_LRU);
+    char a[32], b[32];
+    for (size_t at = 0; at < 200000; at++) {
+        size_t number = random_below(&random, 3000);
+        struct key key = numbered("key", number, a), to = numbered("key", number + 1, b);
+        struct db *db = random_below(&random, 4) ? f.db : f.other;
+        unsigned act = (unsigned)random_below(&random, 1000);
+        if (act < 500)
+            keyspace_set_string(f.keyspace, db, key, bytes_from_cstr("v"), act < 200 ? NOW + 9 : EXPIRY_NONE, NOW);
+        else if (act < 800)
+            keyspace_read(f.keyspace, db, key, NOW);
+        else if (act < 900)
+            keyspace_remove(f.keyspace, db, key);
+        else if (act < 950 && keyspace_peek(f.keyspace, db, key, NOW))
+            keyspace_move(f.keyspace, db, key, db, to);
+        else if (act == 998)
+            keyspace_flush(f.keyspace, db);
+        else if (act == 999) {
+            int kind = (int)random_below(&random, EVICT_WTINYLFU + 1);
+            struct evict_settings settings = { kind, 1 + (int64_t)random_below(&random, 20), 10, 1 };
+            if (kind != EVICT_WTINYLFU && random_below(&random, 2))
+                settings.policy |= EVICT_VOLATILE;
+            evict_configure(f.keyspace, &settings, random_below(&random, 2));
+        }
+        evict_settle(f.keyspace, random_below(&random, 3));
+        if (keyspace_size(f.db) > 1500)
+            evict_one(f.keyspace, NOW);
+    }
+    REQUIRE(keyspace_check(f.keyspace, NULL, NULL) == 0);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict, idle_time_is_in_seconds_whatever_a_tick_is)
+{
+    struct fixture f = make(EVICT_LRU);
+    int64_t now_ms = NOW;
+    char text[32];
+    store(&f, f.db, "idle", 0, EXPIRY_NONE);
+    for (int second = 0; second < 100; second++) {
+        for (size_t i = 0; i < 500; i++)
+            store(&f, f.db, "busy", i, EXPIRY_NONE);
+        now_ms += 1000;
+        evict_tick(f.keyspace, now_ms);
+    }
+    struct entry *entry = keyspace_glance(f.db, numbered("idle", 0, text));
+    int64_t idle_s = evict_idle_s(f.keyspace, entry, now_ms);
+    cr_assert(idle_s >= 99 && idle_s <= 101, "%" PRId64, idle_s);
+    evict_set_idle(f.keyspace, entry, 1000, now_ms);
+    idle_s = evict_idle_s(f.keyspace, entry, now_ms);
+    cr_assert(idle_s >= 999 && idle_s <= 1001, "%" PRId64, idle_s);
+    keyspace_destroy(f.keyspace);
+}
+
+Test(evict_clock, goes_back_far_and_coarser)
+{
+    static struct evict_clock clock;
+    for (uint64_t second = 0; second < 100000; second++)
+        evict_clock_note(&clock, second * 7, (int64_t)second * 1000);
+    int64_t now_ms = 99999000;
+    for (uint64_t age = 1; age < 90000; age = age * 3 + 1) {
+        int64_t told = (now_ms - evict_clock_time_of(&clock, (99999 - age) * 7, now_ms)) / 1000;
+        cr_assert(llabs(told - (int64_t)age) <= 1 + (int64_t)age / 50, "%" PRId64 " for %" PRIu64, told, age);
+        int64_t tick = evict_clock_tick_at(&clock, now_ms - (int64_t)age * 1000);
+        cr_assert(llabs(tick - (int64_t)(99999 - age) * 7) <= 7 + (int64_t)age * 7 / 50);
+    }
+}
+
+Test(evict_tinylfu, counts_and_forgets)
+{
+    struct tinylfu *tinylfu = tinylfu_create();
+    struct random random;
+    random_init(&random, 1);
+    for (int i = 0; i < 10; i++)
+        tinylfu_use(tinylfu, &random, 42, 1000);
+    REQUIRE(tinylfu_frequency(tinylfu, 42) == 10 && tinylfu_frequency(tinylfu, 43) == 0);
+    for (uint64_t i = 0; i < 400000; i++)
+        tinylfu_use(tinylfu, &random, random_next(&random), 1000);
+    REQUIRE(tinylfu_frequency(tinylfu, 42) < 10);
+    tinylfu_use(tinylfu, &random, 42, 1000000); /* outgrown: the old counts still answer */
+    REQUIRE(tinylfu_memory(tinylfu) < 1000000 * 4);
+    tinylfu_destroy(tinylfu);
+}
+
+Test(evict_tinylfu, the_window_is_a_queue)
+{
+    struct tinylfu *tinylfu = tinylfu_create();
+    for (uint64_t i = 0; i < 5000; i++)
+        tinylfu_window_push(tinylfu, i | i << 40);
+    for (uint32_t i = 0; i < 5000; i++) {
+        REQUIRE(tinylfu_window_len(tinylfu) == 5000 - i);
+        REQUIRE(tinylfu_window_pop(tinylfu) == i);
+    }
+    tinylfu_destroy(tinylfu);
+}
