@@ -10,8 +10,8 @@
  * a base of hundreds, times a copy of 4 KB a level where the document is pinned; of `n` inserted values O(n). Nodes are
  * small, so running out of memory for them aborts; what a client sizes (strings) answers false, and nothing changed.
  *
- * No function looks how deep a document becomes: who puts something in sees to it that the steps to it and its own depth
- * (json_parser_depth) stay within JSON_MAX_DEPTH, on which printers and walks rely.
+ * No function looks how deep a document becomes: who puts something in sees to it that the steps to it and its own
+ * depth (json_parser_depth) stay within JSON_MAX_DEPTH, on which printers and walks rely.
  */
 #pragma once
 
