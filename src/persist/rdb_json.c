@@ -72,7 +72,9 @@ static bool get_double(struct rdb_reader *reader, struct buf *out)
     memcpy(&number, &bits, sizeof number);
     if (!isfinite(number))
         return rdb_fail(reader, "A number of a document is none");
-    buf_append(out, bytes_make(digits, json_format_number(digits, json_make_double(number))));
+    struct json_value value = json_make_double(number);
+    buf_append(out, bytes_make(digits, json_format_number(digits, value)));
+    json_value_destroy(value);
     return true;
 }
 
