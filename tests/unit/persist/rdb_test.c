@@ -1,0 +1,212 @@
+/*
+ * The codec: random keyspaces come back as they were; a file cut anywhere, or with any byte changed, is an error; so is
+ * memory that runs out; what is read is never looked at beyond its end.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "persist/rdb.h"
+#include "persist/sink.h"
+#include "persist/source.h"
+#include "store/hash.h"
+#include "store/list.h"
+#include "store/set.h"
+#include "store/string.h"
+#include "store/zset.h"
+
+enum { NOW = 1000000, DATABASES = 3 };
+
+static void fill_strings(struct keyspace *keyspace, struct random *random, int count)
+{
+    char name[32], value[3000];
+    for (int i = 0; i < count; i++) {
+        size_t len = random_below(random, random_below(random, 10) ? 60 : sizeof value);
+        memset(value, 'a' + i % 26, len);
+        if (len > 8)
+            snprintf(value, 8, "%d", i);
+        struct db *db = keyspace->dbs[random_below(random, DATABASES)];
+        struct key key = key_make(bytes_make(name, (size_t)snprintf(name, sizeof name, "string:%d", i)));
+        int64_t at_ms = random_below(random, 3) ? EXPIRY_NONE : NOW + i + 1;
+        if (i % 3)
+            keyspace_set_string(keyspace, db, key, bytes_make(value, len), at_ms, NOW);
+        else
+            keyspace_set_integer(
+                keyspace, db, key, (int64_t)random_next(random) >> random_below(random, 64), at_ms, NOW);
+    }
+}
+
+static void fill_collections(struct keyspace *keyspace, int members)
+{
+    char text[32], name[32];
+    struct db *db = keyspace->dbs[0];
+    struct bytes word = { .ptr = text };
+    struct key key = key_make(bytes_make(name, (size_t)snprintf(name, sizeof name, "of %d", members)));
+    struct key keys[4];
+    char names[4][40];
+    for (int i = 0; i < 4; i++)
+        keys[i] = key_make(
+            bytes_make(names[i], (size_t)snprintf(names[i], sizeof names[i], "%d %.*s", i, (int)key.len, key.ptr)));
+    struct list_edit list = { keyspace, db, keys[0], NULL };
+    struct set_edit set = set_edit_begin(keyspace, db, keys[1], NULL);
+    struct hash_writer hash;
+    hash_begin(&hash, keyspace, db, keys[2], NULL, NOW);
+    struct zset_edit zset = { .keyspace = keyspace, .db = db, .key = keys[3], .now_ms = NOW };
+    for (int i = 0; i < members; i++) {
+        struct hash_place place;
+        word.len = (size_t)snprintf(text, sizeof text, i % 2 ? "%d" : "word %d", i);
+        cr_assert_eq(set_edit_add(&set, word), SET_ADDED);
+        cr_assert(!hash_find(&hash, word, &place) && hash_put(&hash, &place, word, word, HASH_EXPIRY_DROP));
+    }
+    set_edit_end(&set, NOW);
+    hash_end(&hash);
+    for (int i = 0; i < members; i++) {
+        double score;
+        word.len = (size_t)snprintf(text, sizeof text, i % 2 ? "%d" : "word %d", i);
+        cr_assert(list_push(&list, LIST_TAIL, &word, NULL, 1));
+        cr_assert_eq(zset_add(&zset, word, i / 3.0, 0, &score), ZSET_ADDED);
+    }
+    zset_edit_end(&zset);
+}
+
+static void save(const struct keyspace *keyspace, struct buf *out)
+{
+    struct rdb_save how = { .version = "7.0.15", .now_ms = NOW, .compress = true, .checksum = true };
+    struct sink sink;
+    buf_clear(out);
+    sink_init_memory(&sink, out);
+    cr_assert(rdb_save(&sink, keyspace, &how));
+    sink_fini(&sink);
+}
+
+static bool load(struct keyspace *keyspace, struct bytes file, bool checksum, struct rdb_error *error)
+{
+    struct rdb_load how = { .now_ms = NOW, .checksum = checksum };
+    struct rdb_loaded loaded;
+    struct source source;
+    source_init_memory(&source, file);
+    bool good = rdb_load(&source, keyspace, &how, &loaded, error);
+    source_fini(&source);
+    return good;
+}
+
+struct compare {
+    struct keyspace *other;
+    int db;
+};
+
+/* What DUMP says of an entry and of its like in the other keyspace; tables have no order, so only sizes are compared. */
+static void compare_entry(void *context, uint64_t *slot)
+{
+    const struct compare *compare = context;
+    const struct entry *entry = table_slot_item(slot);
+    const struct entry *other = keyspace_glance(compare->other->dbs[compare->db], key_make(entry_key(entry)));
+    cr_assert(other && other->type == entry->type && other->encoding == entry->encoding);
+    cr_assert_eq(entry_expiry(entry), entry_expiry(other));
+    struct buf a = BUF_EMPTY, b = BUF_EMPTY;
+    cr_assert(rdb_dump(&a, entry) && rdb_dump(&b, other));
+    bool ordered = (entry->type != ENTRY_HASH && entry->type != ENTRY_SET) || entry->encoding == 0;
+    cr_assert(ordered ? bytes_equal(buf_bytes(&a), buf_bytes(&b)) : a.len == b.len);
+    buf_fini(&a);
+    buf_fini(&b);
+}
+
+static void compare_all(const struct keyspace *a, struct keyspace *b)
+{
+    for (int i = 0; i < DATABASES; i++) {
+        struct compare compare = { b, i };
+        cr_assert_eq(keyspace_size(a->dbs[i]), keyspace_size(b->dbs[i]));
+        cr_assert_eq(a->dbs[i]->expires, b->dbs[i]->expires);
+        uint64_t cursor = 0;
+        do
+            cursor = table_scan(&a->dbs[i]->table, cursor, compare_entry, &compare);
+        while (cursor);
+    }
+}
+
+Test(rdb, what_is_saved_comes_back)
+{
+    struct random random;
+    uint64_t seed = 42;
+    const char *given = getenv("LARDER_TEST_SEED");
+    if (given)
+        seed = strtoull(given, NULL, 10);
+    printf("seed %llu\n", (unsigned long long)seed);
+    random_init(&random, seed);
+    hash_init();
+    struct keyspace *keyspace = keyspace_create(DATABASES), *copy = keyspace_create(DATABASES);
+    fill_strings(keyspace, &random, 5000);
+    fill_collections(keyspace, 1);
+    fill_collections(keyspace, 50);
+    fill_collections(keyspace, 5000);
+    struct buf file = BUF_EMPTY;
+    struct rdb_error error;
+    save(keyspace, &file);
+    cr_assert(load(copy, buf_bytes(&file), true, &error), "%s", error.text);
+    compare_all(keyspace, copy);
+    keyspace_destroy(keyspace);
+    keyspace_destroy(copy);
+    buf_fini(&file);
+}
+
+Test(rdb, damage_anywhere_is_noticed)
+{
+    struct random random;
+    random_init(&random, 1);
+    hash_init();
+    struct keyspace *keyspace = keyspace_create(DATABASES);
+    fill_strings(keyspace, &random, 8);
+    fill_collections(keyspace, 3);
+    struct buf file = BUF_EMPTY;
+    struct rdb_error error;
+    save(keyspace, &file);
+    for (size_t at = 0; at < file.len; at++) {
+        /* In an allocation of its own, so that a sanitizer sees who reads beyond. */
+        char *cut = mem_dup(file.ptr, at ? at : 1);
+        struct keyspace *copy = keyspace_create(DATABASES);
+        cr_assert(!load(copy, bytes_make(cut, at), true, &error));
+        cr_assert(error.text[0] && error.offset <= at);
+        keyspace_destroy(copy);
+        mem_free(cut);
+        copy = keyspace_create(DATABASES);
+        file.ptr[at] ^= (char)(1 << at % 8);
+        cr_assert(!load(copy, buf_bytes(&file), true, &error), "byte %zu", at);
+        file.ptr[at] ^= (char)(1 << at % 8);
+        keyspace_destroy(copy);
+    }
+    keyspace_destroy(keyspace);
+    buf_fini(&file);
+}
+
+/* Fails each allocation in turn: an error and nothing stored, or success. */
+Test(rdb, memory_that_is_out_leaves_the_key_alone)
+{
+    hash_init();
+    struct keyspace *keyspace = keyspace_create(DATABASES);
+    struct db *db = keyspace->dbs[0];
+    fill_collections(keyspace, 400);
+    struct key to = key_make(BYTES("to"));
+    static const char *const from[] = { "0 of 400", "1 of 400", "2 of 400", "3 of 400" };
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        struct buf payload = BUF_EMPTY;
+        struct rdb_error error;
+        cr_assert(rdb_dump(&payload, keyspace_glance(db, key_make(bytes_from_cstr(from[i])))));
+        cr_assert(rdb_payload_is_sound(buf_bytes(&payload)));
+        keyspace_set_string(keyspace, db, to, BYTES("old"), EXPIRY_NONE, NOW);
+        bool good = false;
+        for (uint64_t nth = 1; !good && nth < 20; nth++) {
+            mem_fail_nth(nth);
+            good = rdb_restore(keyspace, db, to, buf_bytes(&payload), EXPIRY_NONE, &error);
+            mem_fail_nth(0);
+            cr_assert(good || keyspace_glance(db, to)->type == ENTRY_STRING);
+        }
+        cr_assert(good || rdb_restore(keyspace, db, to, buf_bytes(&payload), EXPIRY_NONE, &error));
+        keyspace_remove(keyspace, db, to);
+        buf_fini(&payload);
+    }
+    keyspace_destroy(keyspace);
+}
