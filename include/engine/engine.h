@@ -26,6 +26,7 @@ struct command_registry;
 struct error_stats;
 struct fills;
 struct keyspace;
+struct monitors;
 struct propagation;
 struct propagation_sink;
 struct pubsub;
@@ -79,6 +80,7 @@ struct engine {
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool keys_ready;                 /* somebody waits for a key that has changed */
+    struct monitors *monitors;       /* owned: who sees every command; NULL if nobody does */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */
     struct shared_reply shared_reply;

@@ -52,6 +52,7 @@ enum session_flag {
     SESSION_HELD_BACK = 1 << 12,  /* waits until a key is no longer held (engine/aside.h) */
 
     SESSION_WAITS = SESSION_SUSPENDED | SESSION_POSTPONED | SESSION_HELD_BACK, /* executes nothing now */
+    SESSION_MONITOR = 1 << 16, /* sees every command (engine/monitor.h) */
     SESSION_LIMITED = 1 << 14,                                                 /* its user may not do everything */
 };
 

@@ -33,6 +33,7 @@ const struct command *const command_families[] = {
     keys_commands,
     expire_commands,
     fill_commands,
+    monitor_commands,
     object_commands,
     dump_commands,
     scan_commands,

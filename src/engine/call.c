@@ -20,7 +20,8 @@ struct blob *call_take_blob(struct call *call, uint32_t index)
         struct reader_blob *candidate = &call->request->blobs[i];
         if (candidate->index == index && candidate->blob) {
             struct blob *blob = candidate->blob;
-            if (call->engine->propagation) /* argv is to be good when the handler has returned, too */
+            /* Where argv is to be good when the handler has returned, too. */
+            if (call->engine->propagation || call->engine->monitors)
                 return blob_ref(blob);
             candidate->blob = NULL;
             return blob;

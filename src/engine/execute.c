@@ -17,6 +17,7 @@
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/error_stats.h"
+#include "engine/monitor.h"
 #include "engine/memory.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -240,6 +241,10 @@ static bool admit(struct call *call)
             command->parent ? command->parent->row->name : command->row->name);
         return false;
     }
+    if (__builtin_expect(call->session->flags & SESSION_MONITOR, 0) && command->flags & (CMD_WRITE | CMD_READ)) {
+        reply_error(call->reply, BYTES("ERR Replica can't interact with the keyspace"));
+        return false;
+    }
     if (!(call->session->flags & SESSION_AUTHENTICATED) && !(command->flags & CMD_NO_AUTH)) {
         reply_fail(call->reply, ERROR_NO_AUTH);
         return false;
@@ -357,9 +362,12 @@ static uint64_t run(struct call *call, uint64_t start)
     call->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     uint64_t dirty = propagate_begin(call);
     engine->current = session;
+    const struct bytes *argv = call->argv;
     call->command->row->run(call);
     propagate_end(call, dirty);
     session_push_late(engine);
+    if (__builtin_expect(engine->monitors != NULL, 0))
+        monitor_show(call, argv);
     arena_reset(call->arena);
     uint64_t end = clock_ticks();
     if (__builtin_expect(session->flags & SESSION_WAITS, 0)) { /* accounted for when it has answered */

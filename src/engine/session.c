@@ -8,6 +8,7 @@
 #include "ds/table.h"
 #include "engine/acl.h"
 #include "engine/engine.h"
+#include "engine/monitor.h"
 #include "engine/pubsub.h"
 #include "engine/task.h"
 #include "engine/transaction.h"
@@ -78,6 +79,7 @@ void session_destroy(struct session *session)
     transaction_discard(session);
     wait_abandon(session);
     pubsub_leave(session);
+    monitor_end(session);
     *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
     *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
     uint64_t hash = id_hash(session->id);
@@ -110,6 +112,7 @@ void session_close(struct session *session, bool after_output)
     session->flags |= SESSION_CLOSING;
     wait_abandon(session); /* so that nothing is given to it any more */
     pubsub_leave(session);
+    monitor_end(session);
     session->transport->close(session->connection, after_output);
 }
 
@@ -117,6 +120,7 @@ void session_reset(struct session *session)
 {
     transaction_discard(session);
     pubsub_leave(session);
+    monitor_end(session);
     mem_free(session->name);
     session->name = NULL;
     session->db = keyspace_db(session->engine->keyspace, 0);

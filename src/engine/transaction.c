@@ -13,6 +13,7 @@
 #include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
+#include "engine/monitor.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
@@ -180,6 +181,8 @@ static void run_queued(struct call *outer, const struct queued *queued)
         uint64_t dirty = propagate_begin(&call);
         queued->command->row->run(&call);
         propagate_end(&call, dirty);
+        if (engine->monitors)
+            monitor_show(&call, queued->argv);
     }
     uint64_t ticks = clock_ticks() - start;
     arena_reset(call.arena);

@@ -25,6 +25,8 @@ enum { LIST_AT_ONCE = 64 }; /* clients described in one go, some 50 us */
 static void append_flags(struct buf *out, const struct session *session)
 {
     size_t before = out->len;
+    if (session->flags & SESSION_MONITOR)
+        buf_append_char(out, 'O');
     if (session->subscriber)
         buf_append_char(out, 'P');
     if (session->wait)

@@ -1,6 +1,6 @@
 /*
- * What commands leave for whoever executes them again: random commands of all families run on one keyspace, and what the
- * sink is told runs on another one, which has no clock, other random numbers and other hash seeds of its own choice.
+ * What commands leave for whoever executes them again: random commands of all families run on one keyspace, and what
+ * the sink is told runs on another one, which has no clock and other random numbers.
  * In the end both hold the same, to the millisecond of every expiry.
  *
  * Time is real, and expiries are short: keys and fields expire under the commands' hands, and under the walk's.
@@ -20,6 +20,7 @@
 #include "server/digest.h"
 #include "store/hash.h"
 #include "store/hash_expiry.h"
+#include "store/stream_group.h"
 
 static const struct command no_commands[] = { { 0 } };
 
@@ -87,9 +88,9 @@ static const struct propagation_sink sink = { .unit = take_unit, .context = &rep
 /* --- Making commands --- */
 
 /*
- * Letters behind a % stand for: k string, l list, s set, z sorted set, h hash, p HyperLogLog, a any key; v a value, n a
- * number, d a float, f a field, e ms until an expiry that will be met, E one that will not, t the same as a moment, T in
- * seconds, i an index.
+ * Letters behind a % stand for: k string, l list, s set, z sorted set, h hash, p HyperLogLog, a any key; v a value,
+ * n a number, d a float, f a field, e ms until an expiry that will be met, E one that will not, t the same as a
+ * moment, T in seconds, i an index.
  */
 static const char *const templates[] = {
     "SET %k %v",
@@ -243,6 +244,49 @@ static const char *const templates[] = {
     "HSETEX %h FXX FIELDS 1 %f %v",
     "HGETALL %h",
     "HLEN %h",
+    "XADD %x %w field %v",
+    "XADD %x %w %f %v %f %n",
+    "XADD %x %w field %v",
+    "XADD %x %w field %v",
+    "XADD %x %w %f %v %f %n",
+    "XADD %x %w field %v",
+    "XADD %x * field %v",
+    "XADD %x 9-* field %v",
+    "XADD %x MAXLEN ~ 3 %w field %v",
+    "XADD %x MAXLEN 5 %w field %v",
+    "XADD %x DELREF MAXLEN 5 * field %v",
+    "XADD %x ACKED MAXLEN ~ 5 %w field %v",
+    "XADD %x NOMKSTREAM MINID ~ %r LIMIT 5 %w field %v",
+    "XTRIM %x MAXLEN ~ 2",
+    "XTRIM %x MAXLEN 4",
+    "XTRIM %x MINID ~ %r DELREF",
+    "XTRIM %x MAXLEN 2 ACKED",
+    "XDEL %x %r %r %r",
+    "XDELEX %x DELREF IDS 2 %r %r",
+    "XDELEX %x ACKED IDS 2 %r %r",
+    "XACKDEL %x g%x ACKED IDS 2 %r %r",
+    "XACKDEL %x g%x IDS 2 %r %r",
+    "XSETID %x %w ENTRIESADDED 5000",
+    "XGROUP CREATE %x g%x $ MKSTREAM",
+    "XGROUP CREATE %x g%x 0",
+    "XGROUP CREATE %x g%x %r ENTRIESREAD 3",
+    "XGROUP SETID %x g%x $",
+    "XGROUP SETID %x g%x %r",
+    "XGROUP CREATECONSUMER %x g%x %v",
+    "XGROUP DELCONSUMER %x g%x %v",
+    "XGROUP DESTROY %x g%x",
+    "XREADGROUP GROUP g%x %v COUNT 3 STREAMS %x >",
+    "XREADGROUP GROUP g%x %v COUNT 3 STREAMS %x >",
+    "XREADGROUP GROUP g%x %v STREAMS %x %x > >",
+    "XREADGROUP GROUP g%x %v NOACK COUNT 2 STREAMS %x >",
+    "XREADGROUP GROUP g%x %v BLOCK 5 COUNT 2 STREAMS %x >",
+    "XREADGROUP GROUP g%x %v COUNT 2 STREAMS %x 0",
+    "XACK %x g%x %r %r %r",
+    "XCLAIM %x g%x %v 0 %r %r IDLE %E",
+    "XCLAIM %x g%x %v 0 %r %r FORCE LASTID %r",
+    "XCLAIM %x g%x %v 3 %r %r JUSTID",
+    "XAUTOCLAIM %x g%x %v 0 0 COUNT 3",
+    "XAUTOCLAIM %x g%x %v 2 %r JUSTID",
 };
 enum { TEMPLATES = sizeof templates / sizeof *templates, KEYS_OF_A_KIND = 3 };
 
@@ -253,7 +297,8 @@ static int below(unsigned bound)
 
 static void fill(struct buf *out, char letter)
 {
-    static const char kinds[] = "klszhp";
+    static const char kinds[] = "klszhpx";
+    static unsigned next_id = 100;
     int64_t now_ms = clock_wall_ms();
     if (letter == 'a' || (strchr(kinds, letter) && below(40) == 0))
         letter = kinds[below(sizeof kinds - 1)];
@@ -275,6 +320,12 @@ static void fill(struct buf *out, char letter)
         break;
     case 'i':
         buf_printf(out, "%d", below(30));
+        break;
+    case 'w':
+        buf_printf(out, "%u-%d", ++next_id, below(3));
+        break;
+    case 'r':
+        buf_printf(out, "%u-%d", next_id - (unsigned)below(100), below(3));
         break;
     case 'e':
         buf_printf(out, "%d", 1 + below(12));
@@ -323,6 +374,28 @@ static void same_field(void *context, const struct hash_pair *pair)
             fields->key.ptr, (int)pair->field.len, pair->field.ptr, (long long)at_ms, (long long)pair->at_ms);
 }
 
+/* What the digest leaves out: consumers, times and counts of what is pending, how far a group has read. */
+static void same_groups(const struct stream *one, const struct stream *other)
+{
+    cr_assert_eq(stream_group_count(one), stream_group_count(other));
+    for (size_t i = 0; i < stream_group_count(one); i++) {
+        const struct stream_group *here = stream_group_at(one, i), *there = stream_group_at(other, i);
+        cr_assert_eq(here->entries_read, there->entries_read, "%lld read here, %lld there",
+            (long long)here->entries_read, (long long)there->entries_read);
+        cr_assert_eq(stream_consumer_count(here), stream_consumer_count(there));
+        for (size_t j = 0; j < stream_consumer_count(here); j++)
+            cr_assert(bytes_equal(stream_consumer_at(here, j)->name, stream_consumer_at(there, j)->name));
+        cr_assert_eq(btree_count(&here->pending), btree_count(&there->pending));
+        struct btree_iter place;
+        const struct stream_pending *pending = stream_pending_seek(&here->pending, STREAM_ID_MIN, &place);
+        for (; pending; pending = btree_iter_next(&place)) {
+            const struct stream_pending *same = stream_pending_find(there, pending->id);
+            cr_assert(same && stream_pending_count(same) == stream_pending_count(pending));
+            cr_assert_eq(stream_pending_time(same), stream_pending_time(pending));
+        }
+    }
+}
+
 static void same_entry(void *context, uint64_t *slot)
 {
     const struct entry *entry = table_slot_item(slot);
@@ -337,6 +410,8 @@ static void same_entry(void *context, uint64_t *slot)
         hash_each(entry, 0, same_field, &(struct fields){ other, name });
         return;
     }
+    if (entry->type == ENTRY_STREAM)
+        same_groups(stream_of(entry), stream_of(other));
     struct digest digests[2] = { 0 };
     digest_add_value(&digests[0], entry);
     digest_add_value(&digests[1], other);
