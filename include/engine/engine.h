@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/random.h"
 #include "engine/memory.h"
@@ -19,12 +20,12 @@
 #include "resp/output.h"
 
 struct acl;
-struct buf;
 struct asides;
 struct command_info;
 struct command_registry;
 struct error_stats;
 struct fills;
+struct json_path_cache;
 struct keyspace;
 struct monitors;
 struct propagation;
@@ -35,6 +36,7 @@ struct session;
 struct slowlog;
 struct table;
 struct task_link;
+struct trackers;
 struct waits;
 
 /* What the server may change while it runs. Owned by the server; the engine reads it whenever it matters. */
@@ -75,6 +77,8 @@ struct engine {
     struct task_link *tasks;         /* owned ring of what runs in slices; the one to run next */
     size_t task_count, orphan_count; /* all, and those whose client has left */
     struct asides *asides;           /* owned: handlers that run in slices, and the keys they hold */
+    struct trackers *trackers;       /* owned: keys that clients have cached (engine/tracking.h) */
+    bool told_of_flush;              /* in the command under way: all trackers know that everything changed */
     struct fills *fills;             /* owned: leases of missing keys (engine/fill.h) */
     struct waits *waits;             /* owned: who waits for which key */
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
@@ -90,6 +94,8 @@ struct engine {
     struct output late;              /* what was pushed to it meanwhile, to be sent behind its reply, ... */
     bool has_late;                   /* ... if anything was */
     struct arena arena;              /* of the command under way */
+    struct json_path_cache *paths;   /* owned: JSON paths, compiled */
+    struct buf text;                 /* for JSON text on its way to a reply; empty between commands */
     struct random random;
     struct engine_stats stats;
     int64_t now_ms;         /* since 1970, as of this batch or tick */

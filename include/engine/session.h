@@ -19,6 +19,7 @@ struct db;
 struct engine;
 struct session;
 struct subscriber;
+struct tracking;
 struct task_link;
 struct transaction;
 struct watch;
@@ -70,6 +71,7 @@ struct session {
     struct transaction *transaction;     /* owned; NULL outside of one */
     struct watch *watches;               /* owned list: the keys that it watches */
     struct subscriber *subscriber;       /* owned: what it has subscribed to; NULL if nothing */
+    struct tracking *tracking;           /* owned: what it caches (engine/tracking.h); NULL if it does not say */
     struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
     struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */

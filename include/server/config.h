@@ -54,6 +54,7 @@ struct config {
     char *aclfile;     /* owned; "": users are in the configuration file */
     int acl_pubsub_default; /* what a new user may listen to: 0 all channels, 1 none */
     int64_t acllog_max_len;
+    int64_t tracking_table_max_keys;
     char *requirepass; /* owned; "": the user default needs no password, unless an ACL says otherwise */
 
     bool daemonize;

@@ -16,12 +16,14 @@
 #include "engine/slowlog.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
+#include "json/path.h"
 
 static void on_touched(void *context, struct db *db, struct bytes key)
 {
     waits_touched(context, db, key);
     watches_touched(context, db, key);
     fills_touched(context, db, key);
+    trackers_touched(context, key);
 }
 
 /* Whoever executes the log again has a clock of his own: to him the key is deleted. */
@@ -76,7 +78,10 @@ static void on_replaced(void *context, struct db *db)
     waits_replaced(context, db);
     watches_replaced(context, db);
     fills_replaced(context, db);
+    trackers_replaced(context);
 }
+
+enum { JSON_PATHS_KEPT = 256 };
 
 struct engine *engine_create(struct keyspace *keyspace, const struct engine_settings *settings, void *host)
 {
@@ -112,7 +117,9 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->slow_us = INT64_MIN; /* computed before the first batch */
     engine->now_ms = clock_wall_ms();
     arena_init(&engine->arena);
+    engine->paths = json_path_cache_create(JSON_PATHS_KEPT);
     random_init_secret(&engine->random);
+    engine->trackers = trackers_create();
     engine->fills = fills_create(random_next(&engine->random) >> 1);
     return engine;
 }
@@ -137,6 +144,7 @@ void engine_destroy(struct engine *engine)
     output_fini(&engine->late);
     engine_set_propagation(engine, NULL);
     fills_destroy(engine);
+    trackers_destroy(engine);
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);
     shared_reply_fini(&engine->shared_reply);
@@ -149,6 +157,8 @@ void engine_destroy(struct engine *engine)
     error_stats_destroy(engine->errors);
     slowlog_destroy(engine->slowlog);
     arena_fini(&engine->arena);
+    json_path_cache_destroy(engine->paths);
+    buf_fini(&engine->text);
     mem_free(engine);
 }
 

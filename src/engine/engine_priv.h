@@ -104,6 +104,18 @@ static inline void propagate_end(struct call *call, uint64_t dirty_before)
         propagate_flush(engine);
 }
 
+/*
+ * tracking.c: the observer's news for clients that cache; and what a session that tracks has executed: its keys are
+ * remembered, and what CLIENT CACHING said holds no longer, if it did before.
+ */
+struct trackers *trackers_create(void);
+void trackers_destroy(struct engine *engine);
+void trackers_touched(struct engine *engine, struct bytes name);
+void trackers_replaced(struct engine *engine);
+void tracking_executed(struct call *call);
+void tracking_finished(struct session *session, bool caching_was_set);
+bool tracking_is_caching(const struct session *session);
+
 /* fill.c: records of leases and graces, and the observer's news for them. */
 struct fills *fills_create(uint64_t first_token);
 void fills_destroy(struct engine *engine);

@@ -362,9 +362,15 @@ static uint64_t run(struct call *call, uint64_t start)
     call->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     uint64_t dirty = propagate_begin(call);
     engine->current = session;
+    bool caching = __builtin_expect(session->tracking != NULL, 0) && tracking_is_caching(session);
     const struct bytes *argv = call->argv;
     call->command->row->run(call);
     propagate_end(call, dirty);
+    engine->told_of_flush = false;
+    if (__builtin_expect(session->tracking != NULL, 0)) {
+        tracking_executed(call);
+        tracking_finished(session, caching);
+    }
     session_push_late(engine);
     if (__builtin_expect(engine->monitors != NULL, 0))
         monitor_show(call, argv);

@@ -11,6 +11,7 @@
 #include "engine/monitor.h"
 #include "engine/pubsub.h"
 #include "engine/task.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
@@ -80,6 +81,7 @@ void session_destroy(struct session *session)
     wait_abandon(session);
     pubsub_leave(session);
     monitor_end(session);
+    tracking_end(session);
     *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
     *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
     uint64_t hash = id_hash(session->id);
@@ -121,6 +123,7 @@ void session_reset(struct session *session)
     transaction_discard(session);
     pubsub_leave(session);
     monitor_end(session);
+    tracking_end(session);
     mem_free(session->name);
     session->name = NULL;
     session->db = keyspace_db(session->engine->keyspace, 0);

@@ -183,6 +183,8 @@ static void run_queued(struct call *outer, const struct queued *queued)
         propagate_end(&call, dirty);
         if (engine->monitors)
             monitor_show(&call, queued->argv);
+        if (session->tracking)
+            tracking_executed(&call);
     }
     uint64_t ticks = clock_ticks() - start;
     arena_reset(call.arena);

@@ -12,6 +12,7 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/task.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine/wait.h"
 #include "net/connection.h"
@@ -21,6 +22,15 @@
 enum { LIST_AT_ONCE = 64 }; /* clients described in one go, some 50 us */
 
 /* --- One client as text --- */
+
+static void append_tracking(struct buf *out, uint32_t flags)
+{
+    buf_append_char(out, 't');
+    if (flags & TRACKING_BROKEN)
+        buf_append_char(out, 'R');
+    if (flags & TRACKING_BROADCAST)
+        buf_append_char(out, 'B');
+}
 
 static void append_flags(struct buf *out, const struct session *session)
 {
@@ -35,6 +45,8 @@ static void append_flags(struct buf *out, const struct session *session)
         buf_append_char(out, 'x');
     if (session->flags & SESSION_TOUCHED)
         buf_append_char(out, 'd');
+    if (session->tracking)
+        append_tracking(out, tracking_flags(session));
     if (session->flags & SESSION_CLOSING)
         buf_append_char(out, 'A');
     if (session->flags & SESSION_UNIX)
@@ -67,10 +79,10 @@ static void append_client(struct buf *out, const struct session *session, int64_
         (long long)transaction_len(session), transaction_watched(session), facts.input_len, facts.input_free,
         facts.input_memory, transaction_memory(session));
     buf_printf(out, " rbs=%d rbp=%zu", OUTPUT_CHUNK, facts.output_len);
-    buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=-1 resp=%d",
+    buf_printf(out, " obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=%lld resp=%d",
         facts.output_len / OUTPUT_CHUNK, facts.output_memory, memory, facts.output_len ? "rw" : "r",
         session->last_command ? session->last_command->full_name : "NULL", acl_user_name(session->user).ptr,
-        session->reply.proto);
+        session->tracking ? (long long)tracking_redirect(session) : -1LL, session->reply.proto);
     buf_printf(out, " lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu",
         or_empty(session->lib_name), or_empty(session->lib_version), (unsigned long long)facts.input_bytes,
         (unsigned long long)facts.output_bytes, (unsigned long long)session->commands);
@@ -321,14 +333,11 @@ static void run_no_touch(struct call *call)
     run_switch(call, SESSION_NO_TOUCH);
 }
 
-static void run_getredir(struct call *call)
-{
-    reply_int(call->reply, -1);
-}
-
 static void run_help(struct call *call)
 {
     static const char *const lines[] = {
+        "CACHING (YES|NO)",
+        "    Say whether what the next command reads is tracked.",
         "GETNAME",
         "    Show the name of this connection.",
         "GETREDIR",
@@ -359,6 +368,11 @@ static void run_help(struct call *call)
         "    Tell which client library this is.",
         "SETNAME <name>",
         "    Name this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Tell this connection when keys change that it has read.",
+        "TRACKINGINFO",
+        "    Show how this connection tracks what it has read.",
         "UNBLOCK <client-id> [TIMEOUT|ERROR]",
         "    Let a blocked client go on as if its time was up, or with an error.",
         "UNPAUSE",
@@ -377,6 +391,15 @@ enum {
 static const char *const list_tips[] = { "nondeterministic_output", NULL };
 
 static const struct command subcommands[] = {
+    { .name = "CACHING",
+        .run = client_run_caching,
+        .argc = EXACTLY(3),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "6.0.0",
+        .complexity = "O(1)",
+        .usage = "<YES | NO>",
+        .brief = "Says whether what the next command reads is cached by the client." },
     { .name = "GETNAME",
         .run = run_getname,
         .argc = EXACTLY(2),
@@ -386,7 +409,7 @@ static const struct command subcommands[] = {
         .complexity = "O(1)",
         .brief = "Replies with the name of the connection." },
     { .name = "GETREDIR",
-        .run = run_getredir,
+        .run = client_run_getredir,
         .argc = EXACTLY(2),
         .flags = ANY_TIME,
         .group = GROUP_CONNECTION,
@@ -492,6 +515,24 @@ static const struct command subcommands[] = {
         .complexity = "O(1)",
         .usage = "connection-name",
         .brief = "Names the connection." },
+    { .name = "TRACKING",
+        .run = client_run_tracking,
+        .argc = AT_LEAST(3),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "6.0.0",
+        .complexity = "O(1). Some options may introduce additional complexity.",
+        .usage = "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] "
+                 "[NOLOOP]",
+        .brief = "Tells the client when what it has read is no longer true." },
+    { .name = "TRACKINGINFO",
+        .run = client_run_trackinginfo,
+        .argc = EXACTLY(2),
+        .flags = ANY_TIME,
+        .group = GROUP_CONNECTION,
+        .since = "6.2.0",
+        .complexity = "O(1)",
+        .brief = "Shows how the connection tracks what it has read." },
     { .name = "UNBLOCK",
         .run = run_unblock,
         .argc = { .min = 3, .max = 4 },

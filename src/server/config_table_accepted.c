@@ -217,7 +217,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "tls-session-cache-size", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "20480" },
     { .name = "tls-session-cache-timeout", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "300" },
     { .name = "tls-session-caching", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "tracking-table-max-keys", .type = CONFIG_INTEGER, LIMITS(0, INT64_MAX), .initial = "1000000" },
     { .name = "use-exit-on-panic", .type = CONFIG_BOOL, .flags = CONFIG_HIDDEN, .initial = "no" },
     { .name = "watchdog-period", .type = CONFIG_INTEGER, .flags = CONFIG_HIDDEN, LIMITS(0, INT32_MAX), .initial = "0" },
     { .name = "loadmodule", .flags = CONFIG_MULTI | CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },

@@ -18,6 +18,7 @@
 #include "engine/fill.h"
 #include "engine/pubsub.h"
 #include "engine/registry.h"
+#include "engine/tracking.h"
 #include "engine/version.h"
 #include "engine/wait.h"
 #include "server/memory.h"
@@ -72,8 +73,11 @@ static void print_clients(struct server *server, struct buf *out)
     struct wait_stats waits;
     engine_wait_stats(server->engine, &waits);
     buf_printf(out, "blocked_clients:%zu\r\n", waits.sessions);
-    buf_printf(out, "tracking_clients:0\r\npubsub_clients:%zu\r\nclients_in_timeout_table:%zu\r\n",
-        pubsub_sessions(server->engine), waits.timed);
+    struct tracking_stats tracking;
+    tracking_stats_read(server->engine, &tracking);
+    buf_printf(out, "tracking_clients:%zu\r\n", tracking.clients);
+    buf_printf(
+        out, "pubsub_clients:%zu\r\nclients_in_timeout_table:%zu\r\n", pubsub_sessions(server->engine), waits.timed);
     buf_printf(out, "total_blocking_keys:%zu\r\ntotal_blocking_keys_on_nokey:%zu\r\n", waits.keys, waits.gone_keys);
 }
 
@@ -214,8 +218,11 @@ static void print_stats(struct server *server, struct buf *out)
         (unsigned long long)defrag->moved_keys, (unsigned long long)(defrag->keys - defrag->moved_keys));
     buf_printf(out, "total_active_defrag_time:%llu\r\ncurrent_active_defrag_time:0\r\n",
         (unsigned long long)(server->defrag.spent_ns / 1000000));
-    buf_printf(out, "tracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:0\r\n"
-                    "unexpected_error_replies:0\r\n");
+    struct tracking_stats tracking;
+    tracking_stats_read(server->engine, &tracking);
+    buf_printf(out, "tracking_total_keys:%zu\r\ntracking_total_items:%zu\r\ntracking_total_prefixes:%zu\r\n",
+        tracking.keys, tracking.items, tracking.prefixes);
+    buf_printf(out, "unexpected_error_replies:0\r\n");
     buf_printf(out, "total_error_replies:%llu\r\n", (unsigned long long)engine->errors);
     buf_printf(out, "dump_payload_sanitizations:0\r\n");
     buf_printf(out, "total_reads_processed:%llu\r\n", (unsigned long long)net.reads);

@@ -15,6 +15,7 @@
 #include "engine/acl.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine/tracking.h"
 #include "server/process.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
@@ -146,6 +147,13 @@ static void set_signals(struct server *server)
     net_set_signal(server->net, SIGCHLD, on_child_signal, server);
 }
 
+/* Once a turn, when everything was executed and nothing was sent. */
+static void before_send(void *context)
+{
+    struct server *server = context;
+    tracking_broadcast(server->engine);
+}
+
 struct server *server_create(struct config *config)
 {
     struct server *server = mem_zalloc(sizeof *server);
@@ -172,6 +180,7 @@ struct server *server_create(struct config *config)
         server_destroy(server);
         return NULL;
     }
+    net_set_before_send(server->net, before_send, server);
     set_signals(server);
     server_apply_settings(server);
     server->memory_at_start = server->memory_peak = mem_used();
@@ -210,6 +219,7 @@ void server_apply_settings(struct server *server)
     mem_set_background_purge(server->config.jemalloc_bg_thread);
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
     acl_set_options(server->engine, server->config.acl_pubsub_default == 0, (size_t)server->config.acllog_max_len);
+    tracking_trim(server->engine, (size_t)server->config.tracking_table_max_keys);
     engine_refresh_notifications(server->engine);
     engine_refresh_memory(server->engine);
     net_wake_background(server->net);

@@ -26,6 +26,12 @@ void clients_evict(struct server *server);
 /* client.c: a client as CLIENT INFO shows it. */
 void client_describe(const struct session *session, struct buf *out);
 
+/* client_tracking.c */
+void client_run_tracking(struct call *call);
+void client_run_caching(struct call *call);
+void client_run_getredir(struct call *call);
+void client_run_trackinginfo(struct call *call);
+
 /*
  * acl_file.c: makes the users that the configuration names, in its own lines or in the file `aclfile`. False, with the
  * reason logged.

@@ -1,0 +1,510 @@
+/*
+ * Two tables: of keys that were read, each with the IDs of its readers in order; and, for every prefix that somebody
+ * has, of keys that changed since the last broadcast. Keys that were read are also in a list by age.
+ *
+ *   engine->trackers --keys--> tracked (name, IDs) ...          session->tracking (flags, redirect, prefixes)
+ *                    --prefixes--> prefix (text, sessions, changed keys) ...
+ *
+ * Sessions are found by ID when they are told something, so that one that leaves has nothing to take out of the first
+ * table. While anybody tracks, the keyspace tells of changes (keyspace->watched).
+ */
+#include "engine/tracking.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "ds/table.h"
+#include "engine/call.h"
+#include "engine/engine.h"
+#include "engine/registry.h"
+#include "engine/session.h"
+#include "engine_priv.h"
+
+/* A key that somebody has read. */
+struct tracked {
+    struct tracked *older, *newer;
+    uint64_t hash;
+    uint64_t *ids; /* owned: of its readers, ascending */
+    uint32_t count, room;
+    size_t len;
+    char name[];
+};
+
+/* A key that has changed since the last broadcast. */
+struct changed {
+    uint64_t hash;
+    uint64_t by; /* ID of the session that did it last; 0: none */
+    size_t len;
+    char name[];
+};
+
+struct prefix {
+    struct prefix *next;       /* owned */
+    struct session **sessions; /* owned: those that have it */
+    size_t session_count;
+    struct table changed; /* of struct changed, owned */
+    size_t len;
+    char text[];
+};
+
+struct trackers {
+    struct table keys;               /* of struct tracked, owned */
+    struct tracked *oldest, *newest; /* the same, by age */
+    struct prefix *prefixes;         /* owned */
+    size_t prefix_count;
+    size_t clients, items, max_keys;
+    bool changes; /* some prefix has changed keys */
+};
+
+struct tracking {
+    uint32_t flags; /* enum tracking_flag */
+    uint64_t redirect;
+    struct prefix **prefixes; /* owned array, borrowed items */
+    size_t prefix_count;
+};
+
+static uint64_t tracked_hash(const void *item)
+{
+    return ((const struct tracked *)item)->hash;
+}
+
+static bool tracked_matches(const void *item, const void *name)
+{
+    const struct tracked *key = item;
+    return bytes_equal(bytes_make(key->name, key->len), *(const struct bytes *)name);
+}
+
+static uint64_t changed_hash(const void *item)
+{
+    return ((const struct changed *)item)->hash;
+}
+
+static bool changed_matches(const void *item, const void *name)
+{
+    const struct changed *key = item;
+    return bytes_equal(bytes_make(key->name, key->len), *(const struct bytes *)name);
+}
+
+static const struct table_type tracked_type = { .hash = tracked_hash };
+static const struct table_type changed_type = { .hash = changed_hash };
+
+struct trackers *trackers_create(void)
+{
+    struct trackers *trackers = mem_zalloc(sizeof *trackers);
+    table_init(&trackers->keys, &tracked_type);
+    return trackers;
+}
+
+/* --- Keys that were read --- */
+
+static struct tracked *find(const struct trackers *trackers, struct bytes name, uint64_t hash)
+{
+    uint64_t *slot = table_find(&trackers->keys, hash, tracked_matches, &name);
+    return slot ? table_slot_item(slot) : NULL;
+}
+
+static struct tracked *add(struct trackers *trackers, struct bytes name, uint64_t hash)
+{
+    struct tracked *key = mem_alloc(sizeof *key + name.len);
+    *key = (struct tracked){ .older = trackers->newest, .hash = hash, .len = name.len };
+    if (name.len)
+        memcpy(key->name, name.ptr, name.len);
+    *(trackers->newest ? &trackers->newest->newer : &trackers->oldest) = key;
+    trackers->newest = key;
+    table_insert(&trackers->keys, hash, key);
+    return key;
+}
+
+static void forget(struct trackers *trackers, struct tracked *key)
+{
+    struct bytes name = bytes_make(key->name, key->len);
+    table_remove(&trackers->keys, key->hash, table_find(&trackers->keys, key->hash, tracked_matches, &name));
+    *(key->older ? &key->older->newer : &trackers->oldest) = key->newer;
+    *(key->newer ? &key->newer->older : &trackers->newest) = key->older;
+    trackers->items -= key->count;
+    mem_free(key->ids);
+    mem_free(key);
+}
+
+/* Notes a reader; O(readers of the key). */
+static void add_reader(struct trackers *trackers, struct tracked *key, uint64_t id)
+{
+    uint32_t low = 0, high = key->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (key->ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < key->count && key->ids[low] == id)
+        return;
+    if (key->count == key->room) {
+        key->room = key->room ? 2 * key->room : 2;
+        key->ids = mem_realloc(key->ids, key->room * sizeof *key->ids);
+    }
+    memmove(&key->ids[low + 1], &key->ids[low], (key->count - low) * sizeof *key->ids);
+    key->ids[low] = id;
+    key->count++;
+    trackers->items++;
+}
+
+/* --- Messages --- */
+
+static void append_bulk(struct buf *out, struct bytes text)
+{
+    buf_printf(out, "$%zu\r\n", text.len);
+    buf_append(out, text);
+    buf_append_cstr(out, "\r\n");
+}
+
+/* The messages' receiver is gone: the client is told, if it can be. */
+static void send_broken(struct session *session)
+{
+    session->tracking->flags |= TRACKING_BROKEN;
+    if (session->reply.proto != 3)
+        return;
+    struct buf message = BUF_EMPTY;
+    buf_printf(
+        &message, ">2\r\n$21\r\ntracking-redir-broken\r\n:%llu\r\n", (unsigned long long)session->tracking->redirect);
+    output_append(session_push(session), buf_bytes(&message));
+    session->transport->wake(session->connection);
+    buf_fini(&message);
+}
+
+/* Sends keys, encoded as an array, or word of everything, to whom the session's messages go. */
+static void send_keys(struct session *session, struct bytes keys, bool everything)
+{
+    static const char pushed[] = ">2\r\n$10\r\ninvalidate\r\n";
+    static const char published[] = "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n";
+    uint64_t redirect = session->tracking->redirect;
+    struct session *target = redirect ? session_find(session->engine, redirect) : session;
+    if (!target || target->flags & SESSION_CLOSING) {
+        send_broken(session);
+        return;
+    }
+    bool resp3 = target->reply.proto == 3;
+    if (!resp3 && !(redirect && target->subscriber)) /* it could not tell the message from a reply */
+        return;
+    struct output *out = session_push(target);
+    output_append(out, bytes_from_cstr(resp3 ? pushed : published));
+    if (everything)
+        keys = resp3 ? BYTES("_\r\n") : BYTES("*-1\r\n");
+    output_append(out, keys);
+    target->transport->wake(target->connection);
+}
+
+/* The key is not what its readers have: they are told, and it is forgotten. `by` changed it; NULL: nobody. */
+static void invalidate(struct engine *engine, struct tracked *key, const struct session *by)
+{
+    struct buf keys = BUF_EMPTY;
+    buf_append_cstr(&keys, "*1\r\n");
+    append_bulk(&keys, bytes_make(key->name, key->len));
+    for (uint32_t i = 0; i < key->count; i++) {
+        struct session *reader = session_find(engine, key->ids[i]);
+        if (!reader || !reader->tracking || reader->tracking->flags & TRACKING_BROADCAST)
+            continue;
+        if (reader == by && reader->tracking->flags & TRACKING_NO_LOOP)
+            continue;
+        send_keys(reader, buf_bytes(&keys), false);
+    }
+    buf_fini(&keys);
+    forget(engine->trackers, key);
+}
+
+void tracking_trim(struct engine *engine, size_t max_keys)
+{
+    struct trackers *trackers = engine->trackers;
+    trackers->max_keys = max_keys;
+    while (max_keys && table_count(&trackers->keys) > max_keys)
+        invalidate(engine, trackers->oldest, NULL);
+}
+
+/* --- Prefixes --- */
+
+static struct prefix *prefix_open(struct trackers *trackers, struct bytes text)
+{
+    struct prefix *prefix = trackers->prefixes;
+    while (prefix && !bytes_equal(bytes_make(prefix->text, prefix->len), text))
+        prefix = prefix->next;
+    if (prefix)
+        return prefix;
+    prefix = mem_alloc(sizeof *prefix + text.len);
+    *prefix = (struct prefix){ .next = trackers->prefixes, .len = text.len };
+    if (text.len)
+        memcpy(prefix->text, text.ptr, text.len);
+    table_init(&prefix->changed, &changed_type);
+    trackers->prefixes = prefix;
+    trackers->prefix_count++;
+    return prefix;
+}
+
+static void clear_changed(struct prefix *prefix)
+{
+    struct changed *key;
+    while ((key = table_drain(&prefix->changed)))
+        mem_free(key);
+}
+
+/* The session has the prefix no more; with the last one it goes. */
+static void prefix_leave(struct trackers *trackers, struct prefix *prefix, const struct session *session)
+{
+    size_t at = 0;
+    while (prefix->sessions[at] != session)
+        at++;
+    prefix->sessions[at] = prefix->sessions[--prefix->session_count];
+    if (prefix->session_count)
+        return;
+    struct prefix **link = &trackers->prefixes;
+    while (*link != prefix)
+        link = &(*link)->next;
+    *link = prefix->next;
+    trackers->prefix_count--;
+    clear_changed(prefix);
+    table_fini(&prefix->changed);
+    mem_free(prefix->sessions);
+    mem_free(prefix);
+}
+
+static void prefix_join(struct session *session, struct bytes text)
+{
+    struct tracking *tracking = session->tracking;
+    struct prefix *prefix = prefix_open(session->engine->trackers, text);
+    for (size_t i = 0; i < tracking->prefix_count; i++)
+        if (tracking->prefixes[i] == prefix)
+            return;
+    prefix->sessions = mem_realloc(prefix->sessions, (prefix->session_count + 1) * sizeof *prefix->sessions);
+    prefix->sessions[prefix->session_count++] = session;
+    tracking->prefixes = mem_realloc(tracking->prefixes, (tracking->prefix_count + 1) * sizeof *tracking->prefixes);
+    tracking->prefixes[tracking->prefix_count++] = prefix;
+}
+
+static void note_changed(struct prefix *prefix, struct bytes name, uint64_t by)
+{
+    uint64_t hash = hash_bytes(name.ptr, name.len);
+    uint64_t *slot = table_find(&prefix->changed, hash, changed_matches, &name);
+    struct changed *key = slot ? table_slot_item(slot) : NULL;
+    if (!key) {
+        key = mem_alloc(sizeof *key + name.len);
+        *key = (struct changed){ .hash = hash, .len = name.len };
+        if (name.len)
+            memcpy(key->name, name.ptr, name.len);
+        table_insert(&prefix->changed, hash, key);
+    }
+    key->by = by;
+}
+
+static int compare_changed(const void *a, const void *b)
+{
+    const struct changed *x = *(struct changed *const *)a, *y = *(struct changed *const *)b;
+    return bytes_compare(bytes_make(x->name, x->len), bytes_make(y->name, y->len));
+}
+
+/* The keys as an array, without those that `except` changed itself (0: all); returns how many. */
+static size_t encode_changed(struct changed **keys, size_t count, uint64_t except, struct buf *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        kept += !except || keys[i]->by != except;
+    buf_printf(out, "*%zu\r\n", kept);
+    for (size_t i = 0; i < count; i++)
+        if (!except || keys[i]->by != except)
+            append_bulk(out, bytes_make(keys[i]->name, keys[i]->len));
+    return kept;
+}
+
+static void broadcast(struct prefix *prefix)
+{
+    size_t count = table_count(&prefix->changed), at = 0;
+    if (!count)
+        return;
+    struct changed **keys = mem_alloc(count * sizeof *keys);
+    while (at < count && (keys[at] = table_drain(&prefix->changed)))
+        at++;
+    qsort(keys, count, sizeof *keys, compare_changed);
+    struct buf all = BUF_EMPTY, some = BUF_EMPTY;
+    encode_changed(keys, count, 0, &all);
+    for (size_t i = 0; i < prefix->session_count; i++) {
+        struct session *session = prefix->sessions[i];
+        bool filtered = session->tracking->flags & TRACKING_NO_LOOP;
+        buf_clear(&some);
+        if (filtered && !encode_changed(keys, count, session->id, &some))
+            continue;
+        send_keys(session, buf_bytes(filtered ? &some : &all), false);
+    }
+    buf_fini(&all);
+    buf_fini(&some);
+    for (size_t i = 0; i < count; i++)
+        mem_free(keys[i]);
+    mem_free(keys);
+}
+
+void tracking_broadcast(struct engine *engine)
+{
+    struct trackers *trackers = engine->trackers;
+    if (!trackers->changes)
+        return;
+    trackers->changes = false;
+    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
+        broadcast(prefix);
+}
+
+/* --- Sessions --- */
+
+void tracking_begin(
+    struct session *session, uint32_t flags, uint64_t redirect, const struct bytes *prefixes, size_t count)
+{
+    struct trackers *trackers = session->engine->trackers;
+    if (!session->tracking) {
+        session->tracking = mem_zalloc(sizeof *session->tracking);
+        trackers->clients++;
+        session->engine->keyspace->watched++;
+    }
+    session->tracking->flags = flags;
+    session->tracking->redirect = redirect;
+    if (flags & TRACKING_BROADCAST && count == 0 && session->tracking->prefix_count == 0)
+        prefix_join(session, BYTES(""));
+    for (size_t i = 0; i < count; i++)
+        prefix_join(session, prefixes[i]);
+}
+
+void tracking_end(struct session *session)
+{
+    struct tracking *tracking = session->tracking;
+    if (!tracking)
+        return;
+    struct trackers *trackers = session->engine->trackers;
+    for (size_t i = 0; i < tracking->prefix_count; i++)
+        prefix_leave(trackers, tracking->prefixes[i], session);
+    mem_free(tracking->prefixes);
+    mem_free(tracking);
+    session->tracking = NULL;
+    trackers->clients--;
+    session->engine->keyspace->watched--;
+}
+
+uint32_t tracking_flags(const struct session *session)
+{
+    return session->tracking->flags;
+}
+
+uint64_t tracking_redirect(const struct session *session)
+{
+    return session->tracking->redirect;
+}
+
+size_t tracking_prefixes(const struct session *session)
+{
+    return session->tracking->prefix_count;
+}
+
+struct bytes tracking_prefix(const struct session *session, size_t index)
+{
+    const struct prefix *prefix = session->tracking->prefixes[index];
+    return bytes_make(prefix->text, prefix->len);
+}
+
+void tracking_set_caching(struct session *session)
+{
+    session->tracking->flags |= TRACKING_CACHING;
+}
+
+/* --- The engine's news --- */
+
+void tracking_executed(struct call *call)
+{
+    enum { KEYS_AT_ONCE = 64 };
+    struct trackers *trackers = call->engine->trackers;
+    uint32_t flags = call->session->tracking->flags;
+    bool caching = flags & TRACKING_CACHING;
+    if (!(call->command->flags & CMD_READ) || flags & TRACKING_BROADCAST)
+        return;
+    if ((flags & TRACKING_OPT_IN && !caching) || (flags & TRACKING_OPT_OUT && caching))
+        return;
+    struct key_position few[KEYS_AT_ONCE], *keys = few;
+    int count = command_keys(call->command, call->argv, call->argc, few, KEYS_AT_ONCE);
+    if (count > KEYS_AT_ONCE) {
+        keys = mem_alloc((size_t)count * sizeof *keys);
+        count = command_keys(call->command, call->argv, call->argc, keys, count);
+    }
+    for (int i = 0; i < count; i++) {
+        if (keys[i].flags & KEY_NOT_KEY)
+            continue;
+        struct bytes name = call->argv[keys[i].index];
+        uint64_t hash = hash_bytes(name.ptr, name.len);
+        struct tracked *key = find(trackers, name, hash);
+        add_reader(trackers, key ? key : add(trackers, name, hash), call->session->id);
+    }
+    if (keys != few)
+        mem_free(keys);
+    if (trackers->max_keys && table_count(&trackers->keys) > trackers->max_keys)
+        tracking_trim(call->engine, trackers->max_keys);
+}
+
+void tracking_finished(struct session *session, bool caching_was_set)
+{
+    if (caching_was_set && !session->transaction && session->tracking)
+        session->tracking->flags &= ~(uint32_t)TRACKING_CACHING;
+}
+
+bool tracking_is_caching(const struct session *session)
+{
+    return session->tracking && session->tracking->flags & TRACKING_CACHING;
+}
+
+void trackers_touched(struct engine *engine, struct bytes name)
+{
+    struct trackers *trackers = engine->trackers;
+    if (!trackers->clients && !trackers->oldest)
+        return;
+    struct session *by = engine->executing ? engine->current : NULL;
+    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
+        if (name.len >= prefix->len && memcmp(name.ptr, prefix->text, prefix->len) == 0) {
+            note_changed(prefix, name, by ? by->id : 0);
+            trackers->changes = true;
+        }
+    struct tracked *key = trackers->oldest ? find(trackers, name, hash_bytes(name.ptr, name.len)) : NULL;
+    if (key)
+        invalidate(engine, key, by);
+}
+
+/* A transaction or command that empties several databases is told of once. */
+void trackers_replaced(struct engine *engine)
+{
+    struct trackers *trackers = engine->trackers;
+    if (!trackers->clients || (engine->executing && engine->told_of_flush))
+        return;
+    engine->told_of_flush = engine->executing != 0;
+    for (struct session *session = engine->sessions; session; session = session->next)
+        if (session->tracking)
+            send_keys(session, BYTES(""), true);
+    while (trackers->oldest)
+        forget(trackers, trackers->oldest);
+    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
+        clear_changed(prefix);
+}
+
+void trackers_destroy(struct engine *engine)
+{
+    struct trackers *trackers = engine->trackers;
+    ASSERT(!trackers->clients && !trackers->prefixes);
+    while (trackers->oldest)
+        forget(trackers, trackers->oldest);
+    table_fini(&trackers->keys);
+    mem_free(trackers);
+}
+
+void tracking_stats_read(const struct engine *engine, struct tracking_stats *stats)
+{
+    const struct trackers *trackers = engine->trackers;
+    *stats = (struct tracking_stats){
+        .clients = trackers->clients,
+        .keys = table_count(&trackers->keys),
+        .items = trackers->items,
+        .prefixes = trackers->prefix_count,
+    };
+}
