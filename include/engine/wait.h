@@ -30,7 +30,7 @@ struct wait_kind {
 };
 
 /*
- * Makes the session wait for `key_count` keys, the arguments from `first_key` on, until `deadline_ms` (since 1970; 0
+ * Makes the session wait for `key_count` keys (none: for time only), the arguments from `first_key` on, until `deadline_ms` (since 1970; 0
  * is for ever). The handler has changed and answered nothing, and returns right after this. What is executed again are
  * the arguments as call->argv has them now: a handler may have put others in their place, which live until it returns.
  *

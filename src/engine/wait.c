@@ -111,7 +111,7 @@ void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, u
         expire(call, kind);
         return;
     }
-    ASSERT(key_count > 0 && first_key + key_count <= call->argc);
+    ASSERT(first_key + key_count <= call->argc);
     struct waits *waits = engine->waits;
     struct waiter *waiter = waiter_create(call, key_count);
     if (!waiter) {
