@@ -8,7 +8,7 @@ TYPES = ("string", "list", "set", "zset", "hash", "stream")
 
 
 def text(rng):
-    """Texts that are kept and written in different ways: numbers of each width, short, compressible, long, any bytes."""
+    """Texts that are kept and written in different ways: numbers of each width, short, compressible, long, any."""
     return rng.choice((
         lambda: str(rng.choice((0, -1, 127, 128, -129, 32767, -32769, 2**31 - 1, 2**31, -2**31, 2**63 - 1, -2**63))),
         lambda: str(rng.randrange(-10**6, 10**6)),

@@ -6,7 +6,7 @@ import pytest
 
 from harness.process import StartFailed, larder_binary
 from harness.resp import Client
-from rdb_contents import intset, key, length, listpack, rdb, string, zipmap, ziplist, crc64
+from rdb_contents import dumped, intset, key, length, listpack, rdb, string, zipmap, ziplist, crc64
 
 BIG = b"b" * 300
 EXPIRY = 4102444800000
@@ -125,6 +125,38 @@ def test_what_stands_between_keys(load):
     client.command("SAVE")
     directory = client.command("CONFIG", "GET", "dir")[1].decode()
     assert b"\xf5" + string("#!lua name=lib\n") in open(directory + "/dump.rdb", "rb").read()
+
+
+DOCUMENT = b'{"a":[null,5,2.5],"b":true}'
+
+
+def module(version, content):
+    """A document: a value of the module type ReJSON-RL."""
+    return b"\x81" + bytes.fromhex("45e25238df912c") + bytes([version]) + content + b"\x00"
+
+
+def number(n):
+    return b"\x02" + length(n)
+
+
+def test_documents(server):
+    """The encodings of RedisJSON, old and new; the newest is written."""
+    text = b"\x05" + string(DOCUMENT)
+    tree = (number(32) + number(2) + number(128) + b"\x05" + string("a") + number(64) + number(3) + number(1) +
+            number(8) + b"\x01\x05" + number(4) + b"\x04" + struct.pack("<d", 2.5) + number(128) + b"\x05" +
+            string("b") + number(16) + b"\x05" + string("1"))
+    with Client(server.port) as client:
+        for version, content in ((3, text), (2, text + number(0)), (0, tree),
+                                 (2, text + number(1) + b"\x05" + string("x") + b"\x05" + string("y"))):
+            assert client.command("RESTORE", "d", 0, dumped(7, module(version, content)), "REPLACE") == b"OK"
+            assert client.command("TYPE", "d") == b"ReJSON-RL"
+            compressed = client.command("DUMP", "d")
+            assert compressed.startswith(b"\x07\x81" + bytes.fromhex("45e25238df912c03") + b"\x05")
+            assert compressed == dumped(7, module(3, text)), "this text is not worth compressing"
+        assert client.command("RESTORE", "i", 0, dumped(7, module(3, b"\x05\xc0\x2a"))) == b"OK"
+        for content in (b"\x05" + string("{"), b"\x05" + string("[1]]"), number(1), b"", text + text):
+            reply = client.command("RESTORE", "broken", 0, dumped(7, module(3, content)))
+            assert reply.text == "ERR Bad data format"
 
 
 BROKEN = {

@@ -99,7 +99,7 @@ struct compare {
     int db;
 };
 
-/* What DUMP says of an entry and of its like in the other keyspace; tables have no order, so only sizes are compared. */
+/* What DUMP says of an entry and of its like in the other keyspace; of tables, which have no order, only how much. */
 static void compare_entry(void *context, uint64_t *slot)
 {
     const struct compare *compare = context;
