@@ -341,9 +341,9 @@ static int64_t parse_count(struct bytes text)
     return n;
 }
 
-/* Appends the keys of one specification; returns the new count, or -1. */
-static int spec_keys(
-    const struct key_spec *spec, const struct bytes *argv, uint32_t argc, struct key_position *out, int count, int max)
+/* Appends the keys of one specification; returns the new count, or -1. A number of keys is `least` at least. */
+static int spec_keys(const struct key_spec *spec, int64_t least, const struct bytes *argv, uint32_t argc,
+    struct key_position *out, int count, int max)
 {
     uint32_t begin = spec_begin(spec, argv, argc);
     if (begin == 0)
@@ -353,7 +353,7 @@ static int spec_keys(
         if (begin >= argc)
             return -1;
         int64_t n = parse_count(argv[begin]);
-        if (n < 0)
+        if (n < least)
             return -1;
         first = begin + spec->last;
         last = first + (n - 1) * spec->step;
@@ -375,12 +375,13 @@ int command_keys(
 {
     if (command->row->find_keys)
         return command->row->find_keys(argv, argc, out, max);
+    int64_t least = command->row->group == GROUP_SCRIPTING ? 0 : 1; /* scripts do without keys */
     int count = 0;
     for (int i = 0; i < COMMAND_KEY_SPECS && count >= 0; i++) {
         const struct key_spec *spec = &command->row->keys[i];
         bool findable = spec->begin == KEY_SPEC_INDEX || spec->begin == KEY_SPEC_KEYWORD;
         if (findable && !(spec->flags & KEY_NOT_KEY))
-            count = spec_keys(spec, argv, argc, out, count, max);
+            count = spec_keys(spec, least, argv, argc, out, count, max);
     }
     return count;
 }
