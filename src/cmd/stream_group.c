@@ -4,12 +4,18 @@
  * What changes a group changes no entry: nobody who watches the key is concerned. Only when a group goes away those who
  * wait for its entries are told.
  */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/families.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
 #include "engine/task.h"
 #include "stream_priv.h"
+
+int64_t stream_now_ms(const struct call *call)
+{
+    return call->now_ms ? call->now_ms : clock_wall_ms();
+}
 
 struct stream_consumer *stream_consumer_get(
     struct call *call, struct bytes key, struct stream_group *group, struct bytes name, bool *made)
@@ -18,10 +24,10 @@ struct stream_consumer *stream_consumer_get(
     if (made)
         *made = !consumer;
     if (consumer) {
-        consumer->seen_ms = call->now_ms;
+        consumer->seen_ms = stream_now_ms(call);
         return consumer;
     }
-    consumer = stream_consumer_create(group, name, call->now_ms);
+    consumer = stream_consumer_create(group, name, stream_now_ms(call));
     if (!consumer) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return NULL;

@@ -201,7 +201,7 @@ static void claim(struct call *call, struct bytes key, struct stream_consumer *c
     struct stream_group *group = consumer->group;
     stream_pending_claim(pending, consumer);
     pending = stream_pending_set(group, pending, time_ms, count);
-    consumer->active_ms = call->now_ms;
+    consumer->active_ms = stream_now_ms(call);
     stream_group_changed(call);
     stream_propagate_claim(call, key, group, pending);
 }
@@ -295,8 +295,9 @@ static bool read_claim(struct call *call, struct claim_options *options)
     for (; i < call->argc; i++)
         if (!read_claim_option(call, &i, options))
             return false;
-    if (options->time_ms < 0 || options->time_ms > call->now_ms)
-        options->time_ms = call->now_ms;
+    int64_t now_ms = stream_now_ms(call);
+    if (options->time_ms < 0 || options->time_ms > now_ms)
+        options->time_ms = now_ms;
     return true;
 }
 

@@ -69,6 +69,9 @@ static inline void stream_group_changed(struct call *call)
     call->keyspace->stats.dirty++;
 }
 
+/* Now, as consumers are seen; a command that is executed again from a log has no time of its own. */
+int64_t stream_now_ms(const struct call *call);
+
 /*
  * The consumer of that name, made and told of if there is none; seen now. NULL: memory is out, which was answered.
  * *made (if given) tells whether it is new.
