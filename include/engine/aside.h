@@ -29,3 +29,10 @@ bool call_aside(struct call *call, size_t items);
 
 /* The same for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
 bool call_aside_everywhere(struct call *call, size_t items);
+
+/*
+ * The same for what needs nothing held: a handler that pins what it reads, or a command whose arguments are all that it
+ * works on. Whether that is much the caller knows. Everybody may change the keys meanwhile. Large arguments are taken
+ * over without a copy, here and above.
+ */
+bool call_aside_unheld(struct call *call);

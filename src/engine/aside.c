@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/blob.h"
 #include "base/fiber.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -62,6 +63,8 @@ struct aside {
     struct key_position *keys; /* owned */
     int key_count;
     bool everywhere, stores;
+    struct blob **blobs; /* owned array of references, for arguments that were not copied; NULL if there are none */
+    uint32_t blob_count;
     struct bytes argv[];
 };
 
@@ -263,6 +266,9 @@ static void aside_destroy(struct task *task)
     asides->all_wanted &= asides->count != 0;
     arena_fini(&self->arena);
     fiber_destroy(self->fiber);
+    for (uint32_t i = 0; i < self->blob_count; i++)
+        blob_unref(self->blobs[i]);
+    mem_free(self->blobs);
     mem_free(self->keys);
     mem_free(self);
     resume_waiting(engine);
@@ -282,12 +288,41 @@ static bool is_out_of_turn(
     return false;
 }
 
+/* The blob that an argument was read into, or NULL: it is taken over instead of copied. */
+static struct blob *blob_of(const struct call *call, uint32_t index)
+{
+    for (uint32_t i = 0; i < call->request->blob_count; i++)
+        if (call->request->blobs[i].index == index)
+            return call->request->blobs[i].blob;
+    return NULL;
+}
+
+/* Copies the arguments behind the array of them, or takes them over. */
+static void take_arguments(struct aside *self, struct call *call)
+{
+    char *at = (char *)&self->argv[call->argc];
+    if (call->request->blob_count)
+        self->blobs = mem_alloc(call->request->blob_count * sizeof *self->blobs);
+    for (uint32_t i = 0; i < call->argc; i++) {
+        self->argv[i] = call->argv[i];
+        struct blob *blob = call_take_blob(call, i);
+        if (blob) {
+            self->blobs[self->blob_count++] = blob;
+            continue;
+        }
+        self->argv[i].ptr = at;
+        if (call->argv[i].len)
+            memcpy(at, call->argv[i].ptr, call->argv[i].len);
+        at += call->argv[i].len;
+    }
+}
+
 /* A copy of the call that outlives it. NULL when memory is out. */
-static struct aside *aside_create(const struct call *call, const struct key_position *keys, int count)
+static struct aside *aside_create(struct call *call, const struct key_position *keys, int count)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < call->argc; i++)
-        bytes += call->argv[i].len;
+        bytes += blob_of(call, i) ? 0 : call->argv[i].len;
     struct aside *self = mem_try_alloc(sizeof *self + call->argc * sizeof *self->argv + bytes);
     if (!self)
         return NULL;
@@ -297,13 +332,7 @@ static struct aside *aside_create(const struct call *call, const struct key_posi
         mem_free(self);
         return NULL;
     }
-    char *at = (char *)&self->argv[call->argc];
-    for (uint32_t i = 0; i < call->argc; i++) {
-        self->argv[i] = bytes_make(at, call->argv[i].len);
-        if (call->argv[i].len)
-            memcpy(at, call->argv[i].ptr, call->argv[i].len);
-        at += call->argv[i].len;
-    }
+    take_arguments(self, call);
     self->keys = mem_alloc((size_t)(count ? count : 1) * sizeof *keys);
     memcpy(self->keys, keys, (size_t)count * sizeof *keys);
     arena_init(&self->arena);
@@ -320,17 +349,20 @@ static struct aside *aside_create(const struct call *call, const struct key_posi
     return self;
 }
 
-static bool go_aside(struct call *call, size_t items, bool everywhere)
+enum scope { HOLDS_NOTHING, HOLDS_KEYS, HOLDS_EVERYTHING };
+
+static bool go_aside(struct call *call, enum scope scope)
 {
     static const struct task_type type = { .step = aside_step, .destroy = aside_destroy };
-    if (items < CALL_AT_ONCE || !call->request || call->retry || fiber_running)
+    if (!call->request || call->retry || fiber_running)
         return false;
     struct asides *asides = call->engine->asides;
-    struct key_position few[FEW_KEYS], *keys;
-    int count = find_keys(call->arena, call->command, call->argv, call->argc, few, &keys);
+    bool everywhere = scope == HOLDS_EVERYTHING;
+    struct key_position few[FEW_KEYS], *keys = few;
+    int count = scope == HOLDS_NOTHING ? 0 : find_keys(call->arena, call->command, call->argv, call->argc, few, &keys);
     if (count < 0)
         return false;
-    if (is_out_of_turn(asides, call->argv, keys, count, everywhere)) {
+    if (scope != HOLDS_NOTHING && is_out_of_turn(asides, call->argv, keys, count, everywhere)) {
         asides_postpone(call);
         call->request->done = false;
         return true;
@@ -340,7 +372,7 @@ static bool go_aside(struct call *call, size_t items, bool everywhere)
         return false;
     self->task = (struct task){ .type = &type, .argv = self->argv, .argc = call->argc, .lasts = true };
     self->everywhere = everywhere;
-    self->stores = call->command->flags & CMD_WRITE;
+    self->stores = scope != HOLDS_NOTHING && call->command->flags & CMD_WRITE;
     for (int i = 0; i < count; i++)
         hold(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
     asides->everywhere += everywhere;
@@ -353,10 +385,15 @@ static bool go_aside(struct call *call, size_t items, bool everywhere)
 
 bool call_aside(struct call *call, size_t items)
 {
-    return go_aside(call, items, false);
+    return items >= CALL_AT_ONCE && go_aside(call, HOLDS_KEYS);
 }
 
 bool call_aside_everywhere(struct call *call, size_t items)
 {
-    return go_aside(call, items, true);
+    return items >= CALL_AT_ONCE && go_aside(call, HOLDS_EVERYTHING);
+}
+
+bool call_aside_unheld(struct call *call)
+{
+    return go_aside(call, HOLDS_NOTHING);
 }
