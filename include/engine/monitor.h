@@ -17,7 +17,9 @@
 struct call;
 struct session;
 
-/* The session sees commands from now on, its own too; false if it does already. Its output has the limits of pub/sub. */
+/*
+ * The session sees commands from now on, its own too; false if it does already. Its output gets the limits of pub/sub.
+ */
 bool monitor_begin(struct session *session);
 
 /* It does no longer; nothing if it did not. */

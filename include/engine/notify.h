@@ -40,7 +40,7 @@ enum notify_class {
 void notify_publish(
     struct engine *engine, enum notify_class class, const char *event, const struct db *db, struct bytes key);
 
-/* An event outside of a command: expiry, eviction. `event` is a literal such as "expired". O(subscribers + patterns). */
+/* An event outside of a command: expiry, eviction. `event` is a literal such as "expired". O(subscribers, patterns). */
 static inline void engine_notify(
     struct engine *engine, enum notify_class class, const char *event, const struct db *db, struct bytes key)
 {
