@@ -32,8 +32,8 @@ enum tracking_flag {
 };
 
 /*
- * Switches tracking on, or changes how it is done. `redirect` is the ID of the client that messages go to, 0 for itself;
- * `prefixes` are added to those that the client has (none at all: everything), and overlap with none of them.
+ * Switches tracking on, or changes how it is done. `redirect` is the ID of the client that messages go to, 0 for
+ * itself; `prefixes` are added to those that the client has (none at all: everything), and overlap with none of them.
  */
 void tracking_begin(
     struct session *session, uint32_t flags, uint64_t redirect, const struct bytes *prefixes, size_t count);

@@ -52,7 +52,8 @@ def watcher(pair, more):
 @pytest.mark.parametrize("commands", [
     "ON BCAST PREFIX a PREFIX b | ON BCAST PREFIX ab | ON | ON OPTIN | ON BCAST PREFIX c PREFIX ca | ON BCAST PREFIX d",
     "ON PREFIX x | ON OPTIN OPTOUT | ON OPTIN BCAST | ON OPTIN | ON OPTOUT | ON NOLOOP | OFF | ON OPTOUT | ON OPTIN",
-    "ON REDIRECT 999999 | ON REDIRECT x | ON REDIRECT | ON foo | foo | ON PREFIX | OFF foo | ON BCAST | ON BCAST NOLOOP",
+    "ON REDIRECT 999999 | ON REDIRECT x | ON REDIRECT | ON foo | foo | ON PREFIX | OFF foo | ON BCAST",
+    "ON BCAST NOLOOP | ON BCAST | ON BCAST NOLOOP PREFIX x",
     "OFF | ON | ON | ON NOLOOP | OFF OPTIN | ON BCAST PREFIX \"\" PREFIX a | ON BCAST PREFIX a PREFIX a",
 ])
 def test_forms(watcher, commands):
@@ -73,7 +74,8 @@ def test_forms_of_the_others(watcher, step):
 
 @pytest.mark.parametrize("change", [
     "SET k 2", "DEL k", "APPEND k x", "EXPIRE k 100", "RENAME k other", "RENAME other k", "FLUSHALL", "FLUSHDB",
-    "SETEX k 10 v", "GETDEL k", "GETSET k v", "MSET k 1 j 2", "COPY other k REPLACE", "MOVE k 3", "INCR k", "UNLINK k j",
+    "SETEX k 10 v", "GETDEL k", "GETSET k v", "MSET k 1 j 2", "COPY other k REPLACE", "MOVE k 3", "INCR k",
+    "UNLINK k j",
 ])
 def test_a_change_is_told_once(watcher, change):
     pair, writer = watcher
