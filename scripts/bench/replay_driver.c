@@ -4,8 +4,8 @@
  *     cc -O2 replay_driver.c -o replay_driver && ./replay_driver PORT TRACE VALUE_BYTES WINDOW
  *
  * TRACE has a key a line. Up to WINDOW requests are under way at a time, all for different keys: a key that is asked
- * for again waits until its own SET has been sent, so nothing misses that would have hit one by one. Prints hits, requests
- * and the replies to SET that were errors.
+ * for again waits until its own SET has been sent, so nothing misses that would have hit one by one. Prints hits,
+ * requests and the replies to SET that were errors.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

@@ -148,7 +148,8 @@ static bool refuse_choice(const struct config_row *row, struct buf *error)
 {
     buf_append_cstr(error, "argument(s) must be one of the following: ");
     for (const struct config_choice *choice = row->choices; choice->word; choice++)
-        buf_printf(error, "%s%s", choice == row->choices ? "" : ", ", choice->word);
+        if (!row->named_choices || (size_t)(choice - row->choices) < row->named_choices)
+            buf_printf(error, "%s%s", choice == row->choices ? "" : ", ", choice->word);
     return false;
 }
 

@@ -82,6 +82,7 @@ struct config_row {
     size_t offset;    /* in struct config, if stored */
     int64_t min, max; /* of numbers; a max of 0 is none */
     const struct config_choice *choices;
+    size_t named_choices; /* how many the error text names, which is Redis 7.0's; 0: all */
     const char *initial;   /* canonical text */
     const char *suggested; /* for the configuration file that is installed; NULL: the initial value */
     const char *neutral;   /* of a row without effect: another value that is true anyway; NULL if none */

@@ -24,7 +24,7 @@ static const struct config_choice protected_choices[] = { { "no", 0 }, { "yes", 
 static const struct config_choice acl_pubsub_default_choices[] = { { "allchannels", 0 }, { "resetchannels", 1 },
     { 0 } };
 
-/* In the order in which Redis's error text names them; ours behind them. */
+/* In the order in which Redis's error text names them; behind them those that it does not know. */
 static const struct config_choice policy_choices[] = { { "volatile-lru", EVICT_VOLATILE | EVICT_LRU },
     { "volatile-lfu", EVICT_VOLATILE | EVICT_LFU }, { "volatile-random", EVICT_VOLATILE | EVICT_RANDOM },
     { "volatile-ttl", EVICT_VOLATILE | EVICT_TTL }, { "allkeys-lru", EVICT_LRU }, { "allkeys-lfu", EVICT_LFU },
@@ -363,6 +363,7 @@ const struct config_row config_live_rows[] = {
     { .name = "maxmemory-policy",
         .type = CONFIG_CHOICE,
         .choices = policy_choices,
+        .named_choices = 8,
         FIELD(engine.memory.evict.policy),
         .initial = "noeviction",
         .section = SECTION_MEMORY,

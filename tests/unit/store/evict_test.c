@@ -162,7 +162,7 @@ Test(evict, ttl_removes_what_expires_first)
     keyspace_destroy(f.keyspace);
 }
 
-/* Requests for one of `keys` keys, a GET and on a miss a SET, in a cache of `capacity`; the hits among the second half. */
+/* GETs, and a SET on a miss, in a cache of `capacity` keys; the hits among the second half of the requests. */
 static size_t replay(struct fixture *f, size_t capacity, size_t requests, size_t (*next)(struct random *, size_t at))
 {
     struct random random;
