@@ -84,6 +84,8 @@ static void run_replicaof(struct call *call)
         reply_error(call->reply, BYTES("ERR this server stands alone and cannot be a replica"));
 }
 
+static const char *const tips_wait[] = { "request_policy:all_shards", "response_policy:agg_min", NULL };
+
 const struct command alone_commands[] = {
     { .name = "WAIT",
         .run = run_wait,
@@ -94,7 +96,8 @@ const struct command alone_commands[] = {
         .since = "3.0.0",
         .complexity = "O(1)",
         .usage = "numreplicas timeout",
-        .brief = "Waits until replicas have what was written. There are none: replies 0, if need be when time is up." },
+        .brief = "Waits until replicas have what was written. There are none: replies 0, if need be when time is up.",
+        .tips = tips_wait },
     { .name = "ASKING",
         .run = fail_without_cluster,
         .argc = EXACTLY(1),
@@ -125,11 +128,9 @@ const struct command alone_commands[] = {
     { .name = "CLUSTER",
         .run = fail_without_cluster,
         .argc = AT_LEAST(2),
-        .flags = CMD_STALE,
         .group = GROUP_CLUSTER,
         .since = "3.0.0",
         .complexity = "O(1)",
-        .usage = "subcommand [arg [arg ...]]",
         .brief = "Asks about a cluster, which this server is not in." },
     { .name = "FAILOVER",
         .run = run_failover,

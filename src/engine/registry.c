@@ -282,9 +282,10 @@ uint32_t command_categories(const struct command *row)
 {
     if (!row->run && row->subcommands) /* what a container can do is its subcommands' affair */
         return CATEGORY_SLOW;
-    const uint32_t types = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST;
+    const uint32_t types = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST | CATEGORY_CONNECTION;
     uint32_t c = row->categories;
-    /* A generic command that works within values of some types is in their categories, and not among those of keys. */
+    /* A generic command that works within values of some types, or on the connection, is in those categories, and
+     * not among those of keys. */
     if (row->group != GROUP_GENERIC || !(c & types))
         c |= group_categories(row->group);
     /* Scripts and transactions are neither reads nor writes by themselves. */

@@ -26,6 +26,7 @@ DOCS_DIFFERENCES = {
 ARGUMENT_DIFFERENCES = {
     "bitfield": "the repetition stands within the second alternative",
     "bitop": "the operations are listed",
+    "failover": "the target and its option are a block in a block",
     "hscan": "NOVALUES",
     "lcs": "the length has a longer name",
     "pfmerge": "the sources may be missing, and the newer documentation says so",
