@@ -74,5 +74,8 @@ static inline uint64_t sink_bytes(const struct sink *sink)
     return sink->written + sink->len;
 }
 
+/* CRC-64, continued, of bytes that may be many: breathes between pieces (base/fiber.h). */
+uint64_t sink_crc(uint64_t crc, struct bytes bytes);
+
 /* CRC-64 of everything so far; flushes. */
 uint64_t sink_checksum(struct sink *sink);

@@ -1,22 +1,55 @@
 /*
- * DUMP and RESTORE: a value as bytes, in the format of RDB files, and back.
+ * DUMP and RESTORE: a value as bytes, in the format of RDB files, and back. Large ones are done aside (engine/aside.h),
+ * in slices; the codec breathes string by string.
  *
  * What is restored is validated as a file would be, and stored only when it was read whole: a payload that is broken
  * leaves the key as it was.
  */
 #include "base/num.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
 #include "persist/rdb.h"
+#include "store/hash.h"
+#include "store/list.h"
+#include "store/set.h"
+#include "store/stream.h"
+#include "store/string.h"
+#include "store/zset.h"
 
 #include "inspect_priv.h"
+
+enum { BYTES_AN_ITEM = 32 }; /* of text that take as long as an item of a collection */
+
+/* How much work it is to write the value, in items. */
+static size_t count_items(const struct entry *entry, int64_t now_ms)
+{
+    switch (entry->type) {
+    case ENTRY_STRING:
+        return string_len(entry) / BYTES_AN_ITEM;
+    case ENTRY_LIST:
+        return list_len(entry);
+    case ENTRY_SET:
+        return set_count(set_of(entry));
+    case ENTRY_ZSET:
+        return zset_count(entry);
+    case ENTRY_HASH:
+        return hash_len(entry, now_ms);
+    case ENTRY_STREAM:
+        return stream_meta(stream_of(entry))->length;
+    default:
+        return 0;
+    }
+}
 
 static void run_dump(struct call *call)
 {
     const struct entry *entry = call_inspect(call, 1);
+    if (entry && call_aside(call, count_items(entry, call->now_ms)))
+        return;
     if (!entry) {
         reply_null(call->reply);
         return;
@@ -129,7 +162,7 @@ static void run_restore(struct call *call)
     struct key key = call_key(call, 1);
     struct rdb_error error;
     int64_t at_ms;
-    if (!parse_options(call, &options))
+    if (!parse_options(call, &options) || call_aside(call, call->argv[3].len / BYTES_AN_ITEM))
         return;
     bool was_there = keyspace_peek(call->keyspace, call->db, key, call->now_ms) != NULL;
     if (was_there && !options.replace) {

@@ -10,7 +10,6 @@
 #include <endian.h>
 #include <stdio.h>
 
-#include "base/crc.h"
 #include "base/mem.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
@@ -429,7 +428,7 @@ bool rdb_payload_is_sound(struct bytes payload)
     uint64_t said;
     memcpy(&said, footer + 2, sizeof said);
     said = le64toh(said);
-    return version <= RDB_VERSION_MAX && said == crc64(0, payload.ptr, payload.len - sizeof said);
+    return version <= RDB_VERSION_MAX && said == sink_crc(0, bytes_make(payload.ptr, payload.len - sizeof said));
 }
 
 bool rdb_restore(struct keyspace *keyspace, struct db *db, struct key key, struct bytes payload, int64_t at_ms,

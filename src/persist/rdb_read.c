@@ -10,10 +10,11 @@
 #include <stdio.h>
 
 #include "base/blob.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "rdb_priv.h"
 
-enum { LZF_GAIN_MAX = 264 / 3, SCRATCH_RESERVE = 64 };
+enum { LZF_GAIN_MAX = 264 / 3, SCRATCH_RESERVE = 64, GET_COST = 8 /* for fiber_breathe, with what becomes of it */ };
 
 void rdb_reader_fini(struct rdb_reader *reader)
 {
@@ -137,6 +138,7 @@ static bool get_integer(struct rdb_reader *reader, unsigned size, struct head *h
 
 static bool get_head(struct rdb_reader *reader, struct head *head)
 {
+    fiber_breathe(GET_COST);
     bool encoded;
     uint64_t len = 0;
     *head = (struct head){ 0 };

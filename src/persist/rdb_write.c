@@ -13,6 +13,7 @@
 #include <lzf.h>
 #include <stdio.h>
 
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "ds/table.h"
@@ -22,7 +23,10 @@
 
 enum {
     PROGRESS_KEYS = 1024,
-    AHEAD = 4, /* buckets whose entries are asked for before their turn */
+    PUT_COST = 3, /* of a string, for fiber_breathe, and of so many bytes of it one more */
+    PUT_COST_BYTES = 16,
+    DUMP_COMPRESS_MAX = 256 * 1024, /* a longer string would hold everybody up while it is compressed */
+    AHEAD = 4,                      /* buckets whose entries are asked for before their turn */
 };
 
 /* --- Primitives --- */
@@ -92,7 +96,7 @@ void rdb_put_integer(struct rdb_writer *writer, int64_t number)
 static bool put_compressed(struct rdb_writer *writer, struct bytes text)
 {
     enum { GAIN_MIN = 4 };
-    if (text.len > UINT32_MAX)
+    if (text.len > UINT32_MAX || (writer->compress_max && text.len > writer->compress_max))
         return false;
     size_t room = text.len - GAIN_MIN;
     if (writer->scratch_cap < room) {
@@ -121,6 +125,7 @@ static inline bool may_be_integer(struct bytes text)
 void rdb_put_string(struct rdb_writer *writer, struct bytes text)
 {
     int64_t number;
+    fiber_breathe(PUT_COST + (unsigned)(text.len / PUT_COST_BYTES));
     if (may_be_integer(text) && num_parse_i64(text, &number) && put_small_integer(writer->sink, number))
         return;
     if (writer->compress && text.len > RDB_COMPRESS_MIN && put_compressed(writer, text))
@@ -251,7 +256,7 @@ bool rdb_dump(struct buf *out, const struct entry *entry)
 {
     struct sink sink;
     sink_init_memory(&sink, out);
-    struct rdb_writer writer = { .sink = &sink, .compress = true };
+    struct rdb_writer writer = { .sink = &sink, .compress = true, .compress_max = DUMP_COMPRESS_MAX };
     sink_put_byte(&sink, (unsigned char)rdb_type_of(entry));
     rdb_put_value(&writer, entry);
     unsigned version = entry->flags & ENTRY_PARTS ? RDB_VERSION_FIELDS : RDB_VERSION_PLAIN;

@@ -11,14 +11,26 @@
 #include <unistd.h>
 
 #include "base/crc.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 
-enum { FILE_BUFFER = 128 * 1024, MEMORY_BUFFER = 512 };
+enum { FILE_BUFFER = 128 * 1024, MEMORY_BUFFER = 512, CRC_PIECE = 64 * 1024, CRC_COST = 4000 };
+
+uint64_t sink_crc(uint64_t crc, struct bytes bytes)
+{
+    while (bytes.len > CRC_PIECE) {
+        crc = crc64(crc, bytes.ptr, CRC_PIECE);
+        bytes.ptr += CRC_PIECE;
+        bytes.len -= CRC_PIECE;
+        fiber_breathe(CRC_COST);
+    }
+    return crc64(crc, bytes.ptr, bytes.len);
+}
 
 static void pass_on(struct sink *sink, const void *ptr, size_t len)
 {
     if (sink->checksum)
-        sink->crc = crc64(sink->crc, ptr, len);
+        sink->crc = sink_crc(sink->crc, bytes_make(ptr, len));
     sink->written += len;
     if (sink->error)
         return;
