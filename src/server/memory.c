@@ -10,6 +10,7 @@
 #include "engine/command.h"
 #include "engine/session.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 
 /* The second number of /proc/self/statm, in bytes. */
@@ -39,7 +40,7 @@ void memory_facts_read(struct server *server, struct memory_facts *facts)
         facts->tables += table_overhead_bytes(&server->keyspace->dbs[i]->table);
         facts->keys += keyspace_size(server->keyspace->dbs[i]);
     }
-    facts->overhead = facts->startup + facts->tables + facts->clients;
+    facts->overhead = facts->startup + facts->tables + facts->clients + evict_memory(server->keyspace);
     if (facts->overhead > facts->used)
         facts->overhead = facts->used;
     facts->dataset = facts->used - facts->overhead;
@@ -151,6 +152,17 @@ static void run_doctor(struct call *call)
             ratio(f.allocator.active, f.allocator.allocated) > 1.1 &&
                 f.allocator.active - f.allocator.allocated > 10 << 20,
             "Allocator fragmentation: more than 10 % of the allocator's pages lie fallow between live allocations.");
+        const struct memory_settings *limits = &server_of(call)->config.engine.memory;
+        bool full = limits->limit && f.used > limits->limit - limits->limit / 50;
+        diagnose(&findings, full && limits->evict.policy == EVICT_NOTHING_EVER,
+            "Limit: memory in use is at maxmemory, and maxmemory-policy is noeviction, so commands that take memory "
+            "are "
+            "refused or soon will be. Raise maxmemory, or choose a policy that evicts.");
+        diagnose(&findings, limits->limit > f.system,
+            "Limit: maxmemory is more than this machine has; the system will swap, or end the server, before it is "
+            "reached.");
+        diagnose(&findings, !limits->limit && f.resident > f.system / 4 * 3,
+            "Limit: the server occupies more than three quarters of the machine's memory, and maxmemory is not set.");
         size_t sessions = server_of(call)->engine->session_count;
         diagnose(&findings, sessions && f.clients / sessions > 200 * 1024,
             "Client buffers: clients hold more than 200 kB each on average. Some send large pipelines or do not read "
