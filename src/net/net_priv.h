@@ -140,7 +140,6 @@ struct net {
 };
 
 /* net.c */
-
 /* The next turn is not to wait. */
 void net_hurry(struct net *net);
 
@@ -150,7 +149,6 @@ void net_send(struct net *net);
 void connections_push(struct connections *list, struct connection *connection);
 
 /* connection.c */
-
 /* Takes over the socket and a reference to the listener, and tells the receiver. */
 void connection_open(struct listener *listener, int fd, const struct address *peer);
 
@@ -172,7 +170,6 @@ void connection_push_woken(struct connection *connection);
 void connection_fail(struct connection *connection, struct bytes text);
 
 /* listen.c */
-
 /* Reads away what a peer has sent and closes: unread bytes would make the kernel reset, and drop the last reply. */
 void socket_close_gently(int fd);
 
@@ -180,7 +177,6 @@ void listener_unref(struct listener *listener);
 void listener_accept_again(struct ev_loop *loop, struct ev_timer *timer, int events);
 
 struct sockaddr_storage;
-
 /* Left alone unless it is an Internet address. */
 void address_from_sockaddr(struct address *address, const struct sockaddr_storage *storage);
 
@@ -188,7 +184,6 @@ void address_from_sockaddr(struct address *address, const struct sockaddr_storag
 void address_format(const struct address *address, const char *path, char *out, size_t size);
 
 /* send.c */
-
 /* Sends to all writers, and to as many of the woken as a turn has time for. */
 void send_all(struct net *net);
 
