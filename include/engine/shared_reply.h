@@ -2,7 +2,7 @@
  * One reply for many: the bytes of the last reply that others are likely to get as well.
  *
  * When one change answers a thousand clients who waited for the same thing, the reply is encoded for the first of them,
- * and the others get a copy of its bytes, or a reference to them if they are many. Only one is kept, under a name of the
+ * and the others get a copy of its bytes, or a reference if those are many. Only one is kept, under a name of the
  * handler's choice: all that the bytes follow from.
  */
 #pragma once

@@ -184,5 +184,5 @@ class Streams(Generator):
 def contents():
     """Commands that show everything."""
     for key in KEYS:
-        yield from (["XRANGE", key, "-", "+"], ["XREVRANGE", key, "+", "-"], ["XINFO", "STREAM", key, "FULL", "COUNT", 0],
-                    ["XINFO", "STREAM", key], ["XLEN", key])
+        yield from (["XRANGE", key, "-", "+"], ["XREVRANGE", key, "+", "-"],
+                    ["XINFO", "STREAM", key, "FULL", "COUNT", 0], ["XINFO", "STREAM", key], ["XLEN", key])

@@ -1,4 +1,4 @@
-"""Waiting for entries of streams, compared with redis-server where versions agree: each test is a scene of a few clients.
+"""Waiting for entries of streams, compared with redis-server where versions agree: a test is a scene of a few clients.
 
 What happens to readers in a group when their key or group goes away is as in version 7.2 and later: the command is
 executed again, and answers what it would answer then.
@@ -209,7 +209,8 @@ def test_readers_come_and_go(server, scale):
             while len(seen) < total:
                 with Client(server.port, 2 + number % 2) as client:
                     for _ in range(1 + number * 7):
-                        value = client.command("XREAD", "COUNT", 1 + number, "BLOCK", 1 + number % 3, "STREAMS", "s", last)
+                        value = client.command("XREAD", "COUNT", 1 + number, "BLOCK", 1 + number % 3, "STREAMS", "s",
+                                               last)
                         for id, (_, n) in entries(value, b"s") if value else []:
                             seen.append(int(n))
                             last = id
