@@ -44,6 +44,7 @@ struct engine_settings {
     int64_t slowlog_log_slower_than_us; /* negative: off; 0: everything */
     uint64_t slowlog_max_len;
     bool latency_tracking;
+    int64_t latency_threshold_ms; /* of events that are remembered (engine/latency.h); 0: none are */
     size_t bulk_max; /* longest string, bytes */
     bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */

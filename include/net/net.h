@@ -22,6 +22,7 @@
 
 struct connection;
 struct net;
+struct tls_context;
 
 /* What net calls. All run on the loop's thread. */
 struct net_receiver {
@@ -63,8 +64,10 @@ struct net_stats {
     uint64_t turns;         /* of the loop, */
     struct turns spans;     /* and how long they took */
     uint64_t query_limit_closed, output_limit_closed;
-    size_t connections;                 /* open now */
-    size_t input_memory, output_memory; /* bytes that connections hold */
+    uint64_t tls_handshakes, tls_resumed, tls_failed; /* completed; of these, by a ticket or the cache; given up */
+    uint64_t tls_broken;                              /* connections that broke the protocol later on */
+    size_t connections;                               /* open now */
+    size_t input_memory, output_memory;               /* bytes that connections hold */
 };
 
 struct net *net_create(const struct net_settings *settings, const struct net_receiver *receiver);
@@ -78,13 +81,19 @@ void net_destroy(struct net *net);
  * text in `error` on failure, with errno set.
  */
 bool net_listen_tcp(struct net *net, const char *address, uint16_t port, char *error, size_t error_size);
+/* The same for TLS; net_set_tls comes first. */
+bool net_listen_tls(struct net *net, const char *address, uint16_t port, char *error, size_t error_size);
 bool net_listen_unix(struct net *net, const char *path, uint32_t mode, char *error, size_t error_size);
+
+/* Takes the context over, for connections accepted from now on. */
+void net_set_tls(struct net *net, struct tls_context *context);
 
 /* Stops listening everywhere (open connections stay); unlinks Unix sockets. */
 void net_unlisten(struct net *net);
 
-/* The TCP port in use (of the first such listener), 0 if none. */
+/* The TCP port in use (of the first such listener), 0 if none; and that of TLS. */
 uint16_t net_port(const struct net *net);
+uint16_t net_tls_port(const struct net *net);
 
 /* Runs until net_stop. */
 void net_run(struct net *net);

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "engine/engine.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "store/settings.h"
 
 struct server;
@@ -46,12 +47,13 @@ struct config {
 
     char *bind; /* owned: addresses separated by spaces; "-" before one means that it may be missing; "*" is all IPv4,
                    "::*" all IPv6 */
-    int64_t port;
+    int64_t port, tls_port;
+    struct tls_settings tls;
     char *unixsocket;        /* owned; "" is none */
     int64_t unixsocket_perm; /* 0: as the umask has it */
     bool protected_mode;
-    char *users;       /* owned: the lines "user NAME rule ..." that were read; "" if none. CONFIG REWRITE writes them */
-    char *aclfile;     /* owned; "": users are in the configuration file */
+    char *users;   /* owned: the lines "user NAME rule ..." that were read; "" if none. CONFIG REWRITE writes them */
+    char *aclfile; /* owned; "": users are in the configuration file */
     int acl_pubsub_default; /* what a new user may listen to: 0 all channels, 1 none */
     int64_t acllog_max_len;
     int64_t tracking_table_max_keys;

@@ -65,6 +65,7 @@ struct server {
     uint64_t started_ns;
     size_t memory_at_start, memory_peak; /* bytes */
     int64_t memory_peak_ms;
+    bool tls_loaded; /* there are certificates */
     uint64_t cron_ticks;
     uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
     bool background_pending;               /* the last slice left work */
@@ -111,6 +112,9 @@ bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
 /* Opens the listening sockets that the configuration names; false, with the reason in `error`, if one that must work
  * does not. */
 bool server_listen(struct server *server, struct buf *error);
+
+/* Reads certificates and keys for new connections of TLS; false, with the reason logged, and those before stay. */
+bool server_load_tls(struct server *server);
 
 /* Values that depend on configuration are set anew: after start and after CONFIG SET. */
 void server_apply_settings(struct server *server);

@@ -24,6 +24,8 @@ static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
     (void)loop;
     struct connection *connection = (struct connection *)watcher;
+    if (__builtin_expect(connection->tls != NULL, 0) && !tls_on_event(connection, &events))
+        return;
     if (events & EV_WRITE) {
         connection->is_writable = true;
         connection_push_writer(connection);
@@ -60,6 +62,15 @@ void connection_open(struct listener *listener, int fd, const struct address *pe
     net->stats.connections_received++;
     ev_io_init(&connection->io, on_event, fd, EV_READ);
     ev_io_start(net->loop, &connection->io);
+    if (listener->is_tls)
+        tls_begin(connection);
+    else
+        connection_admit(connection);
+}
+
+void connection_admit(struct connection *connection)
+{
+    struct net *net = connection->net;
     connection->owner = net->receiver.opened(net->receiver.context, connection, &connection->out);
     if (connection->owner == NULL)
         connection_close_after_output(connection);
@@ -80,6 +91,8 @@ static void connection_free(struct connection *connection)
     send_drop(connection);
     if (connection->soft_since_s != 0)
         net->soft_count--;
+    if (connection->tls != NULL)
+        tls_end(connection);
     if (connection->finishing && !connection->eof)
         socket_close_gently(connection->io.fd);
     else
@@ -104,6 +117,7 @@ void connection_free_closing(struct net *net)
     while (net->closing.count > 0) {
         connections_remove_closing(&net->ready);
         connections_remove_closing(&net->writers);
+        connections_remove_closing(&net->unread);
         struct connections list = net->closing;
         net->closing = (struct connections){ 0 };
         for (size_t i = 0; i < list.count; i++)
@@ -123,6 +137,8 @@ void connection_watch(struct connection *connection)
         if (connection->is_stuck)
             wanted |= EV_WRITE;
     }
+    if (connection->tls != NULL)
+        wanted = tls_wanted(connection, wanted);
     struct ev_io *io = &connection->io;
     int present = ev_is_active(io) ? io->events & (EV_READ | EV_WRITE) : 0;
     if (wanted == present)
@@ -131,6 +147,8 @@ void connection_watch(struct connection *connection)
     ev_io_modify(io, wanted);
     if (wanted != 0)
         ev_io_start(connection->net->loop, io);
+    if (connection->tls != NULL && wanted & EV_READ)
+        tls_push_unread(connection);
 }
 
 void connection_push_ready(struct connection *connection)
@@ -228,7 +246,7 @@ void connection_set_patient(struct connection *connection, bool patient)
 void connection_sweep(struct net *net)
 {
     uint64_t idle_max_ms = (uint64_t)net->settings->idle_timeout_s * 1000;
-    if (idle_max_ms == 0 && net->soft_count == 0)
+    if (idle_max_ms == 0 && net->soft_count == 0 && net->handshakes == 0)
         return;
     for (size_t left = (net->all.count + 9) / 10; left > 0; left--) {
         if (net->sweep_at >= net->all.count)
@@ -236,6 +254,8 @@ void connection_sweep(struct net *net)
         struct connection *connection = net->all.ptr[net->sweep_at++];
         if (connection->soft_since_s != 0)
             send_check_limit(connection);
+        if (connection->tls != NULL && connection->tls->handshaking)
+            tls_check_deadline(connection);
         if (idle_max_ms != 0 && !connection->patient && net->now_ms - connection->active_ms > idle_max_ms) {
             log_write(LOG_VERBOSE, "Closing idle client");
             connection_close(connection);

@@ -218,7 +218,8 @@ static void input_read_blob(struct connection *connection, char *area, size_t ro
         { .iov_base = blob->data + blob->len, .iov_len = rest < NET_LARGE_READ_MAX ? rest : NET_LARGE_READ_MAX },
         { .iov_base = area, .iov_len = room },
     };
-    ssize_t got = readv(connection->io.fd, vectors, rest <= NET_LARGE_READ_MAX ? 2 : 1);
+    ssize_t got = connection->tls != NULL ? tls_receive(connection, vectors[0].iov_base, vectors[0].iov_len)
+                                          : readv(connection->io.fd, vectors, rest <= NET_LARGE_READ_MAX ? 2 : 1);
     if (got <= 0) {
         input_end(connection, got);
         return;
@@ -253,7 +254,8 @@ void input_read(struct connection *connection)
         input_read_blob(connection, area, room);
         return;
     }
-    ssize_t got = socket_receive(connection->io.fd, area, room);
+    ssize_t got = __builtin_expect(connection->tls != NULL, 0) ? tls_receive(connection, area, room)
+                                                               : socket_receive(connection->io.fd, area, room);
     if (got <= 0) {
         input_end(connection, got);
         return;

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -88,7 +89,8 @@ static void client_admit(struct listener *listener, int fd, const struct sockadd
     struct net *net = listener->net;
     if (net->all.count >= net->settings->clients_max) {
         net->stats.connections_rejected++;
-        send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (!listener->is_tls)
+            send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         socket_close_gently(fd);
         return;
     }
@@ -163,7 +165,7 @@ static bool listen_fail(int fd, const char *what, char *error, size_t error_size
     return false;
 }
 
-static bool listen_at(struct net *net, const struct addrinfo *info, char *error, size_t error_size)
+static bool listen_at(struct net *net, const struct addrinfo *info, bool is_tls, char *error, size_t error_size)
 {
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
@@ -182,11 +184,14 @@ static bool listen_at(struct net *net, const struct addrinfo *info, char *error,
         return listen_fail(fd, "getsockname", error, error_size);
     struct address address = { 0 };
     address_from_sockaddr(&address, &bound);
-    listener_add(net, fd, NULL)->port = address.port;
+    struct listener *listener = listener_add(net, fd, NULL);
+    listener->port = address.port;
+    listener->is_tls = is_tls;
     return true;
 }
 
-bool net_listen_tcp(struct net *net, const char *address, uint16_t port, char *error, size_t error_size)
+static bool listen_internet(
+    struct net *net, const char *address, uint16_t port, bool is_tls, char *error, size_t error_size)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *info;
     const char *node = address;
@@ -201,11 +206,22 @@ bool net_listen_tcp(struct net *net, const char *address, uint16_t port, char *e
         errno = failed == EAI_SYSTEM ? errno : failed == EAI_ADDRFAMILY ? EAFNOSUPPORT : EADDRNOTAVAIL;
         return false;
     }
-    bool is_open = listen_at(net, info, error, error_size);
+    bool is_open = listen_at(net, info, is_tls, error, error_size);
     int saved = errno;
     freeaddrinfo(info);
     errno = saved;
     return is_open;
+}
+
+bool net_listen_tcp(struct net *net, const char *address, uint16_t port, char *error, size_t error_size)
+{
+    return listen_internet(net, address, port, false, error, error_size);
+}
+
+bool net_listen_tls(struct net *net, const char *address, uint16_t port, char *error, size_t error_size)
+{
+    ASSERT(net->tls != NULL);
+    return listen_internet(net, address, port, true, error, error_size);
 }
 
 bool net_listen_unix(struct net *net, const char *path, uint32_t mode, char *error, size_t error_size)
@@ -244,11 +260,22 @@ void net_unlisten(struct net *net)
     net->listener_count = 0;
 }
 
-uint16_t net_port(const struct net *net)
+static uint16_t first_port(const struct net *net, bool is_tls)
 {
     for (size_t i = 0; i < net->listener_count; i++) {
-        if (net->listeners[i]->path == NULL)
-            return net->listeners[i]->port;
+        const struct listener *listener = net->listeners[i];
+        if (listener->path == NULL && listener->is_tls == is_tls)
+            return listener->port;
     }
     return 0;
+}
+
+uint16_t net_port(const struct net *net)
+{
+    return first_port(net, false);
+}
+
+uint16_t net_tls_port(const struct net *net)
+{
+    return first_port(net, true);
 }

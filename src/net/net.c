@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/tls.h"
 #include "net_priv.h"
 
 void connections_push(struct connections *list, struct connection *connection)
@@ -70,6 +71,9 @@ static void turn(struct ev_loop *loop)
     net->in_turn = true;
     net->stats.turns++;
     net->now_ms = clock_mono_ns() / 1000000;
+    net->handshake_ns = 0;
+    if (net->unread.count > 0)
+        tls_feed(net);
     uint64_t moments[TURN_PHASES + 1];
 
     moments[TURN_READING] = clock_ticks();
@@ -92,7 +96,7 @@ static void turn(struct ev_loop *loop)
 
     net->in_turn = is_nested;
     bool again = net->ready.count > 0 || net->writers.count > 0 || net->woken.count > 0 || net->closing.count > 0 ||
-                 net->doomed != NULL || net->background_wanted;
+                 net->doomed != NULL || net->background_wanted || net->unread.count > 0;
     if (again && !ev_is_active(&net->again))
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
@@ -169,11 +173,20 @@ void net_destroy(struct net *net)
     mem_free(net->all.ptr);
     mem_free(net->ready.ptr);
     mem_free(net->writers.ptr);
+    mem_free(net->unread.ptr);
+    mem_free(net->tls_record);
+    tls_context_destroy(net->tls);
     mem_free(net->woken.ptr);
     mem_free(net->closing.ptr);
     mem_free(net->listeners);
     mem_free(net->area);
     mem_free(net);
+}
+
+void net_set_tls(struct net *net, struct tls_context *context)
+{
+    tls_context_destroy(net->tls);
+    net->tls = context;
 }
 
 void net_run(struct net *net)

@@ -20,6 +20,7 @@
 #include "batch_priv.h"
 #include "net/connection.h"
 #include "net/net.h"
+#include "tls_priv.h"
 
 enum {
     NET_AREA = 1024 * 1024,           /* the input buffer that connections share */
@@ -35,6 +36,8 @@ enum {
     NET_BATCH_REQUESTS = 1024,        /* requests in one call of execute */
     NET_BATCH_CONNECTIONS = 256,      /* in one batch: more are answered before others are read */
     NET_SWEEP_MS = 100,               /* between two looks at a tenth of the connections */
+    NET_HANDSHAKE_NS = 500 * 1000,    /* time in one turn for TLS handshakes, or one step of one */
+    NET_HANDSHAKE_MS = 10 * 1000,     /* from accepting to the end of the handshake */
 };
 
 /* A growing list of connections, each borrowed. */
@@ -56,6 +59,7 @@ struct listener {
     char *path;      /* owned; of a Unix socket, else NULL */
     uint32_t refs;   /* the list of listeners, and each connection that came by it */
     uint16_t port;
+    bool is_tls;
 };
 
 struct connection {
@@ -65,6 +69,7 @@ struct connection {
     struct output out;
     struct input *input;       /* owned; NULL while nothing waits */
     struct listener *listener; /* a reference */
+    struct tls_link *tls;      /* owned; NULL without TLS */
     uint64_t input_bytes, output_bytes;
     uint64_t active_ms;      /* when bytes last moved */
     size_t output_accounted; /* bytes that net's output_memory counts for it */
@@ -114,6 +119,7 @@ struct net {
     size_t area_used;
     struct batch batch;
     struct connections all, ready, writers, closing;
+    struct connections unread;   /* by TLS: there is more than their sockets tell of */
     struct connections woken;    /* by others than their own requests; NULL where one left the list */
     size_t woken_at;             /* index in `woken` of the next to be sent to */
     struct doomed *doomed;       /* owned chain */
@@ -121,6 +127,10 @@ struct net {
     size_t soft_count;           /* connections above their soft limit */
     size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
     size_t send_share;           /* bytes that each connection may get this turn */
+    struct tls_context *tls;     /* owned: for new connections; NULL if there are none of TLS */
+    char *tls_record;            /* owned: in which small chunks are gathered */
+    size_t handshakes;           /* under way */
+    uint64_t handshake_ns;       /* spent on them in this turn */
     struct listener **listeners; /* owned */
     size_t listener_count;
     struct ev_timer accept_again, sweep;
@@ -149,8 +159,11 @@ void net_send(struct net *net);
 void connections_push(struct connections *list, struct connection *connection);
 
 /* connection.c */
-/* Takes over the socket and a reference to the listener, and tells the receiver. */
+/* Takes over the socket and a reference to the listener, and tells the receiver, or does so after the handshake. */
 void connection_open(struct listener *listener, int fd, const struct address *peer);
+
+/* Tells the receiver of a connection that can be talked to. */
+void connection_admit(struct connection *connection);
 
 /* Frees those in net->closing. */
 void connection_free_closing(struct net *net);

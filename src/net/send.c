@@ -113,6 +113,8 @@ static size_t send_share(const struct net *net)
 /* Sends at most `share` bytes from the front of the output. Returns what was sent, or -1 with errno. */
 static ssize_t send_front(struct connection *connection, size_t share)
 {
+    if (__builtin_expect(connection->tls != NULL, 0))
+        return tls_send(connection, share);
     struct iovec vectors[SEND_VECTORS];
     size_t len;
     int count = output_gather(&connection->out, vectors, SEND_VECTORS, &len);

@@ -10,6 +10,7 @@ enum { COLUMNS = 100 };
 
 static const char *const section_titles[SECTION_COUNT] = {
     [SECTION_NETWORK] = "Network",
+    [SECTION_TLS] = "TLS",
     [SECTION_GENERAL] = "Process and log",
     [SECTION_SECURITY] = "Security",
     [SECTION_CLIENTS] = "Clients",

@@ -43,7 +43,8 @@ enum config_flag {
 };
 
 /* What must happen when a value changes while the server runs; config_set.c does it, once per kind. */
-enum config_effect { EFFECT_NONE, EFFECT_LISTEN, EFFECT_CLIENTS, EFFECT_PASSWORD, EFFECT_COUNT };
+/* In the order in which they are done. */
+enum config_effect { EFFECT_NONE, EFFECT_TLS, EFFECT_LISTEN, EFFECT_CLIENTS, EFFECT_PASSWORD, EFFECT_COUNT };
 
 enum config_storage {
     KEPT_AS_TEXT,
@@ -58,6 +59,7 @@ enum config_storage {
 enum config_section {
     SECTION_FILES, /* what only a file can say */
     SECTION_NETWORK,
+    SECTION_TLS,
     SECTION_GENERAL,
     SECTION_SECURITY,
     SECTION_CLIENTS,

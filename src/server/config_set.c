@@ -26,13 +26,25 @@ struct change {
 /* --- Effects --- */
 
 /* The reason is in the log. */
+static bool renew_tls(struct server *server, const struct config_row *row, struct buf *error)
+{
+    (void)row;
+    if (server->config.tls_port == 0 || server_load_tls(server))
+        return true;
+    buf_append_cstr(error, "Unable to update TLS configuration. Check server logs.");
+    return false;
+}
+
+/* The same. */
 static bool listen_again(struct server *server, const struct config_row *row, struct buf *error)
 {
+    if (strcmp(row->name, "tls-port") == 0 && !renew_tls(server, row, error))
+        return false;
     struct buf reason = BUF_EMPTY;
     bool good = server_listen(server, &reason);
     if (!good)
-        buf_append_cstr(error, strcmp(row->name, "port") == 0 ? "Unable to listen on this port. Check server logs."
-                                                              : "Failed to bind to specified addresses.");
+        buf_append_cstr(error, strstr(row->name, "port") ? "Unable to listen on this port. Check server logs."
+                                                         : "Failed to bind to specified addresses.");
     buf_fini(&reason);
     return good;
 }
@@ -60,6 +72,7 @@ static bool admit_clients(struct server *server, const struct config_row *row, s
 }
 
 static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct config_row *row, struct buf *error) = {
+    [EFFECT_TLS] = renew_tls,
     [EFFECT_LISTEN] = listen_again,
     [EFFECT_CLIENTS] = raise_clients,
     [EFFECT_PASSWORD] = admit_clients,

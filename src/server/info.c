@@ -50,7 +50,8 @@ static void print_server(struct server *server, struct buf *out)
     buf_printf(out, "process_id:%d\r\n", (int)getpid());
     buf_printf(out, "process_supervised:%s\r\n", server->config.supervised == SUPERVISED_SYSTEMD ? "systemd" : "no");
     buf_printf(out, "run_id:%s\r\n", server->run_id);
-    buf_printf(out, "tcp_port:%lld\r\n", (long long)server->config.port);
+    long long port = server->config.port ? server->config.port : server->config.tls_port;
+    buf_printf(out, "tcp_port:%lld\r\n", port);
     buf_printf(out, "server_time_usec:%lld\r\n", (long long)clock_wall_us());
     buf_printf(out, "uptime_in_seconds:%lld\r\n", (long long)uptime_s);
     buf_printf(out, "uptime_in_days:%lld\r\n", (long long)(uptime_s / 86400));
@@ -231,6 +232,10 @@ static void print_stats(struct server *server, struct buf *out)
                     "reply_buffer_expands:0\r\n");
     buf_printf(out, "client_query_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.query_limit_closed);
     buf_printf(out, "client_output_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.output_limit_closed);
+    buf_printf(out, "tls_handshakes:%llu\r\ntls_sessions_resumed:%llu\r\n", (unsigned long long)net.tls_handshakes,
+        (unsigned long long)net.tls_resumed);
+    buf_printf(out, "tls_handshakes_failed:%llu\r\ntls_connections_broken:%llu\r\n", (unsigned long long)net.tls_failed,
+        (unsigned long long)net.tls_broken);
     print_denied(server, out);
     print_fills(server, out);
     buf_printf(out, "slowlog_commands_count:%llu\r\n", (unsigned long long)engine->slow_commands);

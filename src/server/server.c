@@ -23,30 +23,31 @@
 /* --- Listening --- */
 
 /* Listens on one address of `bind`. A leading '-' says that the address may be missing. */
-static bool listen_tcp(struct server *server, const char *address, struct buf *error)
+static bool listen_tcp(struct server *server, const char *address, bool tls, struct buf *error)
 {
+    int64_t port = tls ? server->config.tls_port : server->config.port;
     bool optional = address[0] == '-';
     const char *name = optional ? address + 1 : address;
     char reason[256];
-    if (net_listen_tcp(server->net, name, (uint16_t)server->config.port, reason, sizeof reason))
+    if ((tls ? net_listen_tls : net_listen_tcp)(server->net, name, (uint16_t)port, reason, sizeof reason))
         return true;
     int code = errno;
-    log_write(LOG_WARNING, "Warning: Could not create server TCP listening socket %s:%lld: %s", name,
-        (long long)server->config.port, reason);
+    log_write(LOG_WARNING, "Warning: Could not create server TCP listening socket %s:%lld: %s", name, (long long)port,
+        reason);
     if (optional && (code == EADDRNOTAVAIL || code == EAFNOSUPPORT || code == EPROTONOSUPPORT))
         return true;
-    buf_printf(error, "Failed listening on port %lld (tcp), aborting.", (long long)server->config.port);
+    buf_printf(error, "Failed listening on port %lld (%s), aborting.", (long long)port, tls ? "tls" : "tcp");
     return false;
 }
 
-static bool listen_all_tcp(struct server *server, struct buf *error)
+static bool listen_all_tcp(struct server *server, bool tls, struct buf *error)
 {
     char *list = mem_strdup(server->config.bind);
     char *rest = list;
     bool ok = true;
     for (char *address; ok && (address = strsep(&rest, " "));)
         if (*address)
-            ok = listen_tcp(server, address, error);
+            ok = listen_tcp(server, address, tls, error);
     mem_free(list);
     return ok;
 }
@@ -63,10 +64,34 @@ static bool listen_unix(struct server *server, struct buf *error)
     return false;
 }
 
+bool server_load_tls(struct server *server)
+{
+    struct buf error = BUF_EMPTY;
+    struct tls_context *context = tls_context_create(&server->config.tls, &error);
+    if (context) {
+        net_set_tls(server->net, context);
+        server->tls_loaded = true;
+    } else
+        log_write(LOG_WARNING, "TLS: %s", buf_cstr(&error));
+    buf_fini(&error);
+    return context != NULL;
+}
+
+static bool listen_tls(struct server *server, struct buf *error)
+{
+    if (server->config.tls_port == 0)
+        return true;
+    if (server->tls_loaded || server_load_tls(server))
+        return listen_all_tcp(server, true, error);
+    buf_append_cstr(error, "Failed to configure TLS. Check logs for more info.");
+    return false;
+}
+
 bool server_listen(struct server *server, struct buf *error)
 {
     net_unlisten(server->net);
-    return (server->config.port == 0 || listen_all_tcp(server, error)) && listen_unix(server, error);
+    return (server->config.port == 0 || listen_all_tcp(server, false, error)) && listen_tls(server, error) &&
+           listen_unix(server, error);
 }
 
 /* --- Creating --- */
@@ -75,7 +100,7 @@ bool server_listen(struct server *server, struct buf *error)
 static bool listens(const struct server *server, struct buf *error)
 {
     const struct config *config = &server->config;
-    bool tcp = config->port != 0 && config->bind[strspn(config->bind, " ")];
+    bool tcp = (config->port != 0 || config->tls_port != 0) && config->bind[strspn(config->bind, " ")];
     if (tcp || (config->unixsocket && config->unixsocket[0]))
         return true;
     buf_append_cstr(error, "Configured to not listen anywhere, exiting.");
@@ -132,10 +157,12 @@ static void on_child_signal(void *context, int signal_number)
 
 static void on_hangup(void *context, int signal_number)
 {
-    (void)context;
+    struct server *server = context;
     (void)signal_number;
     if (log_reopen())
         log_write(LOG_NOTICE, "Received SIGHUP, log file reopened");
+    if (server->config.tls_port != 0 && server_load_tls(server))
+        log_write(LOG_NOTICE, "Received SIGHUP, certificates loaded again");
 }
 
 static void set_signals(struct server *server)
