@@ -58,12 +58,12 @@ static inline void on_replaced(void *context, struct db *db)
     fixture->replaced++;
 }
 
-static inline void on_expired(void *context, struct db *db, struct bytes key)
+static inline void on_expired(void *context, struct db *db, const struct entry *entry)
 {
     struct fixture *fixture = context;
     fixture->expired++;
     fixture->size_when_expired = keyspace_size(db);
-    note_key(fixture->last_expired, key);
+    note_key(fixture->last_expired, entry_key(entry));
 }
 
 static inline void fixture_begin(struct fixture *fixture)

@@ -67,10 +67,10 @@ static bool is_expired(const struct model *model, const struct cell *cell)
     return cell->present && cell->at_ms != EXPIRY_NONE && model->now_ms > cell->at_ms;
 }
 
-static void hear_expired(void *context, struct db *db, struct bytes key)
+static void hear_expired(void *context, struct db *db, const struct entry *entry)
 {
     struct model *model = context;
-    struct cell *cell = cell_of(model, db, key);
+    struct cell *cell = cell_of(model, db, entry_key(entry));
     REQUIRE(is_expired(model, cell));
     cell->present = false;
     model->heard_expired++;
