@@ -210,8 +210,8 @@ Test(command, keys_that_are_counted)
 {
     cr_assert_str_eq(keys_of("LMPOP 2 a b LEFT"), "2 3");
     cr_assert_str_eq(keys_of("LMPOP 1 a"), "2");
-    cr_assert_str_eq(keys_of("LMPOP 0 LEFT"), "");
-    cr_assert_str_eq(keys_of("LMPOP 0"), "");
+    cr_assert_str_eq(keys_of("LMPOP 0 LEFT"), "bad"); /* at least one */
+    cr_assert_str_eq(keys_of("LMPOP 0"), "bad");
     cr_assert_str_eq(keys_of("LMPOP 3 a b"), "bad");
     cr_assert_str_eq(keys_of("LMPOP 999999999 a b"), "bad");
     cr_assert_str_eq(keys_of("LMPOP 99999999999999999999 a b"), "bad");
