@@ -1,0 +1,102 @@
+/*
+ * Changing documents: finding the places that a path names, working on them, publishing what came of it.
+ *
+ * A change looks before it leaps: a command finds its places, looks at what stands there (json_change_at) and decides
+ * whether it can do all of it; then it opens the document (json_change_open) and works on place after place. So either
+ * all of it is done or nothing.
+ *
+ * At once the document is changed in place. Aside, the key is held for the command: it works on a version of its own,
+ * which shares all that does not change, and puts that in place of the old one at the end, while others read the old
+ * one. Costs: for each place O(depth), and what the edit costs (json/edit.h).
+ */
+#pragma once
+
+#include "json_priv.h"
+#include "store/document.h"
+#include "json/edit.h"
+
+struct json_change {
+    struct call *call;
+    uint32_t key_arg;
+    struct entry *entry;       /* borrowed; NULL if there is no such key. Valid until the handler breathes */
+    bool apart;                /* `doc` is a version of its own */
+    bool replaces;             /* `own` is a new document: an expiry goes */
+    bool opened;               /* something was, or will be, changed */
+    struct json_doc *doc;      /* borrowed: what is looked at and worked on, `own` or that of `edit` */
+    struct json_doc own;       /* owned reference if apart, else none of ours */
+    struct document_edit edit; /* at once, once opened */
+    struct json_trash *trash;  /* borrowed: for what edits cut off */
+    struct json_trash own_trash;
+    size_t count; /* places */
+    bool one;     /* the place is `steps`; else they are `matches` */
+    size_t depth;
+    uint32_t steps[JSON_MAX_DEPTH + 1];
+    struct json_matches matches;
+};
+
+/* Begins with a key. `apart` asks for a version of its own even at once. False: it holds something else (answered). */
+bool json_change_begin(struct json_change *change, struct call *call, uint32_t key_arg, bool apart);
+
+/* What to do with places that are named more than once, or lie within others. */
+enum json_overlap {
+    JSON_OVERLAP_UNIQUE,    /* each place once */
+    JSON_OVERLAP_OUTERMOST, /* those alone that lie in no other, in an order in which they can be deleted */
+};
+
+/* Finds the places that a path names. False: answered, or gone aside; the handler calls json_change_end and returns. */
+bool json_change_find(struct json_change *change, const struct json_path *path, enum json_overlap overlap);
+
+/* The steps to place `at`. */
+const uint32_t *json_change_steps(const struct json_change *change, size_t at, size_t *depth);
+
+/* What stands at a place, for reading. */
+const struct json_value *json_change_at(const struct json_change *change, size_t at);
+
+/* To be called before the first edit. */
+void json_change_open(struct json_change *change);
+
+/* The slot of a place, for edits; NULL if an earlier edit took it away. The second form takes steps. */
+struct json_value *json_change_slot(struct json_change *change, size_t at);
+struct json_value *json_change_slot_of(struct json_change *change, const uint32_t *steps, size_t depth);
+
+/* Publishes what was opened; nothing breathes after it. `event` tells of it, unless NULL. */
+void json_change_publish(struct json_change *change, const char *event);
+
+/* Lets go of everything; what was opened apart and not published is forgotten. */
+void json_change_end(struct json_change *change);
+
+/*
+ * What a command does with each of its places: it looks at all of them first, and then changes all, the last one first,
+ * so that what lies within others comes before them. Its answers stand in the order of the places.
+ */
+struct json_work {
+    /* Looks at what stands at a place; sets *answer to anything but JSON_NONE (owned) if it is to be changed. */
+    void (*look)(struct json_work *work, const struct json_value *found, struct json_value *answer);
+    /* Changes it, and may set *answer anew; false when memory is out. */
+    bool (*change)(struct json_work *work, struct json_value *slot, struct json_value *answer);
+    const char *event;
+    const char *otherwise;  /* what an old path should lead to: " or not an array" */
+    const char *refusal;    /* set by `look`: nothing is done, this is the error; or NULL */
+    const void *context;    /* borrowed: the command's own */
+    struct json_path *path; /* as json_call_path gives it */
+    struct json_change place;
+    size_t depth;               /* for `look`: containers that the place lies in */
+    struct json_trash *trash;   /* borrowed, for `change` */
+    struct json_value *answers; /* owned: one for each place, JSON_NONE where nothing was changed; or `few` */
+    struct json_value few[4];
+    size_t changed;
+    struct json_value last; /* borrowed: the answer of the last place that was changed */
+};
+
+/*
+ * Carries it out, on the document that argument 1 names and the path that an argument says (or the root, if there is no
+ * such argument). False: it was answered or goes on aside. To be ended in either case.
+ */
+bool json_work_run(struct json_work *work, struct call *call, uint32_t path_arg);
+void json_work_end(struct json_work *work);
+
+/* The same with an answer of integers: one for each place, or of an old path the last one. */
+void json_work_answer_ints(struct json_work *work, struct call *call, uint32_t path_arg);
+
+/* False, and an error was answered, if a value that is nested so deep has no room at a place. */
+bool json_change_fits(const struct json_change *change, size_t depth, unsigned value_depth);

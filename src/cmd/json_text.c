@@ -1,0 +1,156 @@
+/*
+ * JSON documents in replies: as text, and as data of RESP3.
+ */
+#include "base/fiber.h"
+#include "base/num.h"
+#include "engine/aside.h"
+#include "engine/engine.h"
+#include "json_priv.h"
+
+enum {
+    PIECE = 32 * 1024, /* bytes gathered before they go to the reply */
+    KEEP = 64 * 1024,  /* a buffer larger than that is given back */
+};
+
+void json_text_begin(struct json_text *text, struct call *call)
+{
+    *text = (struct json_text){ .call = call };
+    text->buf = fiber_running ? &text->own : &call->engine->text;
+}
+
+/* Lets what was gathered go to the reply. */
+static void flush(struct json_text *text)
+{
+    if (!text->gap)
+        text->gap = output_gap(text->call->reply->out);
+    output_append(text->call->reply->out, buf_bytes(text->buf));
+    text->sent += text->buf->len;
+    buf_clear(text->buf);
+}
+
+void json_text_append(struct json_text *text, struct bytes content)
+{
+    buf_append(text->buf, content);
+}
+
+bool json_text_value(
+    struct json_text *text, const struct json_value *value, const struct json_layout *layout, unsigned depth)
+{
+    struct json_printer printer;
+    json_printer_init(&printer, value, layout, depth);
+    while (!json_printer_step(&printer, text->buf, JSON_TEXT_SLICE)) {
+        if (text->buf->len >= PIECE) {
+            if (!text->gap && call_aside_unheld(text->call))
+                return false;
+            flush(text);
+        }
+        fiber_breathe(JSON_BREATH);
+    }
+    if (text->buf->len < PIECE)
+        return true;
+    if (!text->gap && call_aside_unheld(text->call))
+        return false;
+    flush(text);
+    fiber_breathe(JSON_BREATH);
+    return true;
+}
+
+void json_text_drop(struct json_text *text)
+{
+    if (text->buf == &text->own || text->buf->cap > KEEP)
+        buf_fini(text->buf);
+    else
+        buf_clear(text->buf);
+}
+
+void json_text_end(struct json_text *text)
+{
+    struct reply *reply = text->call->reply;
+    if (!text->gap) {
+        reply_bulk(reply, buf_bytes(text->buf));
+    } else {
+        flush(text);
+        char head[OUTPUT_GAP_MAX] = "$";
+        size_t len = 1 + num_format_u64(head + 1, text->sent);
+        memcpy(head + len, "\r\n", 2);
+        output_append(reply->out, BYTES("\r\n"));
+        output_fill(reply->out, text->gap, bytes_make(head, len + 2));
+    }
+    json_text_drop(text);
+}
+
+bool json_reply_text(struct call *call, const struct json_value *value)
+{
+    struct json_text text;
+    json_text_begin(&text, call);
+    bool done = json_text_value(&text, value, NULL, 0);
+    if (done)
+        json_text_end(&text);
+    else
+        json_text_drop(&text);
+    return done;
+}
+
+static void reply_number(struct reply *reply, struct json_value value)
+{
+    if (json_kind(value) == JSON_INT) {
+        reply_int(reply, json_int(value));
+    } else if (json_kind(value) == JSON_DOUBLE) {
+        reply_double(reply, json_double(value));
+    } else {
+        char digits[JSON_NUMBER_MAX_LEN];
+        reply_bignum(reply, bytes_make(digits, json_format_number(digits, value)));
+    }
+}
+
+void json_reply_expanded(struct call *call, const struct json_value *value)
+{
+    struct reply *reply = call->reply;
+    fiber_breathe(5);
+    switch (json_kind(*value)) {
+    case JSON_NONE:
+    case JSON_NULL:
+        reply_null(reply);
+        return;
+    case JSON_BOOL:
+        reply_bool(reply, json_bool(*value));
+        return;
+    case JSON_INT:
+    case JSON_UINT:
+    case JSON_DOUBLE:
+        reply_number(reply, *value);
+        return;
+    case JSON_STRING:
+        reply_bulk(reply, json_string(value));
+        return;
+    case JSON_ARRAY:
+        reply_array(reply, json_len(*value));
+        break;
+    case JSON_OBJECT:
+        reply_map(reply, json_len(*value));
+        break;
+    }
+    struct json_iter iter;
+    for (json_iter_init(&iter, *value); json_iter_next(&iter);) {
+        if (iter.key)
+            reply_bulk(reply, json_key_text(iter.key));
+        json_reply_expanded(call, iter.value);
+    }
+}
+
+bool json_call_format(struct call *call, uint32_t index, enum json_format *format)
+{
+    static const char *const names[] = { "STRING", "EXPAND", "EXPAND1" };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!call_arg_is(call, index, names[i]))
+            continue;
+        if (i != JSON_FORMAT_STRING && call->reply->proto < 3) {
+            reply_error(call->reply, BYTES("ERR wrong reply format: expanded replies need RESP3"));
+            return false;
+        }
+        *format = (enum json_format)i;
+        return true;
+    }
+    reply_error(call->reply, BYTES("ERR wrong reply format"));
+    return false;
+}
