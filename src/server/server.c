@@ -90,7 +90,7 @@ static bool listen_tls(struct server *server, struct buf *error)
 bool server_listen(struct server *server, struct buf *error)
 {
     net_unlisten(server->net);
-    return (server->config.port == 0 || listen_all_tcp(server, false, error)) && listen_tls(server, error) &&
+    return listen_tls(server, error) && (server->config.port == 0 || listen_all_tcp(server, false, error)) &&
            listen_unix(server, error);
 }
 
@@ -168,6 +168,7 @@ static void on_hangup(void *context, int signal_number)
 static void set_signals(struct server *server)
 {
     signal(SIGXFSZ, SIG_IGN); /* a limit to the size of files is an error of a save, not the end */
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets whose other end may be gone */
     net_set_signal(server->net, SIGTERM, on_end_signal, server);
     net_set_signal(server->net, SIGINT, on_end_signal, server);
     net_set_signal(server->net, SIGHUP, on_hangup, server);
