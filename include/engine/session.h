@@ -53,8 +53,9 @@ enum session_flag {
     SESSION_HELD_BACK = 1 << 12,  /* waits until a key is no longer held (engine/aside.h) */
 
     SESSION_WAITS = SESSION_SUSPENDED | SESSION_POSTPONED | SESSION_HELD_BACK, /* executes nothing now */
+    SESSION_HIDDEN = 1 << 17,                                                  /* has no client (session_hide) */
     SESSION_MONITOR = 1 << 16, /* sees every command (engine/monitor.h) */
-    SESSION_LIMITED = 1 << 14,                                                 /* its user may not do everything */
+    SESSION_LIMITED = 1 << 14, /* its user may not do everything */
 };
 
 struct session {
@@ -83,6 +84,9 @@ struct session {
 /* A new session that writes to `out`; proto is 2. Authenticated at once if no password is set. */
 struct session *session_create(
     struct engine *engine, struct output *out, const struct transport *transport, void *connection);
+
+/* No list of clients names it from now on: it is the server's own. */
+void session_hide(struct session *session);
 
 /* Ends it and whatever it waits for. To be called once its connection is gone. */
 void session_destroy(struct session *session);

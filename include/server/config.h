@@ -24,6 +24,8 @@ struct server;
 
 enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_UPSTART, SUPERVISED_AUTO };
 
+enum config_appendfsync { APPENDFSYNC_EVERYSEC, APPENDFSYNC_ALWAYS, APPENDFSYNC_NO };
+
 /* A rename-command line. */
 struct config_rename {
     struct config_rename *next; /* owned */
@@ -75,6 +77,13 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
+
+    bool appendonly;
+    char *appendfilename, *appenddirname; /* owned */
+    int appendfsync;                      /* enum config_appendfsync */
+    bool no_appendfsync_on_rewrite, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled;
+    bool aof_rewrite_incremental_fsync, aof_disable_auto_gc;
+    int64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
 
     int clients_percent;    /* maxmemory-clients as a percentage of maxmemory; 0 if it is in bytes */
     uint64_t clients_bytes; /* maxmemory-clients in bytes; 0 with neither: no limit */

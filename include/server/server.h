@@ -14,6 +14,8 @@
 #include "engine/call.h"
 #include "engine/command.h"
 #include "engine/engine.h"
+#include "engine/propagate.h"
+#include "server/aof.h"
 #include "server/child.h"
 #include "server/config.h"
 #include "server/save.h"
@@ -59,6 +61,8 @@ struct server {
     struct net *net;           /* owned */
     struct child child;        /* the forked one, if there is one */
     struct saves *saves;       /* owned */
+    struct aof *aof;           /* owned */
+    struct propagation_sink aof_sink;
     char run_id[41];
     char *executable;   /* owned: absolute path */
     int64_t started_ms; /* since 1970 */
@@ -136,6 +140,7 @@ void server_reset_stats(struct server *server);
 /* --- Families of commands that the server layer adds --- */
 extern const struct command acl_commands[];
 extern const struct command admin_commands[];
+extern const struct command aof_commands[];
 extern const struct command client_commands[];
 extern const struct command config_commands[];
 extern const struct command debug_commands[];

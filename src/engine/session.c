@@ -71,6 +71,21 @@ void session_set_authenticated(struct session *session, bool yes)
     session->transport->authenticated(session->connection, yes);
 }
 
+static void leave_list(struct session *session)
+{
+    struct engine *engine = session->engine;
+    *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
+    *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
+    engine->session_count--;
+}
+
+void session_hide(struct session *session)
+{
+    leave_list(session);
+    session->flags |= SESSION_HIDDEN;
+    session->engine->stats.sessions_opened--;
+}
+
 void session_destroy(struct session *session)
 {
     if (!session)
@@ -82,12 +97,11 @@ void session_destroy(struct session *session)
     pubsub_leave(session);
     monitor_end(session);
     tracking_end(session);
-    *(session->prev ? &session->prev->next : &engine->sessions) = session->next;
-    *(session->next ? &session->next->prev : &engine->last_session) = session->prev;
+    if (!(session->flags & SESSION_HIDDEN))
+        leave_list(session);
     uint64_t hash = id_hash(session->id);
     uint64_t *slot = table_find(engine->sessions_by_id, hash, session_has_id, &session->id);
     table_remove(engine->sessions_by_id, hash, slot);
-    engine->session_count--;
     mem_free(session->name);
     mem_free(session->lib_name);
     mem_free(session->lib_version);

@@ -44,7 +44,15 @@ enum config_flag {
 
 /* What must happen when a value changes while the server runs; config_set.c does it, once per kind. */
 /* In the order in which they are done. */
-enum config_effect { EFFECT_NONE, EFFECT_TLS, EFFECT_LISTEN, EFFECT_CLIENTS, EFFECT_PASSWORD, EFFECT_COUNT };
+enum config_effect {
+    EFFECT_NONE,
+    EFFECT_TLS,
+    EFFECT_LISTEN,
+    EFFECT_CLIENTS,
+    EFFECT_PASSWORD,
+    EFFECT_APPENDONLY,
+    EFFECT_COUNT
+};
 
 enum config_storage {
     KEPT_AS_TEXT,
@@ -84,7 +92,7 @@ struct config_row {
     size_t offset;    /* in struct config, if stored */
     int64_t min, max; /* of numbers; a max of 0 is none */
     const struct config_choice *choices;
-    size_t named_choices; /* how many the error text names, which is Redis 7.0's; 0: all */
+    size_t named_choices;  /* how many the error text names, which is Redis 7.0's; 0: all */
     const char *initial;   /* canonical text */
     const char *suggested; /* for the configuration file that is installed; NULL: the initial value */
     const char *neutral;   /* of a row without effect: another value that is true anyway; NULL if none */

@@ -71,11 +71,21 @@ static bool admit_clients(struct server *server, const struct config_row *row, s
     return true;
 }
 
+static bool switch_aof(struct server *server, const struct config_row *row, struct buf *error)
+{
+    (void)row;
+    bool good = aof_switch(server, server->config.appendonly);
+    if (!good)
+        buf_append_cstr(error, "Unable to turn on AOF. Check server logs.");
+    return good;
+}
+
 static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct config_row *row, struct buf *error) = {
     [EFFECT_TLS] = renew_tls,
     [EFFECT_LISTEN] = listen_again,
     [EFFECT_CLIENTS] = raise_clients,
     [EFFECT_PASSWORD] = admit_clients,
+    [EFFECT_APPENDONLY] = switch_aof,
 };
 
 /* Does what the changes ask for; the one whose effect failed is answered, NULL if all went well. */

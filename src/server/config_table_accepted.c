@@ -7,7 +7,6 @@
  */
 #include "config_priv.h"
 
-static const struct config_choice appendfsync_choices[] = { { "everysec", 0 }, { "always", 1 }, { "no", 2 }, { 0 } };
 static const struct config_choice cluster_preferred_endpoint_type_choices[] = { { "ip", 0 }, { "hostname", 1 },
     { "unknown-endpoint", 2 }, { 0 } };
 static const struct config_choice enable_module_command_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 },
@@ -27,21 +26,7 @@ const struct config_row config_accepted_rows[] = {
     { .name = "active-defrag-max-scan-fields", .type = CONFIG_INTEGER, LIMITS(1, INT64_MAX), .initial = "1000" },
     { .name = "active-defrag-threshold-upper", .type = CONFIG_INTEGER, LIMITS(0, 1000), .initial = "100" },
     { .name = "activerehashing", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "aof-disable-auto-gc", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "aof-load-truncated", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "aof-rewrite-incremental-fsync", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "aof-timestamp-enabled", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "aof-use-rdb-preamble", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "aof_rewrite_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
-    { .name = "appenddirname", .flags = CONFIG_IMMUTABLE, .initial = "appendonlydir", .check = config_check_filename },
-    { .name = "appendfilename",
-        .flags = CONFIG_IMMUTABLE,
-        .initial = "appendonly.aof",
-        .check = config_check_filename },
-    { .name = "appendfsync", .type = CONFIG_CHOICE, .choices = appendfsync_choices, .initial = "everysec" },
-    { .name = "appendonly", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "auto-aof-rewrite-min-size", .type = CONFIG_MEMORY, LIMITS(0, INT64_MAX), .initial = "67108864" },
-    { .name = "auto-aof-rewrite-percentage", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "100" },
     { .name = "bgsave_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
     { .name = "bind-source-addr", .initial = "" },
     { .name = "bio_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
@@ -121,7 +106,6 @@ const struct config_row config_accepted_rows[] = {
         .type = CONFIG_INTEGER,
         LIMITS(0, INT32_MAX),
         .initial = "0" },
-    { .name = "no-appendfsync-on-rewrite", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "oom-score-adj", .type = CONFIG_CHOICE, .choices = oom_score_adj_choices, .initial = "no" },
     { .name = "oom-score-adj-values", .flags = CONFIG_MULTI, .initial = "0 200 800", .check = config_check_oom_values },
     { .name = "propagation-error-behavior",

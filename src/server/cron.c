@@ -71,6 +71,7 @@ static void fire_cron(void *context)
     defrag_judge(server, now_ms);
     child_tick(server);
     saves_tick(server);
+    aof_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
         struct net_stats stats;
         net_stats_read(server->net, &stats);

@@ -144,11 +144,7 @@ static void print_memory(struct server *server, struct buf *out)
 static void print_persistence(struct server *server, struct buf *out)
 {
     saves_print_info(server, out);
-    buf_printf(out,
-        "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
-        "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
-        "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
-        "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
+    aof_print_info(server, out);
 }
 
 static void print_denied(const struct server *server, struct buf *out)

@@ -112,6 +112,7 @@ static void register_commands(struct server *server)
     static const struct command *const own[] = {
         acl_commands,
         admin_commands,
+        aof_commands,
         client_commands,
         config_commands,
         debug_commands,
@@ -180,6 +181,7 @@ static void before_send(void *context)
 {
     struct server *server = context;
     tracking_broadcast(server->engine);
+    aof_before_send(server);
 }
 
 struct server *server_create(struct config *config)
@@ -200,7 +202,7 @@ struct server *server_create(struct config *config)
     struct net_receiver receiver = glue_receiver(server);
     server->net = net_create(&own->net, &receiver);
     struct buf error = BUF_EMPTY;
-    if (!rename_commands(server) || !acl_file_begin(server) || !server_listen(server, &error) ||
+    if (!aof_begin(server) || !rename_commands(server) || !acl_file_begin(server) || !server_listen(server, &error) ||
         !listens(server, &error)) {
         if (error.len)
             log_write(LOG_WARNING, "%s", buf_cstr(&error));
@@ -221,6 +223,7 @@ void server_destroy(struct server *server)
     if (!server)
         return;
     net_destroy(server->net);
+    aof_fini(server);
     engine_destroy(server->engine);
     keyspace_destroy(server->keyspace);
     saves_fini(server);
@@ -253,13 +256,28 @@ void server_apply_settings(struct server *server)
     net_wake_background(server->net);
     cron_set_hz(server);
     saves_judge(server);
+    aof_judge(server);
     set_title(server);
+}
+
+/*
+ * From the append-only file, if there is to be one. Where there is none yet it begins with what the RDB file holds, so
+ * that switching it on in the configuration file loses nothing.
+ */
+static bool load(struct server *server)
+{
+    bool found = false;
+    if (server->config.appendonly && !aof_load(server, &found))
+        return false;
+    if (!found && !saves_load(server))
+        return false;
+    return !server->config.appendonly || aof_open(server);
 }
 
 int server_run(struct server *server)
 {
     log_write(LOG_NOTICE, "Server initialized");
-    if (!saves_load(server))
+    if (!load(server))
         return server->shutting_down ? server->exit_code : 1;
     cron_start(server);
     log_write(LOG_NOTICE, "Ready to accept connections");
@@ -270,6 +288,7 @@ int server_run(struct server *server)
     log_write(LOG_WARNING, "User requested shutdown...");
     process_notify("STOPPING=1\n");
     saves_abandon(server);
+    aof_finish(server);
     net_unlisten(server->net);
     log_write(LOG_WARNING, "Larder is now ready to exit, bye bye...");
     return server->exit_code;
@@ -279,6 +298,14 @@ bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
 {
     bool wanted = save == SHUTDOWN_SAVE || (save == SHUTDOWN_AS_CONFIGURED && server->config.save_points.count);
     saves_abandon(server);
+    if (server->aof->state == AOF_WAITS && !force) {
+        log_write(LOG_WARNING, "Writing initial AOF. Can't exit.");
+        return false;
+    }
+    if (!aof_finish(server) && !force) {
+        log_write(LOG_WARNING, "The append-only file can't be written, can't exit.");
+        return false;
+    }
     if (wanted && !server->saves->loading) {
         log_write(LOG_NOTICE, "Saving the final RDB snapshot before exiting.");
         if (!saves_now(server) && !force) {

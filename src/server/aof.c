@@ -1,0 +1,525 @@
+/*
+ * Writing: units into the buffer, the buffer into the file, the file onto the disk; and what follows when one fails.
+ *
+ * When the disk refuses, the buffer keeps what it has, commands that write are refused, and the write is tried again ten
+ * times a second. Under `always` those whose changes were in it must not hear that they succeeded: their connections are
+ * closed without an answer. When synchronising fails nobody knows what of the file is on the disk, and asking again may
+ * be answered with a lie; so writes are refused until a rewrite has put a new base in its place.
+ */
+#include "server/aof.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "aof_priv.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/propagate.h"
+#include "engine/session.h"
+#include "persist/disk.h"
+#include "persist/worker.h"
+
+enum {
+    SECOND_NS = 1000 * 1000 * 1000,
+    RETRY_NS = 90 * 1000 * 1000,
+    POSTPONE_S = 2, /* a write waits no longer than that for the disk */
+    LOG_EVERY_S = 30,
+    SELECT_MAX = 64,
+};
+
+#define LITERAL(text) text, sizeof(text) - 1
+
+void aof_path(const struct server *server, const char *name, struct buf *out)
+{
+    disk_append_path(out, server->config.appenddirname, name);
+}
+
+uint64_t aof_file_size(const struct server *server, const char *name)
+{
+    struct buf path = BUF_EMPTY;
+    struct stat facts;
+    aof_path(server, name, &path);
+    uint64_t size = stat(buf_cstr(&path), &facts) == 0 ? (uint64_t)facts.st_size : 0;
+    buf_fini(&path);
+    return size;
+}
+
+bool aof_begin(struct server *server)
+{
+    struct aof *aof = mem_zalloc(sizeof *aof);
+    server->aof = aof;
+    aof_log_init(&aof->log);
+    aof->selected_db = -1;
+    aof->last_took_s = -1;
+    aof->worker = worker_create();
+    struct buf error = BUF_EMPTY;
+    bool found;
+    bool good =
+        aof_manifest_load(&aof->manifest, server->config.appenddirname, server->config.appendfilename, &found, &error);
+    if (!good)
+        log_write(LOG_WARNING, "Fatal error: %s", buf_cstr(&error));
+    buf_fini(&error);
+    return good;
+}
+
+void aof_fini(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (!aof)
+        return;
+    aof_rewrite_abandon(server);
+    aof_log_fini(&aof->log, aof->worker);
+    worker_destroy(aof->worker);
+    aof_manifest_fini(&aof->manifest);
+    mem_free(aof->group.ids);
+    mem_free(aof);
+    server->aof = NULL;
+}
+
+/* --- Units --- */
+
+static void append(struct aof *aof, const char *text, size_t len)
+{
+    memcpy(aof_log_extend(&aof->log, len), text, len);
+}
+
+static void append_select(struct aof *aof, int db)
+{
+    char text[SELECT_MAX], digits[NUM_I64_MAX_LEN];
+    int digit_count = (int)num_format_i64(digits, db);
+    int len = snprintf(text, sizeof text, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%.*s\r\n", digit_count, digit_count, digits);
+    append(aof, text, (size_t)len);
+    aof->selected_db = db;
+}
+
+static void append_stamp(struct aof *aof, int64_t now_s)
+{
+    char text[48];
+    append(aof, text, (size_t)snprintf(text, sizeof text, "#TS:%lld\r\n", (long long)now_s));
+    aof->stamp_s = now_s;
+}
+
+/* Whose command it was, so that he is not answered if it cannot be kept. Nobody is answered that something expired. */
+static void note_client(struct aof_group *group, const struct engine *engine)
+{
+    const struct session *session = engine->current;
+    if (!engine->executing || (session && !(session->last_command->flags & (CMD_WRITE | CMD_RUNS_QUEUE))))
+        return;
+    if (!group->began_ns)
+        group->began_ns = clock_mono_ns();
+    if (!session) {
+        group->others = true;
+        return;
+    }
+    if (group->count && group->ids[group->count - 1] == session->id)
+        return;
+    if (group->count == group->room) {
+        group->room = group->room ? group->room * 2 : 64;
+        group->ids = mem_realloc(group->ids, group->room * sizeof *group->ids);
+    }
+    group->ids[group->count++] = session->id;
+}
+
+static void take_unit(void *context, const struct propagated *commands, size_t count)
+{
+    struct server *server = context;
+    struct aof *aof = server->aof;
+    if (__builtin_expect(aof->state == AOF_OFF, 0))
+        return;
+    if (server->config.aof_timestamp_enabled && server->engine->now_ms / 1000 > aof->stamp_s)
+        append_stamp(aof, server->engine->now_ms / 1000);
+    if (__builtin_expect(commands[0].db != aof->selected_db, 0))
+        append_select(aof, commands[0].db);
+    if (count > 1)
+        append(aof, LITERAL("*1\r\n$5\r\nMULTI\r\n"));
+    for (size_t i = 0; i < count; i++) {
+        if (__builtin_expect(commands[i].db != aof->selected_db, 0))
+            append_select(aof, commands[i].db);
+        append(aof, commands[i].request.ptr, commands[i].request.len);
+    }
+    if (count > 1)
+        append(aof, LITERAL("*1\r\n$4\r\nEXEC\r\n"));
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+        note_client(&aof->group, server->engine);
+}
+
+void aof_listen(struct server *server, bool on)
+{
+    server->aof_sink = (struct propagation_sink){ .unit = take_unit, .context = server };
+    engine_set_propagation(server->engine, on ? &server->aof_sink : NULL);
+}
+
+/* --- Failures --- */
+
+void aof_judge(struct server *server)
+{
+    struct aof *aof = server->aof;
+    struct engine *engine = server->engine;
+    bool refuse = aof->state != AOF_OFF && (aof->failure || aof->distrusted);
+    if (refuse) {
+        snprintf(aof->refusal, sizeof aof->refusal, "MISCONF Errors writing to the AOF file: %s",
+            strerror(aof->failure ? aof->failure : EIO));
+        engine->refusal = aof->refusal;
+    } else if (engine->refusal == aof->refusal) {
+        engine->refusal = NULL;
+        saves_judge(server);
+    }
+}
+
+static void log_failure(struct aof *aof, const char *what, int reason)
+{
+    uint64_t now_ns = clock_mono_ns();
+    if (aof->logged_ns && now_ns - aof->logged_ns < (uint64_t)LOG_EVERY_S * SECOND_NS)
+        return;
+    aof->logged_ns = now_ns;
+    log_write(LOG_WARNING,
+        "%s the append-only file failed: %s. Commands that write are refused until that works again.", what,
+        strerror(reason));
+}
+
+static void forget_group(struct aof_group *group)
+{
+    group->count = 0;
+    group->others = false;
+    group->began_ns = 0;
+}
+
+/* Those who wait for an answer that must not be given are left without one. */
+static void drop_group(struct server *server)
+{
+    struct aof_group *group = &server->aof->group;
+    for (size_t i = 0; i < group->count; i++) {
+        struct session *session = session_find(server->engine, group->ids[i]);
+        if (session)
+            session_close(session, false);
+    }
+    if (group->others)
+        for (struct session *session = server->engine->sessions; session; session = session->next)
+            session_close(session, false);
+    forget_group(group);
+}
+
+static void fail_write(struct server *server, int reason)
+{
+    struct aof *aof = server->aof;
+    log_failure(aof, "Writing to", reason);
+    aof->failure = reason;
+    drop_group(server);
+    aof_judge(server);
+}
+
+static void fail_sync(struct server *server, int reason)
+{
+    struct aof *aof = server->aof;
+    log_failure(aof, "Synchronising", reason);
+    aof->failure = reason;
+    aof->distrusted = true;
+    aof->healing = false;
+    drop_group(server);
+    aof_judge(server);
+}
+
+/* --- Writing --- */
+
+/* What the worker has synchronised meanwhile. */
+static void poll_sync(struct server *server)
+{
+    int error;
+    if (aof_log_poll(&server->aof->log, &error) && error)
+        fail_sync(server, error);
+}
+
+/* True if the write may wait: the disk is busy, and it has not waited too long. */
+static bool postpone(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (server->config.appendfsync != APPENDFSYNC_EVERYSEC || !aof_log_is_syncing(&aof->log))
+        return false;
+    uint64_t now_ns = clock_mono_ns();
+    if (!aof->postponed_ns)
+        aof->postponed_ns = now_ns;
+    if (now_ns - aof->postponed_ns < (uint64_t)POSTPONE_S * SECOND_NS)
+        return true;
+    aof->delayed++;
+    log_write(LOG_NOTICE, "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without "
+                          "waiting for fsync to complete, this may slow down the server.");
+    return false;
+}
+
+static bool write_buffer(struct server *server)
+{
+    struct aof *aof = server->aof;
+    aof->postponed_ns = 0;
+    aof->tried_ns = clock_mono_ns();
+    if (!aof_log_write(&aof->log)) {
+        fail_write(server, errno);
+        return false;
+    }
+    if (aof->failure && !aof->distrusted) {
+        aof->failure = 0;
+        aof->logged_ns = 0;
+        log_write(LOG_NOTICE, "AOF write error looks solved, the server can write again.");
+        aof_judge(server);
+    }
+    return true;
+}
+
+static bool sync_is_off(const struct server *server)
+{
+    return server->config.no_appendfsync_on_rewrite && server->child.kind != CHILD_NONE;
+}
+
+static bool sync_now(struct server *server)
+{
+    if (aof_log_sync(&server->aof->log))
+        return true;
+    fail_sync(server, errno);
+    return false;
+}
+
+static bool sync_if_due(struct server *server, bool force)
+{
+    struct aof *aof = server->aof;
+    int policy = server->config.appendfsync;
+    if (!force && (policy == APPENDFSYNC_NO || sync_is_off(server)))
+        return true;
+    if (force || policy == APPENDFSYNC_ALWAYS)
+        return sync_now(server);
+    uint64_t now_ns;
+    if (aof->log.synced == aof->log.size || aof_log_is_syncing(&aof->log) ||
+        (now_ns = clock_mono_ns()) - aof->synced_ns < SECOND_NS)
+        return true;
+    aof->synced_ns = now_ns;
+    aof_log_sync_later(&aof->log, aof->worker);
+    return true;
+}
+
+bool aof_flush(struct server *server, bool force)
+{
+    struct aof *aof = server->aof;
+    if (aof->state == AOF_OFF)
+        return true;
+    poll_sync(server);
+    if (aof->log.len) {
+        if (!force && (postpone(server) || (aof->failure && clock_mono_ns() - aof->tried_ns < RETRY_NS)))
+            return true;
+        if (!write_buffer(server))
+            return false;
+    }
+    if (!sync_if_due(server, force))
+        return false;
+    forget_group(&aof->group);
+    return true;
+}
+
+void aof_before_send(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (__builtin_expect(aof->step != NULL, 0))
+        aof_rewrite_poll(server);
+    if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.began_ns))
+        return;
+    if (aof->failure && aof->group.began_ns) /* what came since must not be acknowledged either */
+        drop_group(server);
+    aof_flush(server, false);
+}
+
+void aof_tick(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (aof->state == AOF_OFF)
+        aof_listen(server, false);
+    aof_rewrite_poll(server);
+    aof_flush(server, false);
+    if (aof->failure && !aof->log.len && !aof->distrusted) {
+        aof->failure = 0;
+        aof_judge(server);
+    }
+    aof_judge(server);
+    aof_rewrite_tick(server);
+}
+
+bool aof_finish(struct server *server)
+{
+    struct aof *aof = server->aof;
+    aof_rewrite_abandon(server);
+    if (aof->state == AOF_OFF)
+        return true;
+    if (aof_log_is_syncing(&aof->log))
+        worker_drain(aof->worker);
+    log_write(LOG_NOTICE, "Calling fsync() on the AOF file.");
+    return aof_flush(server, true) && !aof->distrusted;
+}
+
+/* --- On and off --- */
+
+/* Opens a file of the directory to append to; -1 with errno set. */
+static int open_increment(const struct server *server, const char *name, uint64_t *size)
+{
+    struct buf path = BUF_EMPTY;
+    aof_path(server, name, &path);
+    int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    buf_fini(&path);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    *size = end > 0 ? (uint64_t)end : 0;
+    return fd;
+}
+
+static bool fail_open(const char *what, const char *reason)
+{
+    log_write(LOG_WARNING, "Fatal error: %s: %s", what, reason);
+    return false;
+}
+
+/* A base of what was loaded, which is mostly nothing. */
+static bool make_base(struct server *server)
+{
+    struct aof *aof = server->aof;
+    const struct aof_file *base =
+        aof_manifest_set_base(&aof->manifest, server->config.appendfilename, server->config.aof_use_rdb_preamble);
+    struct buf path = BUF_EMPTY, error = BUF_EMPTY;
+    aof_path(server, base->name, &path);
+    log_write(LOG_NOTICE, "Creating AOF base file %s on server start", base->name);
+    bool good = aof_write_base(server, buf_cstr(&path), NULL, NULL, &error);
+    if (!good)
+        fail_open("can't create the AOF's base", buf_cstr(&error));
+    buf_fini(&path);
+    buf_fini(&error);
+    return good;
+}
+
+/* What a rewrite had replaced when the machine stopped. */
+static void delete_history(struct server *server)
+{
+    struct aof_manifest *manifest = &server->aof->manifest;
+    for (size_t i = 0; i < manifest->history.count; i++) {
+        struct buf path = BUF_EMPTY;
+        aof_path(server, manifest->history.items[i].name, &path);
+        unlink(buf_cstr(&path));
+        buf_fini(&path);
+    }
+    aof_manifest_forget_history(manifest);
+}
+
+bool aof_open(struct server *server)
+{
+    struct aof *aof = server->aof;
+    struct aof_manifest *manifest = &aof->manifest;
+    const struct config *config = &server->config;
+    if (mkdir(config->appenddirname, 0755) != 0 && errno != EEXIST)
+        return fail_open("can't create the directory of the AOF", strerror(errno));
+    bool changed = manifest->history.count && !config->aof_disable_auto_gc;
+    if (changed)
+        delete_history(server);
+    if (!manifest->base.name && !manifest->increments.count) {
+        if (!make_base(server))
+            return false;
+        changed = true;
+    }
+    if (!manifest->increments.count) {
+        const struct aof_file *fresh = aof_manifest_add_increment(manifest, config->appendfilename);
+        log_write(LOG_NOTICE, "Creating AOF incr file %s on server start", fresh->name);
+        changed = true;
+    }
+    uint64_t size;
+    int fd = open_increment(server, manifest->increments.items[manifest->increments.count - 1].name, &size);
+    if (fd < 0)
+        return fail_open("can't open the append-only file", strerror(errno));
+    aof_log_switch(&aof->log, fd, size, aof->worker);
+    if (changed &&
+        !(aof_manifest_store(manifest, config->appenddirname, config->appendfilename) && disk_sync_directory("")))
+        return fail_open("can't write the AOF's manifest", strerror(errno));
+    aof->other_size = manifest->base.name ? aof_file_size(server, manifest->base.name) : 0;
+    for (size_t i = 0; i + 1 < manifest->increments.count; i++)
+        aof->other_size += aof_file_size(server, manifest->increments.items[i].name);
+    aof->base_size = aof->other_size + size;
+    aof->state = AOF_ON;
+    aof->synced_ns = clock_mono_ns();
+    aof_listen(server, true);
+    return true;
+}
+
+static void remove_temporary_increment(const struct server *server)
+{
+    struct buf path = BUF_EMPTY;
+    aof_path(server, aof_temporary_increment, &path);
+    unlink(buf_cstr(&path));
+    buf_fini(&path);
+}
+
+static bool switch_off(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (aof->state == AOF_OFF)
+        return true;
+    bool good = aof_finish(server);
+    if (!good)
+        log_write(LOG_WARNING, "The append-only file is closed although its end could not be written");
+    if (aof->state == AOF_WAITS)
+        remove_temporary_increment(server);
+    aof_log_fini(&aof->log, aof->worker);
+    aof->state = AOF_OFF; /* the sink goes when no command is executed */
+    aof->failure = 0;
+    aof->distrusted = aof->scheduled = false;
+    aof->base_size = aof->other_size = 0;
+    aof_judge(server);
+    return true;
+}
+
+/* Changes collect aside from the moment of the fork on; the file counts from when the base is in place. */
+static bool switch_on(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (aof->state != AOF_OFF || server->saves->loading)
+        return true;
+    if (aof->stage != REWRITE_NONE)
+        aof_rewrite_abandon(server);
+    aof->state = AOF_WAITS;
+    aof->selected_db = -1;
+    if (server->child.kind != CHILD_NONE) {
+        log_write(LOG_NOTICE, "AOF was enabled but there is already another background operation. An AOF background "
+                              "was scheduled to start when possible.");
+        aof->scheduled = true;
+        return true;
+    }
+    if (aof_rewrite_in_background(server))
+        return true;
+    aof->state = AOF_OFF;
+    return false;
+}
+
+bool aof_switch(struct server *server, bool on)
+{
+    return on ? switch_on(server) : switch_off(server);
+}
+
+/* --- INFO --- */
+
+void aof_print_info(struct server *server, struct buf *out)
+{
+    const struct aof *aof = server->aof;
+    int64_t now_s = clock_wall_ms() / 1000;
+    bool rewriting = aof->stage != REWRITE_NONE;
+    buf_printf(out, "aof_enabled:%d\r\naof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\n",
+        aof->state != AOF_OFF, rewriting, aof->scheduled);
+    buf_printf(out, "aof_last_rewrite_time_sec:%lld\r\naof_current_rewrite_time_sec:%lld\r\n",
+        (long long)aof->last_took_s, rewriting ? (long long)(now_s - aof->started_s) : -1);
+    buf_printf(out, "aof_last_bgrewrite_status:%s\r\naof_rewrites:%llu\r\naof_rewrites_consecutive_failures:%llu\r\n",
+        aof->rewrite_failed ? "err" : "ok", (unsigned long long)aof->rewrites,
+        (unsigned long long)aof->failures_in_a_row);
+    buf_printf(out, "aof_last_write_status:%s\r\naof_last_cow_size:%llu\r\n",
+        aof->failure || aof->distrusted ? "err" : "ok", (unsigned long long)aof->last_cow_bytes);
+    buf_append_cstr(out, "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
+    if (aof->state == AOF_OFF)
+        return;
+    buf_printf(out, "aof_current_size:%llu\r\naof_base_size:%llu\r\naof_pending_rewrite:0\r\n",
+        (unsigned long long)(aof->other_size + aof->log.size), (unsigned long long)aof->base_size);
+    buf_printf(out, "aof_buffer_length:%zu\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%llu\r\n", aof->log.len,
+        aof_log_is_syncing(&aof->log), (unsigned long long)aof->delayed);
+}

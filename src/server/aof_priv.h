@@ -1,0 +1,30 @@
+/* What the files about the append-only file share among themselves. */
+#pragma once
+
+#include "server/aof.h"
+#include "server_priv.h"
+
+/* Appends "<appenddirname>/<name>". */
+void aof_path(const struct server *server, const char *name, struct buf *out);
+
+/* The size of a file of the directory; 0 if it is not there. */
+uint64_t aof_file_size(const struct server *server, const char *name);
+
+/* Writes what is in the buffer and synchronises as is due; with `force`, both at once. False if something is not. */
+bool aof_flush(struct server *server, bool force);
+
+/* Tells the engine's changes to the file, or no longer. */
+void aof_listen(struct server *server, bool on);
+
+/* aof_rewrite.c: looks whether the worker is through with a step, and begins rewrites that are due. */
+void aof_rewrite_poll(struct server *server);
+void aof_rewrite_tick(struct server *server);
+
+/* Writes everything into a file in the format that is configured; false, with the reason in `error`. */
+bool aof_write_base(
+    struct server *server, const char *path, void (*progress)(void *, uint64_t), void *context, struct buf *error);
+
+/* The name that a child writes aside; appended. */
+void aof_temporary_name(int pid, struct buf *out);
+
+extern const char aof_temporary_increment[];
