@@ -54,8 +54,8 @@ int64_t evict_clock_time_of(const struct evict_clock *clock, uint64_t tick, int6
     int i = find(clock, (int64_t)tick, 0);
     if (i < 0)
         return clock->pairs[0].at_ms - ((int64_t)clock->pairs[0].tick - (int64_t)tick) * 1000;
-    if (i + 1 == clock->count)
-        return clock->pairs[i].at_ms;
+    if (i + 1 == clock->count) /* since the last pair: some time within this second */
+        return now_ms - clock->pairs[i].at_ms < PAIR_MS ? now_ms : clock->pairs[i].at_ms;
     uint64_t ticks = clock->pairs[i + 1].tick - clock->pairs[i].tick;
     int64_t span_ms = clock->pairs[i + 1].at_ms - clock->pairs[i].at_ms;
     double share = ticks ? (double)(tick - clock->pairs[i].tick) / (double)ticks : 0;

@@ -99,7 +99,7 @@ class Streams(Generator):
 
     def make_xreadgroup(self, rng):
         keys = [self.stream(rng) for _ in range(rng.choice((1, 1, 1, 2)))]
-        ids = [rng.choice((">", ">", ">", ">", "0", "$", self.id(rng))) for _ in keys]
+        ids = [rng.choice((">", ">", ">", ">", "0", "$", self.id(rng))).replace("+", "0") for _ in keys]
         noack = ["NOACK"] if rng.random() < 0.15 else []
         return ["XREADGROUP", "GROUP", rng.choice(GROUPS), rng.choice(CONSUMERS), *self.count(rng), *noack, "STREAMS",
                 *keys, *ids]
