@@ -133,21 +133,34 @@ struct json_value *json_change_slot(struct json_change *change, size_t at)
     return json_change_slot_of(change, steps, depth);
 }
 
+void json_replace_root(
+    struct call *call, struct key key, struct entry *entry, struct json_value root, struct json_trash *trash)
+{
+    struct document_edit edit;
+    document_edit_begin(&edit, call->keyspace, call->db, key, entry);
+    json_value_release(edit.doc.root, trash);
+    edit.doc.root = root;
+    document_edit_end(&edit);
+}
+
+void json_drain(struct call *call, struct json_trash *trash)
+{
+    enum { SLICE = 500 };
+    while (fiber_running && !json_trash_drain(trash, SLICE))
+        fiber_breathe(JSON_BREATH);
+    keyspace_discard_json(call->keyspace, trash);
+}
+
 /* The version that was worked on apart takes the place of the old one. */
 static void swap_in(struct json_change *change)
 {
     struct call *call = change->call;
     struct key key = call_key(call, change->key_arg);
     struct entry *entry = keyspace_peek(call->keyspace, call->db, key, call->now_ms);
-    if (!entry || change->replaces) {
+    if (!entry || change->replaces)
         keyspace_set_document(call->keyspace, call->db, key, change->own.root, EXPIRY_NONE, call->now_ms);
-    } else {
-        struct document_edit edit;
-        document_edit_begin(&edit, call->keyspace, call->db, key, entry);
-        json_value_release(edit.doc.root, &edit.trash);
-        edit.doc.root = change->own.root;
-        document_edit_end(&edit);
-    }
+    else
+        json_replace_root(call, key, entry, change->own.root, change->trash);
     change->own.root = JSON_VALUE_NONE;
 }
 
@@ -170,7 +183,7 @@ void json_change_end(struct json_change *change)
     ASSERT(change->apart || !change->opened);
     if (change->apart && change->own.root.bits)
         json_value_release(change->own.root, &change->own_trash);
-    keyspace_discard_json(change->call->keyspace, &change->own_trash);
+    json_drain(change->call, &change->own_trash);
     json_matches_fini(&change->matches);
 }
 

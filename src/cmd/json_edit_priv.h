@@ -59,8 +59,19 @@ void json_change_open(struct json_change *change);
 struct json_value *json_change_slot(struct json_change *change, size_t at);
 struct json_value *json_change_slot_of(struct json_change *change, const uint32_t *steps, size_t depth);
 
-/* Publishes what was opened; nothing breathes after it. `event` tells of it, unless NULL. */
+/* Publishes what was opened; nothing may be changed after it. `event` tells of it, unless NULL. */
 void json_change_publish(struct json_change *change, const char *event);
+
+/* Puts a value (taken) in the place of a document that is there; its expiry stays. What the old one had goes to the
+ * trash. */
+void json_replace_root(
+    struct call *call, struct key key, struct entry *entry, struct json_value root, struct json_trash *trash);
+
+/*
+ * Gives memory back. Aside that is done in slices before the command is answered: whoever changes large documents again
+ * and again waits for it, and never needs room for more than two versions.
+ */
+void json_drain(struct call *call, struct json_trash *trash);
 
 /* Lets go of everything; what was opened apart and not published is forgotten. */
 void json_change_end(struct json_change *change);

@@ -7,6 +7,7 @@
  */
 #include <stdint.h>
 
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "engine/notify.h"
@@ -216,21 +217,35 @@ static void propagate_set(struct call *call, const struct set_options *options)
             call_number(call, options->at_ms));
 }
 
+/* Puts a document under the key, whatever was there. */
+static void store_root(
+    struct call *call, struct entry *entry, struct json_value value, int64_t at_ms, struct json_trash *trash)
+{
+    struct key key = call_key(call, 1);
+    if (!entry || !fiber_running) {
+        keyspace_set_document(call->keyspace, call->db, key, value, at_ms, call->now_ms);
+        return;
+    }
+    json_replace_root(call, key, entry, value, trash);
+    if (at_ms != EXPIRY_KEEP && entry_expiry(entry) != at_ms)
+        keyspace_set_expiry(call->keyspace, call->db, key, entry, at_ms);
+}
+
 /* A whole document; takes the value. */
-static void set_root(
-    struct call *call, const struct entry *entry, struct json_value value, const struct set_options *options)
+static void set_root(struct call *call, struct entry *entry, struct json_value value, const struct set_options *options)
 {
     if (options->flags == (entry ? PUT_NX : PUT_XX)) {
         keyspace_release_json(call->keyspace, value);
         reply_null(call->reply);
         return;
     }
-    int64_t at_ms = options->keep ? EXPIRY_KEEP : options->at_ms;
-    keyspace_set_document(call->keyspace, call->db, call_key(call, 1), value, at_ms, call->now_ms);
+    struct json_trash trash = { 0 };
+    store_root(call, entry, value, options->keep ? EXPIRY_KEEP : options->at_ms, &trash);
     call_notify(call, NOTIFY_MODULE, "json.set", call->argv[1]);
     if (options->timed)
         call_notify(call, NOTIFY_GENERIC, "expire", call->argv[1]);
     propagate_set(call, options);
+    json_drain(call, &trash);
     reply_ok(call->reply);
 }
 
@@ -257,15 +272,16 @@ static void set_part(
         done = put(&change, path, putting);
     if (done == PUT_DONE || (done == PUT_FAILED && change.opened && !change.apart))
         json_change_publish(&change, "json.set");
-    change.opened = false;
-    json_change_end(&change);
     if (done == PUT_DONE) {
         set_time(call, options);
         propagate_set(call, options);
-        reply_ok(call->reply);
-    } else if (done == PUT_NOTHING) {
-        reply_null(call->reply);
     }
+    change.opened = false;
+    json_change_end(&change);
+    if (done == PUT_DONE)
+        reply_ok(call->reply);
+    else if (done == PUT_NOTHING)
+        reply_null(call->reply);
 }
 
 static void run_set(struct call *call)
