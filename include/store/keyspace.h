@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "ds/table.h"
+#include "store/curve.h"
 #include "store/entry.h"
 
 struct blob;
@@ -103,6 +104,7 @@ struct keyspace {
     uint32_t uses, uses_per_tick;      /* uses since the last tick, and how many make one */
     uint8_t access;                    /* enum evict_access: how uses are noted */
     struct evict *evict;               /* owned */
+    struct curve curve;                /* what the hit ratio would be with another limit */
     bool touch;                        /* false while the client asked for NO-TOUCH */
     uint32_t watched;                  /* above 0 while the observer wants `touched` */
     uint32_t holds;                    /* above 0 while the observer may hold keys */

@@ -49,6 +49,7 @@ struct keyspace *keyspace_create(int db_count)
     keyspace->touch = true;
     keyspace->reclaim = reclaim_create();
     keyspace->evict = evict_create();
+    curve_init(&keyspace->curve);
     keyspace->uses_per_tick = UINT32_MAX;
     for (int i = 0; i < db_count; i++) {
         struct db *db = mem_zalloc(sizeof *db);
@@ -70,6 +71,7 @@ void keyspace_destroy(struct keyspace *keyspace)
     }
     reclaim_destroy(keyspace->reclaim);
     evict_destroy(keyspace->evict);
+    curve_fini(&keyspace->curve);
     mem_free(keyspace->dbs);
     mem_free(keyspace);
 }
@@ -84,6 +86,8 @@ size_t keyspace_flush(struct keyspace *keyspace, struct db *db)
     size_t count = table_count(&db->table);
     reclaim_table_take(keyspace->reclaim, &db->table);
     db_reset(db);
+    if (count)
+        curve_forget(&keyspace->curve, keyspace->stats.hits + keyspace->stats.misses);
     keyspace->stats.dirty += count;
     if (keyspace->observer.replaced)
         keyspace->observer.replaced(keyspace->observer.context, db);
@@ -105,6 +109,35 @@ void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b)
     }
 }
 
+/* --- The curve's view: a key of two databases is two keys --- */
+
+static inline uint64_t curve_hash(const struct db *db, uint64_t hash)
+{
+    return hash ^ (uint64_t)db->index * 0x9e3779b97f4a7c15u;
+}
+
+static __attribute__((noinline)) void follow_read(struct keyspace *keyspace, struct db *db, uint64_t hash, bool hit)
+{
+    struct curve *curve = &keyspace->curve;
+    if (curve->keys < keyspace_size(db))
+        curve->keys = keyspace_size(db);
+    curve_read(curve, curve_hash(db, hash), hit, keyspace->stats.hits + keyspace->stats.misses);
+}
+
+static __attribute__((noinline)) void follow_write(struct keyspace *keyspace, struct db *db, uint64_t hash)
+{
+    struct curve *curve = &keyspace->curve;
+    if (curve->keys < keyspace_size(db))
+        curve->keys = keyspace_size(db);
+    curve_write(curve, curve_hash(db, hash));
+}
+
+static inline void follow_removal(struct keyspace *keyspace, const struct db *db, uint64_t hash)
+{
+    if (curve_follows(&keyspace->curve, curve_hash(db, hash)))
+        curve_remove(&keyspace->curve, curve_hash(db, hash));
+}
+
 /* --- Taking entries out --- */
 
 /* Out of the table only; the entry is the caller's. */
@@ -121,6 +154,7 @@ void keyspace_expire(struct keyspace *keyspace, struct db *db, uint64_t hash, ui
     struct entry *entry = take_out(db, hash, slot);
     const struct keyspace_observer *observer = &keyspace->observer;
     keyspace->stats.expired++;
+    follow_removal(keyspace, db, hash);
     if (observer->expired)
         observer->expired(observer->context, db, entry);
     if (keyspace->watched && observer->touched)
@@ -147,6 +181,7 @@ bool keyspace_remove(struct keyspace *keyspace, struct db *db, struct key key)
     if (!slot)
         return false;
     struct entry *entry = take_out(db, key.hash, slot);
+    follow_removal(keyspace, db, key.hash);
     keyspace_changed(keyspace, db, entry_key(entry));
     reclaim_entry_take(keyspace->reclaim, entry);
     return true;
@@ -256,11 +291,15 @@ struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key
     struct entry *entry = find_alive(keyspace, db, &key, now_ms);
     if (!entry) {
         keyspace->stats.misses++;
+        if (curve_follows(&keyspace->curve, curve_hash(db, key.hash)))
+            follow_read(keyspace, db, key.hash, false);
         if (__builtin_expect(keyspace->tells_misses, 0))
             keyspace->observer.missed(keyspace->observer.context, db, key_bytes(key));
         return NULL;
     }
     keyspace->stats.hits++;
+    if (curve_follows(&keyspace->curve, curve_hash(db, key.hash)))
+        follow_read(keyspace, db, key.hash, true);
     keyspace_touch(keyspace, entry);
     return entry;
 }
@@ -312,6 +351,8 @@ void keyspace_insert(struct keyspace *keyspace, struct db *db, const struct key 
     else
         evict_arrive(keyspace, key, entry);
     put_in(db, key, entry);
+    if (curve_follows(&keyspace->curve, curve_hash(db, key->hash)))
+        follow_write(keyspace, db, key->hash);
     tell_arrival(keyspace, db, key);
     keyspace_changed(keyspace, db, key_bytes(*key));
 }

@@ -1,0 +1,266 @@
+/*
+ * Slots, a heap of their numbers by count, and an index from hash to slot with linear probing, twice as large. Removal
+ * from the index moves back what had to step aside, so that there are no tombstones.
+ */
+#include "store/topk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+enum { NONE = UINT32_MAX };
+
+struct slot {
+    uint64_t hash, count, error;
+    char *key; /* owned */
+    uint32_t key_len;
+    uint32_t place; /* in the heap */
+    int db;
+    bool cut;
+};
+
+struct topk {
+    struct slot *slots; /* owned */
+    uint32_t *heap;     /* owned: numbers of slots, the least first */
+    uint32_t *index;    /* owned: numbers of slots, or NONE */
+    uint32_t capacity, used, mask;
+    size_t key_bytes;
+    uint64_t total;
+};
+
+struct topk *topk_create(size_t slots)
+{
+    ASSERT(slots > 0 && slots < UINT32_MAX / 8);
+    struct topk *topk = mem_zalloc(sizeof *topk);
+    topk->capacity = (uint32_t)slots;
+    topk->mask = 1;
+    while (topk->mask < 2 * topk->capacity)
+        topk->mask *= 2;
+    topk->mask--;
+    topk->slots = mem_zalloc(slots * sizeof *topk->slots);
+    topk->heap = mem_alloc(slots * sizeof *topk->heap);
+    topk->index = mem_alloc((topk->mask + (size_t)1) * sizeof *topk->index);
+    memset(topk->index, 0xff, (topk->mask + (size_t)1) * sizeof *topk->index);
+    return topk;
+}
+
+void topk_clear(struct topk *topk)
+{
+    for (uint32_t i = 0; i < topk->used; i++)
+        mem_free(topk->slots[i].key);
+    memset(topk->index, 0xff, (topk->mask + (size_t)1) * sizeof *topk->index);
+    topk->used = 0;
+    topk->total = 0;
+    topk->key_bytes = 0;
+}
+
+void topk_destroy(struct topk *topk)
+{
+    if (!topk)
+        return;
+    topk_clear(topk);
+    mem_free(topk->slots);
+    mem_free(topk->heap);
+    mem_free(topk->index);
+    mem_free(topk);
+}
+
+/* --- The index --- */
+
+static uint32_t home_of(const struct topk *topk, uint64_t hash)
+{
+    return (uint32_t)(hash >> 24) & topk->mask;
+}
+
+/* Where in the index the key's slot is, or where it would be. */
+static uint32_t seek(const struct topk *topk, uint64_t hash, int db)
+{
+    uint32_t at = home_of(topk, hash);
+    for (;; at = (at + 1) & topk->mask) {
+        uint32_t number = topk->index[at];
+        if (number == NONE || (topk->slots[number].hash == hash && topk->slots[number].db == db))
+            return at;
+    }
+}
+
+static void index_remove(struct topk *topk, uint32_t at)
+{
+    for (uint32_t next = (at + 1) & topk->mask;; next = (next + 1) & topk->mask) {
+        uint32_t number = topk->index[next];
+        if (number == NONE)
+            break;
+        uint32_t home = home_of(topk, topk->slots[number].hash);
+        if (((next - home) & topk->mask) < ((next - at) & topk->mask))
+            continue; /* it would come to stand in front of its home */
+        topk->index[at] = number;
+        at = next;
+    }
+    topk->index[at] = NONE;
+}
+
+/* --- The heap --- */
+
+static bool is_less(const struct topk *topk, uint32_t a, uint32_t b)
+{
+    return topk->slots[topk->heap[a]].count < topk->slots[topk->heap[b]].count;
+}
+
+static void exchange(struct topk *topk, uint32_t a, uint32_t b)
+{
+    uint32_t number = topk->heap[a];
+    topk->heap[a] = topk->heap[b];
+    topk->heap[b] = number;
+    topk->slots[topk->heap[a]].place = a;
+    topk->slots[topk->heap[b]].place = b;
+}
+
+static void sift(struct topk *topk, uint32_t at)
+{
+    while (at > 0 && is_less(topk, at, (at - 1) / 2)) {
+        exchange(topk, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t least = at, left = 2 * at + 1, right = left + 1;
+        if (left < topk->used && is_less(topk, left, least))
+            least = left;
+        if (right < topk->used && is_less(topk, right, least))
+            least = right;
+        if (least == at)
+            return;
+        exchange(topk, at, least);
+        at = least;
+    }
+}
+
+/* --- Slots --- */
+
+static void slot_name(struct topk *topk, struct slot *slot, uint64_t hash, int db, struct bytes key)
+{
+    uint32_t len = key.len < TOPK_KEY_MAX ? (uint32_t)key.len : TOPK_KEY_MAX;
+    topk->key_bytes += len;
+    topk->key_bytes -= slot->key_len;
+    slot->key = mem_realloc(slot->key, len);
+    if (len)
+        memcpy(slot->key, key.ptr, len);
+    slot->key_len = len;
+    slot->cut = len < key.len;
+    slot->hash = hash;
+    slot->db = db;
+}
+
+/* A slot for a new key: a free one, or the least's, whose count stays in it. */
+static struct slot *slot_take(struct topk *topk, uint64_t hash, int db, struct bytes key)
+{
+    uint32_t number;
+    if (topk->used < topk->capacity) {
+        number = topk->used++;
+        topk->slots[number] = (struct slot){ .place = number };
+        topk->heap[number] = number;
+    } else {
+        number = topk->heap[0];
+        index_remove(topk, seek(topk, topk->slots[number].hash, topk->slots[number].db));
+    }
+    struct slot *slot = &topk->slots[number];
+    slot_name(topk, slot, hash, db, key);
+    topk->index[seek(topk, hash, db)] = number;
+    return slot;
+}
+
+void topk_add(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64_t weight)
+{
+    topk->total += weight;
+    uint32_t number = topk->index[seek(topk, hash, db)];
+    struct slot *slot = number == NONE ? slot_take(topk, hash, db, key) : &topk->slots[number];
+    if (number == NONE)
+        slot->error = slot->count;
+    slot->count += weight;
+    sift(topk, slot->place);
+}
+
+/* The last slot fills the hole. */
+static void slot_remove(struct topk *topk, uint32_t at)
+{
+    uint32_t number = topk->index[at], last = --topk->used;
+    index_remove(topk, at);
+    uint32_t place = topk->slots[number].place;
+    if (place != last) {
+        exchange(topk, place, last);
+        sift(topk, place);
+    }
+    topk->key_bytes -= topk->slots[number].key_len;
+    mem_free(topk->slots[number].key);
+    if (number != last) {
+        topk->index[seek(topk, topk->slots[last].hash, topk->slots[last].db)] = number;
+        topk->slots[number] = topk->slots[last];
+        topk->heap[topk->slots[number].place] = number;
+    }
+    topk->slots[last] = (struct slot){ 0 };
+}
+
+void topk_put(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64_t value)
+{
+    uint32_t at = seek(topk, hash, db), number = topk->index[at];
+    if (number == NONE && (!value || value <= topk_least(topk)))
+        return;
+    if (!value) {
+        slot_remove(topk, at);
+        return;
+    }
+    struct slot *slot = number == NONE ? slot_take(topk, hash, db, key) : &topk->slots[number];
+    slot->count = value;
+    slot->error = 0;
+    sift(topk, slot->place);
+}
+
+uint64_t topk_least(const struct topk *topk)
+{
+    return topk->used < topk->capacity ? 0 : topk->slots[topk->heap[0]].count;
+}
+
+void topk_fade(struct topk *topk)
+{
+    topk->total /= 2;
+    for (uint32_t i = 0; i < topk->used; i++) {
+        topk->slots[i].count /= 2;
+        topk->slots[i].error /= 2;
+    }
+}
+
+uint64_t topk_total(const struct topk *topk)
+{
+    return topk->total;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct topk_item *left = a, *right = b;
+    if (left->count != right->count)
+        return left->count < right->count ? 1 : -1;
+    return left->error < right->error ? -1 : left->error > right->error;
+}
+
+size_t topk_best(const struct topk *topk, struct topk_item *out, size_t max)
+{
+    struct topk_item *all = mem_alloc(topk->used * sizeof *all);
+    for (uint32_t i = 0; i < topk->used; i++) {
+        const struct slot *slot = &topk->slots[i];
+        all[i] = (struct topk_item){ { slot->key, slot->key_len }, slot->hash, slot->db, slot->cut, slot->count,
+            slot->error };
+    }
+    if (topk->used)
+        qsort(all, topk->used, sizeof *all, compare);
+    size_t count = 0;
+    for (; count < topk->used && count < max && all[count].count; count++)
+        out[count] = all[count];
+    mem_free(all);
+    return count;
+}
+
+size_t topk_memory(const struct topk *topk)
+{
+    return sizeof *topk + topk->capacity * (sizeof *topk->slots + sizeof *topk->heap) +
+           (topk->mask + (size_t)1) * sizeof *topk->index + topk->key_bytes;
+}

@@ -1,0 +1,203 @@
+/*
+ * Tests of the miss-ratio curve against exact LRU, on streams of skewed, looping and scanning reads; every miss is
+ * followed by a store, as with a cache.
+ */
+#include "store/curve.h"
+
+#include <math.h>
+
+#include "fixture.h"
+
+enum { KEYS_MAX = 200000 };
+
+/* Exact LRU by the stack: distances from a Fenwick tree over all positions. */
+struct oracle {
+    uint32_t *last, *tree;
+    size_t size, now, reads;
+    uint32_t *counts; /* by distance; 0: never seen before */
+};
+
+static struct oracle oracle_make(size_t reads)
+{
+    return (struct oracle){ calloc(KEYS_MAX, 4), calloc(reads + 2, 4), reads + 1, 0, 0, calloc(KEYS_MAX + 1, 4) };
+}
+
+static void oracle_add(struct oracle *oracle, size_t at, uint32_t value)
+{
+    for (; at <= oracle->size; at += at & -at)
+        oracle->tree[at] += value;
+}
+
+static uint32_t oracle_sum(const struct oracle *oracle, size_t at)
+{
+    uint32_t sum = 0;
+    for (; at; at -= at & -at)
+        sum += oracle->tree[at];
+    return sum;
+}
+
+static void oracle_read(struct oracle *oracle, size_t key)
+{
+    uint32_t before = oracle->last[key], distance = 0;
+    if (before) {
+        distance = oracle_sum(oracle, oracle->now) - oracle_sum(oracle, before) + 1;
+        oracle_add(oracle, before, (uint32_t)-1);
+    }
+    oracle->counts[distance]++;
+    oracle->reads++;
+    oracle->last[key] = (uint32_t)++oracle->now;
+    oracle_add(oracle, oracle->now, 1);
+}
+
+static double oracle_ratio(const struct oracle *oracle, size_t keys)
+{
+    uint64_t hits = 0;
+    for (size_t i = 1; i <= keys && i <= KEYS_MAX; i++)
+        hits += oracle->counts[i];
+    return (double)hits / (double)oracle->reads;
+}
+
+static void oracle_free(struct oracle *oracle)
+{
+    free(oracle->last);
+    free(oracle->tree);
+    free(oracle->counts);
+}
+
+static uint64_t hash_of(uint64_t seed, size_t key)
+{
+    return hash_bytes_seeded(&key, sizeof key, seed);
+}
+
+static void use(struct curve *curve, struct oracle *oracle, uint64_t seed, size_t key)
+{
+    uint64_t hash = hash_of(seed, key);
+    bool hit = oracle->last[key];
+    oracle_read(oracle, key);
+    if (curve_follows(curve, hash))
+        curve_read(curve, hash, hit, oracle->reads);
+    if (!hit && curve_follows(curve, hash))
+        curve_write(curve, hash);
+}
+
+static uint64_t seeded(struct random *random)
+{
+    random_init_secret(random);
+    uint64_t seed = random_next(random);
+    fprintf(stderr, "seed %" PRIu64 "\n", seed);
+    random_init(random, seed);
+    return seed;
+}
+
+static void compare(struct curve *curve, const struct oracle *oracle, size_t keys, double most)
+{
+    double guess = curve_hit_ratio(curve, (double)keys, oracle->reads), truth = oracle_ratio(oracle, keys);
+    fprintf(stderr, "%zu keys: %.4f, true %.4f, %zu followed\n", keys, guess, truth, curve_followed(curve));
+    REQUIRE(fabs(guess - truth) <= most);
+}
+
+Test(curve, is_exact_while_all_keys_are_followed)
+{
+    struct random random;
+    uint64_t seed = seeded(&random);
+    struct curve curve;
+    curve_init(&curve);
+    struct oracle oracle = oracle_make(100000);
+    for (int i = 0; i < 100000; i++) {
+        size_t key = random_below(&random, 1 + random_below(&random, 3000));
+        use(&curve, &oracle, seed, key);
+    }
+    REQUIRE(curve_rate(&curve) > 0.999);
+    for (size_t keys = 1; keys <= 32; keys++)
+        compare(&curve, &oracle, keys, 1e-9);
+    for (size_t keys = 50; keys < 4000; keys += 173)
+        compare(&curve, &oracle, keys, 0.005);
+    curve_fini(&curve);
+    oracle_free(&oracle);
+}
+
+Test(curve, follows_a_share_of_many_keys)
+{
+    struct random random;
+    uint64_t seed = seeded(&random);
+    struct curve curve;
+    curve_init(&curve);
+    curve.keys = KEYS_MAX;
+    enum { READS = 1500000 };
+    struct oracle oracle = oracle_make(READS);
+    for (int i = 0; i < READS; i++) {
+        double skew = random_double(&random);
+        use(&curve, &oracle, seed, (size_t)(pow(skew, 4) * (KEYS_MAX - 1)));
+    }
+    REQUIRE(curve_rate(&curve) < 0.2 && curve_followed(&curve) <= 8192);
+    for (size_t keys = KEYS_MAX / 16; keys < KEYS_MAX; keys += KEYS_MAX / 16)
+        compare(&curve, &oracle, keys, 0.02);
+    curve_fade(&curve, oracle.reads);
+    compare(&curve, &oracle, 20000, 0.02);
+    curve_fini(&curve);
+    oracle_free(&oracle);
+}
+
+Test(curve, sees_the_cliff_of_a_loop)
+{
+    struct curve curve;
+    curve_init(&curve);
+    struct oracle oracle = oracle_make(200000);
+    for (size_t i = 0; i < 200000; i++)
+        use(&curve, &oracle, 7, i % 1000);
+    compare(&curve, &oracle, 900, 1e-9);
+    compare(&curve, &oracle, 1100, 1e-9);
+    REQUIRE(curve_hit_ratio(&curve, 1100, oracle.reads) > 0.99);
+    curve_fini(&curve);
+    oracle_free(&oracle);
+}
+
+Test(curve, what_is_deleted_or_never_stored_is_a_miss_in_any_size)
+{
+    struct curve curve;
+    curve_init(&curve);
+    uint64_t reads = 0;
+    for (int i = 0; i < 100; i++) {
+        curve_read(&curve, 1, false, ++reads); /* never stored */
+        curve_read(&curve, 2, i % 2, ++reads); /* stored, read once, deleted */
+        if (i % 2)
+            curve_remove(&curve, 2);
+        else
+            curve_write(&curve, 2);
+    }
+    REQUIRE(fabs(curve_hit_ratio(&curve, 1000, reads) - 0.25) < 1e-9);
+    REQUIRE(curve_hit_ratio(&curve, 0, reads) == 0);
+    curve_reset(&curve, reads);
+    REQUIRE(curve_hit_ratio(&curve, 1000, reads) == 0);
+    curve_fini(&curve);
+}
+
+Test(curve, forgets_what_lies_too_deep_and_slows_down_under_load)
+{
+    struct curve curve;
+    curve_init(&curve);
+    uint64_t reads = 0;
+    curve.keys = 100; /* in memory; a scan of very many keys goes by */
+    for (uint64_t i = 0; i < 500000; i++) {
+        uint64_t hash = hash_of(3, i);
+        if (curve_follows(&curve, hash))
+            curve_read(&curve, hash, false, ++reads);
+        if (curve_follows(&curve, hash))
+            curve_write(&curve, hash);
+    }
+    REQUIRE(curve_rate(&curve) > 0.999);
+    for (uint64_t i = 0; i < 4000; i++)
+        curve_write(&curve, hash_of(4, i));
+    curve_tick(&curve, 1000000, reads, 100);
+    REQUIRE(curve_rate(&curve) == 0.5);
+    for (int i = 0; i < 10; i++) {
+        for (uint64_t j = 0; j < 100000; j++)
+            if (curve_follows(&curve, hash_of(4, j % 4000)))
+                curve_write(&curve, hash_of(4, j % 4000));
+        curve_tick(&curve, 1000000, reads, 100);
+    }
+    REQUIRE(curve_rate(&curve) >= 0.1 && curve_followed(&curve) >= 800);
+    curve_forget(&curve, reads);
+    REQUIRE(curve_followed(&curve) == 0 && curve_rate(&curve) > 0.999);
+    curve_fini(&curve);
+}
