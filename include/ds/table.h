@@ -68,6 +68,15 @@ static inline size_t table_count(const struct table *table)
     return table->count;
 }
 
+/*
+ * Makes buckets for `items` in a table that has no items, so that none will be split while so many come, and none merged
+ * before table_unreserve. May be called again with more. O(items), and 12 bytes an item.
+ */
+void table_reserve(struct table *table, size_t items);
+
+/* The items have come, or will not: from now on the table shrinks as it always does. */
+void table_unreserve(struct table *table);
+
 /* Bytes of buckets, segments and directory, as the allocator rounds them; neither the struct nor the items. O(1). */
 size_t table_overhead_bytes(const struct table *table);
 

@@ -286,6 +286,22 @@ void table_prefetch_items(const struct table *table, uint64_t hash)
         table_prefetch_line(bucket->next);
 }
 
+void table_reserve(struct table *table, size_t items)
+{
+    ASSERT(table->count == 0);
+    if (table->buckets == 0 && items)
+        first_bucket_create(table);
+    while (table->grow_at < items)
+        last_bucket_add(table);
+    table->shrink_at = 0;
+}
+
+void table_unreserve(struct table *table)
+{
+    if (table->buckets)
+        table->shrink_at = table_shrink_limit(table->buckets);
+}
+
 uint64_t *table_insert(struct table *table, uint64_t hash, void *item)
 {
     DASSERT(((uintptr_t)item & ~(uintptr_t)TABLE_POINTER_BITS) == 0 && item != NULL);

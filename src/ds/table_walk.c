@@ -102,7 +102,8 @@ static void check_frame(const struct table *table, struct check *check)
         "mask is one less than a power of two and covers all buckets");
     expect(check, buckets == 1 ? mask == 0 : mask >> 1 < buckets - 1, "mask is no larger than needed");
     expect(check, table->grow_at == table_grow_limit(buckets), "grow_at follows from buckets");
-    expect(check, table->shrink_at == table_shrink_limit(buckets), "shrink_at follows from buckets");
+    expect(check, table->shrink_at == table_shrink_limit(buckets) || table->shrink_at == 0,
+        "shrink_at follows from buckets, or is 0 while they are reserved");
 }
 
 /* Returns the buckets of the chain; adds its items to *items. */

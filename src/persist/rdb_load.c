@@ -8,9 +8,11 @@
  * A value that is restored is first read into a keyspace of its own, and moved from there when it is whole.
  */
 #include <endian.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "ds/table.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
 #include "store/string.h"
@@ -21,6 +23,8 @@ enum {
     BATCH_WINDOW = 2048, /* bytes of the window that a string and its key must lie in to be gathered */
     FOOTER = 10,         /* of what DUMP answers: version and checksum */
     NO_CLOCK = -1,
+    KEY_BYTES_MIN = 3, /* type, length of the key, and of the value */
+    RESERVE_STEP = 200 * 1000,
 };
 
 /* A string that will be stored. */
@@ -280,6 +284,30 @@ static bool get_lengths(struct loader *loader, int count)
     return true;
 }
 
+/*
+ * How many keys a database has, and how many of them expire: its table is made for them, as far as there can be so many
+ * in what is left, a part at a time.
+ */
+static bool resize_db(struct loader *loader)
+{
+    uint64_t keys, expires;
+    if (!rdb_get_len(&loader->reader, &keys) || !rdb_get_len(&loader->reader, &expires))
+        return false;
+    struct source *source = loader->reader.source;
+    struct table *table = &loader->db->table;
+    uint64_t most = source_left(source) / KEY_BYTES_MIN;
+    size_t wanted = (size_t)(keys < most ? keys : most);
+    if (table_count(table) || loader->load->discard)
+        return true;
+    for (size_t items = 0; items < wanted;) {
+        items = wanted - items > RESERVE_STEP ? items + RESERVE_STEP : wanted;
+        table_reserve(table, items);
+        if (source->progress && !source->progress(source->context))
+            source->error = ECANCELED;
+    }
+    return source->error == 0 || rdb_fail_end(&loader->reader);
+}
+
 static bool get_freq(struct loader *loader)
 {
     uint8_t ignored;
@@ -310,7 +338,7 @@ static bool get_record(struct loader *loader, uint8_t opcode)
     case RDB_SELECTDB:
         return select_db(loader);
     case RDB_RESIZEDB:
-        return get_lengths(loader, 2);
+        return resize_db(loader);
     case RDB_SLOT_INFO:
         return get_lengths(loader, 3);
     case RDB_AUX:
@@ -411,6 +439,8 @@ bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb
     }
     bool good = get_magic(loader) && load_all(loader);
     loaded->bytes = source_offset(source);
+    for (int i = 0; i < keyspace->db_count; i++)
+        table_unreserve(&keyspace->dbs[i]->table);
     source->progress = NULL;
     rdb_reader_fini(&loader->reader);
     mem_free(loader);

@@ -35,7 +35,6 @@ struct blob;
 struct rdb_writer {
     struct sink *sink; /* borrowed */
     bool compress;
-    size_t compress_max;    /* longer strings stay as they are; 0: none do */
     unsigned char *scratch; /* owned: of the compressor */
     size_t scratch_cap;
 };

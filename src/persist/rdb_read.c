@@ -5,13 +5,13 @@
  * more than LZF makes of its bytes (3 become 264 at most).
  */
 #include <endian.h>
-#include <lzf.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/blob.h"
 #include "base/fiber.h"
 #include "base/mem.h"
+#include "persist/lzf.h"
 #include "rdb_priv.h"
 
 enum { LZF_GAIN_MAX = 264 / 3, SCRATCH_RESERVE = 64, GET_COST = 8 /* for fiber_breathe, with what becomes of it */ };
@@ -176,7 +176,7 @@ static bool decompress(struct rdb_reader *reader, const struct head *head, void 
         good = source_read(reader->source, copy, (size_t)head->raw) || rdb_fail_end(reader);
         raw = copy;
     }
-    if (good && lzf_decompress(raw, (unsigned)head->raw, out, (unsigned)head->plain) != head->plain)
+    if (good && lzf_unpack(raw, (size_t)head->raw, out, (size_t)head->plain) != head->plain)
         good = rdb_fail(reader, "Invalid LZF compressed string");
     mem_free(copy);
     return good;

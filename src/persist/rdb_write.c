@@ -10,13 +10,13 @@
  * depends on the type.
  */
 #include <endian.h>
-#include <lzf.h>
 #include <stdio.h>
 
 #include "base/fiber.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "ds/table.h"
+#include "persist/lzf.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
 #include "store/string.h"
@@ -25,8 +25,7 @@ enum {
     PROGRESS_KEYS = 1024,
     PUT_COST = 3, /* of a string, for fiber_breathe, and of so many bytes of it one more */
     PUT_COST_BYTES = 16,
-    DUMP_COMPRESS_MAX = 256 * 1024, /* a longer string would hold everybody up while it is compressed */
-    AHEAD = 4,                      /* buckets whose entries are asked for before their turn */
+    AHEAD = 4, /* buckets whose entries are asked for before their turn */
 };
 
 /* --- Primitives --- */
@@ -96,7 +95,7 @@ void rdb_put_integer(struct rdb_writer *writer, int64_t number)
 static bool put_compressed(struct rdb_writer *writer, struct bytes text)
 {
     enum { GAIN_MIN = 4 };
-    if (text.len > UINT32_MAX || (writer->compress_max && text.len > writer->compress_max))
+    if (text.len > UINT32_MAX)
         return false;
     size_t room = text.len - GAIN_MIN;
     if (writer->scratch_cap < room) {
@@ -106,7 +105,7 @@ static bool put_compressed(struct rdb_writer *writer, struct bytes text)
         if (!writer->scratch)
             return false;
     }
-    unsigned len = lzf_compress(text.ptr, (unsigned)text.len, writer->scratch, (unsigned)room);
+    size_t len = lzf_pack(text.ptr, text.len, writer->scratch, room);
     if (!len)
         return false;
     sink_put_byte(writer->sink, RDB_LEN_ENCODED | RDB_ENC_LZF);
@@ -188,13 +187,28 @@ static inline const struct table_bucket *bucket_at(const struct table *table, si
 }
 
 /* Two cache lines of each entry: most are no larger. */
-static inline void ask_for(const struct table_bucket *bucket)
+static inline void ask_for_entries(const struct table_bucket *bucket)
 {
-    for (unsigned i = 0; i < TABLE_SLOTS && bucket->slot[i]; i++) {
-        const char *item = table_slot_item(&bucket->slot[i]);
-        table_prefetch_line(item);
-        table_prefetch_line(item + 64);
+    for (; bucket; bucket = bucket->next)
+        for (unsigned i = 0; i < TABLE_SLOTS && bucket->slot[i]; i++) {
+            const char *item = table_slot_item(&bucket->slot[i]);
+            table_prefetch_line(item);
+            table_prefetch_line(item + 64);
+        }
+}
+
+/* Asks for what the walk will need: buckets first, then what is chained behind them, then the entries in both. */
+static inline void look_ahead(const struct table *table, size_t i)
+{
+    if (i + 3 * AHEAD < table->buckets)
+        table_prefetch_line(bucket_at(table, i + 3 * AHEAD));
+    if (i + 2 * AHEAD < table->buckets) {
+        const struct table_bucket *next = bucket_at(table, i + 2 * AHEAD)->next;
+        if (next)
+            table_prefetch_line(next);
     }
+    if (i + AHEAD < table->buckets)
+        ask_for_entries(bucket_at(table, i + AHEAD));
 }
 
 static bool put_db(struct rdb_writer *writer, const struct db *db, const struct rdb_save *save, uint64_t *keys)
@@ -208,10 +222,7 @@ static bool put_db(struct rdb_writer *writer, const struct db *db, const struct 
     rdb_put_len(sink, db->expires);
     uint64_t reported = *keys;
     for (size_t i = 0; i < table->buckets; i++) {
-        if (i + 2 * AHEAD < table->buckets)
-            table_prefetch_line(bucket_at(table, i + 2 * AHEAD));
-        if (i + AHEAD < table->buckets)
-            ask_for(bucket_at(table, i + AHEAD));
+        look_ahead(table, i);
         for (const struct table_bucket *bucket = bucket_at(table, i); bucket; bucket = bucket->next)
             for (unsigned slot = 0; slot < TABLE_SLOTS && bucket->slot[slot]; slot++, ++*keys)
                 put_entry(writer, table_slot_item(&bucket->slot[slot]));
@@ -256,7 +267,7 @@ bool rdb_dump(struct buf *out, const struct entry *entry)
 {
     struct sink sink;
     sink_init_memory(&sink, out);
-    struct rdb_writer writer = { .sink = &sink, .compress = true, .compress_max = DUMP_COMPRESS_MAX };
+    struct rdb_writer writer = { .sink = &sink, .compress = true };
     sink_put_byte(&sink, (unsigned char)rdb_type_of(entry));
     rdb_put_value(&writer, entry);
     unsigned version = entry->flags & ENTRY_PARTS ? RDB_VERSION_FIELDS : RDB_VERSION_PLAIN;

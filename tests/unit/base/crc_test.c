@@ -44,7 +44,7 @@ Test(crc, random_input_in_random_pieces)
     struct guard guard = guard_create();
 
     for (int i = 0; i < 3000; i++) {
-        unsigned char input[200];
+        unsigned char input[700];
         size_t len = random_below(&random, sizeof(input) + 1);
         for (size_t at = 0; at < len; at++)
             input[at] = (unsigned char)random_next(&random);

@@ -695,3 +695,38 @@ Test(table, random_draws_are_uniform_over_uneven_chains)
     table_fini(&table);
     mem_free(items);
 }
+
+Test(table, room_made_beforehand)
+{
+    enum { ITEMS = 20000 };
+    struct table table;
+    struct random random;
+    struct item *items = mem_zalloc(ITEMS * sizeof *items);
+    seed_random(&random);
+    table_init(&table, &item_type);
+    table_unreserve(&table);
+    table_reserve(&table, 0);
+    check(&table);
+    for (size_t room = 1; room < ITEMS; room *= 7)
+        table_reserve(&table, room);
+    table_reserve(&table, ITEMS);
+    size_t buckets = table.buckets;
+    for (size_t i = 0; i < ITEMS; i++) {
+        items[i].hash = random_next(&random);
+        insert(&table, &items[i]);
+    }
+    REQUIRE(table.buckets == buckets);
+    check(&table);
+    for (size_t i = 100; i < ITEMS; i++)
+        take_out(&table, &items[i]);
+    REQUIRE(table.buckets == buckets);
+    table_unreserve(&table);
+    for (size_t i = 50; i < 100; i++)
+        take_out(&table, &items[i]);
+    REQUIRE(table.buckets < buckets);
+    check(&table);
+    for (size_t i = 0; i < 50; i++)
+        REQUIRE(find(&table, &items[i]));
+    table_fini(&table);
+    mem_free(items);
+}

@@ -1,0 +1,188 @@
+/*
+ * LZF: greedy matching by a table of where three bytes were last seen.
+ *
+ * The table is chosen by the input's length, since for a short string clearing it, and missing the cache in it, would
+ * be most of the work. It holds positions modulo 64 K; an entry is only a hint, and any is tested for its distance and
+ * its bytes, so that what is stale does no harm.
+ */
+#include "persist/lzf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/fiber.h"
+
+enum {
+    LITERALS_MAX = 32,
+    MATCH_MIN = 3,
+    MATCH_MAX = 264,
+    MATCH_SHORT = 8, /* longest match in two bytes */
+    DISTANCE_MAX = 8192,
+    HASH_BITS_MAX = 13,
+    BREATHE_BYTES = 4096,
+    BREATHE_COST = 1000,
+};
+
+struct packer {
+    const unsigned char *from, *end;
+    unsigned char *to, *to_end;
+    unsigned shift; /* of the hash, that leaves the bits of an index */
+    uint16_t seen[1 << HASH_BITS_MAX];
+};
+
+/* The hash of three bytes, of which four are there. */
+static inline unsigned hash_at(const struct packer *packer, const unsigned char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word <<= 8;
+#else
+    word &= ~UINT32_C(255);
+#endif
+    return (word * UINT32_C(0x9e3779b1)) >> packer->shift;
+}
+
+/* Writes what has no match; false if there is no room. */
+static inline bool put_literals(struct packer *packer, const unsigned char *from, const unsigned char *end)
+{
+    while (from < end) {
+        size_t count = (size_t)(end - from) < LITERALS_MAX ? (size_t)(end - from) : LITERALS_MAX;
+        if ((size_t)(packer->to_end - packer->to) <= count)
+            return false;
+        *packer->to++ = (unsigned char)(count - 1);
+        memcpy(packer->to, from, count);
+        packer->to += count;
+        from += count;
+    }
+    return true;
+}
+
+static inline bool put_match(struct packer *packer, size_t distance, size_t len)
+{
+    size_t back = distance - 1;
+    if (packer->to_end - packer->to < 3)
+        return false;
+    if (len <= MATCH_SHORT) {
+        *packer->to++ = (unsigned char)((len - 2) << 5 | back >> 8);
+    } else {
+        *packer->to++ = (unsigned char)(7 << 5 | back >> 8);
+        *packer->to++ = (unsigned char)(len - 2 - 7);
+    }
+    *packer->to++ = (unsigned char)back;
+    return true;
+}
+
+/* How many bytes before `at` the same three were seen last, 0 if nowhere; notes that they are here. */
+static inline size_t find(struct packer *packer, const unsigned char *at)
+{
+    size_t position = (size_t)(at - packer->from);
+    uint16_t *seen = &packer->seen[hash_at(packer, at)];
+    size_t distance = (uint16_t)(position - *seen);
+    *seen = (uint16_t)position;
+    if (distance - 1 >= DISTANCE_MAX || distance > position)
+        return 0;
+    const unsigned char *before = at - distance;
+    return before[0] == at[0] && before[1] == at[1] && before[2] == at[2] ? distance : 0;
+}
+
+static inline size_t match_len(const unsigned char *at, const unsigned char *end, size_t distance)
+{
+    size_t max = (size_t)(end - at) < MATCH_MAX ? (size_t)(end - at) : MATCH_MAX, len = MATCH_MIN;
+    for (uint64_t one, other; len + 8 <= max; len += 8) {
+        memcpy(&one, at + len, 8);
+        memcpy(&other, at + len - distance, 8);
+        if (one != other)
+            break;
+    }
+    while (len < max && at[len] == at[len - distance])
+        len++;
+    return len;
+}
+
+static void packer_init(struct packer *packer, const void *from, size_t len, void *to, size_t room)
+{
+    unsigned bits = 8;
+    while (bits < HASH_BITS_MAX && (size_t)1 << bits < len)
+        bits++;
+    packer->from = from;
+    packer->end = packer->from + len;
+    packer->to = to;
+    packer->to_end = packer->to + room;
+    packer->shift = 32 - bits;
+    memset(packer->seen, 0, sizeof *packer->seen << bits);
+}
+
+size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
+{
+    struct packer packer;
+    packer_init(&packer, from, len, to, room);
+    const unsigned char *at = packer.from, *literals = at, *breathe_at = at + BREATHE_BYTES;
+    const unsigned char *hashed = len > MATCH_MIN ? packer.end - MATCH_MIN : at; /* four bytes are there before it */
+    while (at < hashed) {
+        if (at >= breathe_at) {
+            fiber_breathe(BREATHE_COST);
+            breathe_at = at + BREATHE_BYTES;
+        }
+        size_t distance = find(&packer, at);
+        if (!distance) {
+            at++;
+            continue;
+        }
+        size_t matched = match_len(at, packer.end, distance);
+        if (!put_literals(&packer, literals, at) || !put_match(&packer, distance, matched))
+            return 0;
+        literals = at += matched;
+        /* The end of what matched may begin the next match. */
+        for (const unsigned char *before = at - 2; before < at && at < hashed; before++)
+            find(&packer, before);
+    }
+    return put_literals(&packer, literals, packer.end) ? (size_t)(packer.to - (unsigned char *)to) : 0;
+}
+
+/* A match's bytes, which may overlap what they repeat. */
+static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t room)
+{
+    const unsigned char *from = to - distance;
+    if (distance >= 8 && room >= len + 8) {
+        for (size_t i = 0; i < len; i += 8)
+            memcpy(to + i, from + i, 8);
+        return;
+    }
+    for (size_t i = 0; i < len; i++)
+        to[i] = from[i];
+}
+
+size_t lzf_unpack(const void *from, size_t len, void *to, size_t room)
+{
+    const unsigned char *at = from, *end = at + len, *breathe_at = at + BREATHE_BYTES;
+    unsigned char *start = to, *out = start, *out_end = start + room;
+    while (at < end) {
+        if (at >= breathe_at) {
+            fiber_breathe(BREATHE_COST);
+            breathe_at = at + BREATHE_BYTES;
+        }
+        size_t head = *at++;
+        if (head < LITERALS_MAX) {
+            size_t count = head + 1;
+            if ((size_t)(end - at) < count || (size_t)(out_end - out) < count)
+                return 0;
+            memcpy(out, at, count);
+            at += count;
+            out += count;
+            continue;
+        }
+        size_t count = (head >> 5) + 2;
+        if (end - at < (count == 9 ? 2 : 1))
+            return 0;
+        if (count == 9)
+            count += *at++;
+        size_t distance = ((head & 31) << 8 | *at++) + 1;
+        if (distance > (size_t)(out - start) || count > (size_t)(out_end - out))
+            return 0;
+        repeat(out, distance, count, (size_t)(out_end - out));
+        out += count;
+    }
+    return (size_t)(out - start);
+}

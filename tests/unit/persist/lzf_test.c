@@ -1,0 +1,114 @@
+/*
+ * LZF: what is packed comes back, within the bytes that it was given; broken input is refused; known bytes.
+ */
+#include "persist/lzf.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "../base/guard.h"
+#include "../base/seed.h"
+#include "base/mem.h"
+
+Test(lzf, known_bytes)
+{
+    char out[64];
+    /* Two literals, then ten bytes that repeat the second; a literal run of 32 is the longest. */
+    cr_assert_eq(lzf_unpack("\x01"
+                            "ab\xe0\x01\x00",
+                     6, out, sizeof out),
+        12);
+    cr_assert_eq(memcmp(out, "abbbbbbbbbbb", 12), 0);
+    cr_assert_eq(lzf_unpack("\x00"
+                            "a\x20\x00",
+                     4, out, sizeof out),
+        4);
+    cr_assert_eq(memcmp(out, "aaaa", 4), 0);
+}
+
+Test(lzf, broken_input)
+{
+    char out[64];
+    cr_assert_eq(lzf_unpack("\x05"
+                            "ab",
+                     3, out, sizeof out),
+        0, "literals that are not there");
+    cr_assert_eq(lzf_unpack("\x00"
+                            "a\x20\x01",
+                     4, out, sizeof out),
+        0, "before the beginning");
+    cr_assert_eq(lzf_unpack("\x00"
+                            "a\x20",
+                     3, out, sizeof out),
+        0, "half a match");
+    cr_assert_eq(lzf_unpack("\x00"
+                            "a\xe0\x20",
+                     4, out, sizeof out),
+        0, "half a long match");
+    cr_assert_eq(lzf_unpack("\x00"
+                            "a\xe0\xff\x00",
+                     5, out, sizeof out),
+        0, "more than there is room for");
+}
+
+/* Text of which parts repeat, near and far. */
+static void make_text(struct random *random, unsigned char *text, size_t len)
+{
+    unsigned letters = 1 + (unsigned)random_below(random, 255);
+    for (size_t at = 0; at < len;) {
+        size_t count = 1 + random_below(random, 300);
+        count = count < len - at ? count : len - at;
+        if (at && random_below(random, 2)) {
+            size_t back = 1 + random_below(random, at < 20000 ? at : 20000);
+            for (size_t i = 0; i < count; i++)
+                text[at + i] = text[at + i - back];
+        } else {
+            for (size_t i = 0; i < count; i++)
+                text[at + i] = (unsigned char)random_below(random, letters);
+        }
+        at += count;
+    }
+}
+
+Test(lzf, random_text_comes_back)
+{
+    static const size_t lengths[] = { 8, 30, 300, 5000, 200000 };
+    struct random random = seed_random("random_text_comes_back");
+    size_t packed_count = 0;
+    for (int i = 0; i < 1000; i++) {
+        size_t len = 1 + random_below(&random, lengths[i < 980 ? i % 4 : 4]);
+        unsigned char *text = mem_alloc(len), *packed = mem_alloc(len), *unpacked = mem_alloc(len);
+        make_text(&random, text, len);
+        size_t room = i % 3 ? len : random_below(&random, len + 1), packed_len = lzf_pack(text, len, packed, room);
+        cr_assert(packed_len <= room);
+        if (packed_len) {
+            packed_count++;
+            cr_assert_eq(lzf_unpack(packed, packed_len, unpacked, len), len);
+            cr_assert_eq(memcmp(text, unpacked, len), 0);
+            cr_assert_eq(lzf_unpack(packed, packed_len, unpacked, len - 1), 0);
+        }
+        mem_free(text);
+        mem_free(packed);
+        mem_free(unpacked);
+    }
+    cr_assert(packed_count > 100);
+}
+
+Test(lzf, any_bytes_stay_within_bounds)
+{
+    struct random random = seed_random("any_bytes_stay_within_bounds");
+    struct guard guard = guard_create();
+    for (int i = 0; i < 5000; i++) {
+        unsigned char input[100];
+        size_t len = random_below(&random, sizeof input + 1), room = random_below(&random, 1000);
+        for (size_t at = 0; at < len; at++)
+            input[at] = (unsigned char)(random_next(&random) & (i & 1 ? 255 : 0xe3));
+        struct bytes placed = guard_place(&guard, bytes_make(input, len));
+        unsigned char *out = mem_alloc(room + 1);
+        out[room] = 0x5a;
+        cr_assert(lzf_unpack(placed.ptr, placed.len, out, room) <= room);
+        cr_assert_eq(out[room], 0x5a);
+        mem_free(out);
+    }
+    guard_destroy(&guard);
+}
