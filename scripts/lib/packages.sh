@@ -1,6 +1,6 @@
 # Sourced by the scripts: Debian packages, installed only where they are missing.
 
-build_packages=(gcc libc6-dev meson ninja-build pkg-config libev-dev libxxhash-dev libjemalloc-dev liblzf-dev
+build_packages=(gcc libc6-dev meson ninja-build pkg-config libev-dev libxxhash-dev libjemalloc-dev
     libpcre2-dev libssl-dev libsystemd-dev)
 
 # Print those of the named packages that are not installed.
