@@ -21,12 +21,14 @@
 
 struct acl;
 struct asides;
+struct blames;
 struct command_info;
 struct command_registry;
 struct error_stats;
 struct fills;
 struct json_path_cache;
 struct keyspace;
+struct latency;
 struct monitors;
 struct propagation;
 struct propagation_sink;
@@ -88,8 +90,11 @@ struct engine {
     struct monitors *monitors;       /* owned: who sees every command; NULL if nobody does */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */
+    struct latency *latency;         /* owned: what took long (engine/latency.h) */
+    struct blames *blames;           /* owned: who made others wait (engine/blame.h) */
     struct shared_reply shared_reply;
     struct propagation *propagation; /* owned; NULL while nobody wants to know of changes */
+    const struct request *batch, *batch_end; /* borrowed: what is being executed */
     uint32_t executing;              /* depth of commands, retries and steps of tasks under way */
     struct session *current;         /* borrowed: whose command is executed; NULL between commands */
     struct output late;              /* what was pushed to it meanwhile, to be sent behind its reply, ... */
@@ -104,6 +109,10 @@ struct engine {
     bool pause_all;         /* else only what writes */
     int64_t slow_us;        /* the slow log's threshold that slow_ticks was computed from */
     uint64_t slow_ticks;
+    int64_t notable_ms;     /* latency_threshold_ms that notable_ticks was computed from */
+    uint64_t notable_ticks; /* after a command this slow somebody may want to know of it */
+    uint64_t blame_ticks;   /* BLAME_US */
+    uint64_t read_ticks;    /* when the batch that comes was read; 0: it came from nowhere */
     uint64_t refresh_ticks; /* after a command this slow the wall clock is read again */
 };
 

@@ -14,11 +14,23 @@
  * a half). */
 enum { COMMAND_LATENCY_BUCKETS = 128, COMMAND_LATENCY_LOW_BITS = 6 };
 
+struct command_info;
+
+/* What its calls have waited, see engine/blame.h. In ticks; sums of all calls. */
+struct command_split {
+    uint64_t unsent, unsent_ends; /* calls whose replies were not sent yet, and the sum of the moments of their ends */
+    uint64_t queued_ticks;        /* before they ran */
+    uint64_t sending_ticks;       /* until they were sent, of `calls` */
+    uint64_t calls;
+    struct command_info *next; /* borrowed: the chain of those with something unsent */
+};
+
 /* What a command has cost. */
 struct command_stats {
     uint64_t calls, rejected, failed;
     uint64_t ticks;    /* of the processor's clock, see base/clock.h */
     uint64_t *latency; /* owned, COMMAND_LATENCY_BUCKETS counters by duration; NULL until first called */
+    struct command_split split;
 };
 
 /* A row as the running server has it. */

@@ -130,6 +130,12 @@ void net_wake_background(struct net *net);
  */
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context);
 
+/* Called after what waited was offered to the sockets. */
+void net_set_after_send(struct net *net, void (*run)(void *context), void *context);
+
+/* When the turn under way began, in ticks (base/clock.h): the loop has known since then of what is read in it. */
+uint64_t net_turn_began(const struct net *net);
+
 /* The counters since creation or the last reset; what is held now is not reset. */
 void net_stats_read(const struct net *net, struct net_stats *stats);
 void net_stats_reset(struct net *net);

@@ -145,6 +145,7 @@ extern const struct command client_commands[];
 extern const struct command config_commands[];
 extern const struct command debug_commands[];
 extern const struct command info_commands[];
+extern const struct command latency_commands[];
 extern const struct command memory_commands[];
 extern const struct command save_commands[];
 extern const struct command slowlog_commands[];

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/acl.h"
+#include "engine/blame.h"
 #include "engine/error_stats.h"
+#include "engine/latency.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
 #include "engine/pubsub.h"
@@ -114,6 +116,8 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->asides = asides_create();
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
+    engine->latency = latency_create();
+    engine->blames = blames_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
     engine->now_ms = clock_wall_ms();
     arena_init(&engine->arena);
@@ -156,6 +160,8 @@ void engine_destroy(struct engine *engine)
     command_registry_destroy(engine->registry);
     error_stats_destroy(engine->errors);
     slowlog_destroy(engine->slowlog);
+    latency_destroy(engine->latency);
+    blames_destroy(engine->blames);
     arena_fini(&engine->arena);
     json_path_cache_destroy(engine->paths);
     buf_fini(&engine->text);

@@ -14,10 +14,11 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "engine/acl.h"
+#include "engine/blame.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/error_stats.h"
-#include "engine/monitor.h"
+#include "engine/latency.h"
 #include "engine/memory.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -342,8 +343,8 @@ static void reject_in_transaction(struct call *call, struct output_mark before)
 /* Takes the threshold over from the settings when it changed, so that testing it costs one comparison. */
 static void refresh_slow_ticks(struct engine *engine)
 {
-    int64_t us = engine->settings->slowlog_log_slower_than_us;
-    if (us == engine->slow_us)
+    int64_t us = engine->settings->slowlog_log_slower_than_us, notable_ms = engine->settings->latency_threshold_ms;
+    if (us == engine->slow_us && notable_ms == engine->notable_ms)
         return;
     const uint64_t probe = UINT64_C(1) << 32;
     double ticks_per_us = 1000.0 * (double)probe / (double)clock_ticks_to_ns(probe);
@@ -351,6 +352,35 @@ static void refresh_slow_ticks(struct engine *engine)
     engine->refresh_ticks = (uint64_t)(ticks_per_us * CLOCK_REFRESH_US);
     double slow_ticks = (double)us * ticks_per_us;
     engine->slow_ticks = us < 0 || slow_ticks >= 0x1p64 ? UINT64_MAX : (uint64_t)slow_ticks;
+    double notable_ticks = (double)notable_ms * 1000 * ticks_per_us;
+    engine->notable_ms = notable_ms;
+    engine->blame_ticks = (uint64_t)(ticks_per_us * BLAME_US);
+    engine->notable_ticks = engine->slow_ticks < engine->blame_ticks ? engine->slow_ticks : engine->blame_ticks;
+    if (notable_ms > 0 && notable_ticks < (double)engine->notable_ticks)
+        engine->notable_ticks = (uint64_t)notable_ticks;
+}
+
+/* Requests of other clients behind this one in the batch. */
+static uint64_t waiting_behind(const struct engine *engine, const struct request *request)
+{
+    uint64_t count = 0;
+    const void *owner = request->owner;
+    while (++request < engine->batch_end)
+        count += request->owner != owner;
+    return count;
+}
+
+/* Slow enough that one of the slow log, the latency events and the blame may be concerned. */
+static __attribute__((noinline)) void note_slow(struct call *call, uint64_t ticks)
+{
+    struct engine *engine = call->engine;
+    execute_log_if_slow(engine, call->session, call->command, ticks, call->argv, call->argc);
+    const char *event = call->command->flags & CMD_FAST ? "fast-command" : "command";
+    uint64_t ns = clock_ticks_to_ns(ticks);
+    latency_note(engine, event, ns / 1000);
+    const struct request *request = call->request;
+    bool batched = request >= engine->batch && request < engine->batch_end;
+    blame_hold(engine, call->command->full_name, ns, batched ? waiting_behind(engine, request) : 0);
 }
 
 /* Runs an admitted command's handler. Returns the ticks at its end. */
@@ -381,9 +411,10 @@ static uint64_t run(struct call *call, uint64_t start)
             wait_charge(session, end - start);
         return end;
     }
-    execute_account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
-    if (__builtin_expect(end - start >= engine->slow_ticks, 0))
-        execute_log_if_slow(engine, session, call->command, end - start, call->argv, call->argc);
+    account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
+    split_add(engine, engine->read_ticks, call->command, start, end);
+    if (__builtin_expect(end - start >= engine->notable_ticks, 0))
+        note_slow(call, end - start);
     return end;
 }
 
@@ -498,6 +529,18 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
     engine->now_ms = clock_wall_ms();
     engine->memory.spent_ns = 0;
     refresh_slow_ticks(engine);
+    note_strictness(engine);
+    bool is_from_net = engine->read_ticks != 0;
+    uint64_t now = clock_ticks();
+    if (!is_from_net)
+        engine->read_ticks = now;
+    blame_begin_batch(engine, count, now);
+    engine->batch = requests;
+    engine->batch_end = requests + count;
     for (size_t i = 0; i < count; i += WINDOW)
         execute_window(engine, &requests[i], count - i < WINDOW ? count - i : WINDOW);
+    engine->batch = engine->batch_end = NULL;
+    engine->read_ticks = 0;
+    if (!is_from_net)
+        split_sent(engine);
 }

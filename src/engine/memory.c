@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/latency.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 
@@ -99,7 +100,9 @@ static bool is_short(struct engine *engine, size_t used)
         return false;
     uint64_t start_ns = clock_mono_ns();
     enum progress progress = make_room(engine, goal, start_ns + tenacity_ns(settings->tenacity));
-    state->spent_ns += clock_mono_ns() - start_ns;
+    uint64_t spent_ns = clock_mono_ns() - start_ns;
+    state->spent_ns += spent_ns;
+    latency_note(engine, "eviction-cycle", spent_ns / 1000);
     if (progress == ENOUGH && goal == settings->limit)
         note_over(state, false);
     return progress == NOTHING_LEFT;

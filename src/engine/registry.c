@@ -431,6 +431,11 @@ uint64_t command_stats_quantile(const struct command_stats *stats, double quanti
     return clock_ticks_to_ns(latency_bucket_end(COMMAND_LATENCY_BUCKETS - 1));
 }
 
+uint64_t command_stats_bucket_ns(unsigned bucket)
+{
+    return clock_ticks_to_ns(latency_bucket_end(bucket));
+}
+
 uint32_t command_registry_ids(const struct command_registry *registry)
 {
     return registry->next_id;
@@ -438,6 +443,9 @@ uint32_t command_registry_ids(const struct command_registry *registry)
 
 void command_stats_reset(struct command_stats *stats)
 {
+    struct command_split split = { .unsent = stats->split.unsent,
+        .unsent_ends = stats->split.unsent_ends,
+        .next = stats->split.next };
     mem_free(stats->latency);
-    *stats = (struct command_stats){ 0 };
+    *stats = (struct command_stats){ .split = split }; /* it stays in its chain */
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/blame.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -72,7 +73,10 @@ static bool step(struct engine *engine, struct task *task, struct task_link *lin
     bool finished = task->type->step(task, call);
     propagate_end(call, dirty);
     arena_reset(call->arena);
-    link->ticks += clock_ticks() - start;
+    uint64_t ticks = clock_ticks() - start;
+    link->ticks += ticks;
+    if (ticks >= engine->blame_ticks)
+        blame_hold(engine, link->command->full_name, clock_ticks_to_ns(ticks), 0);
     return finished;
 }
 

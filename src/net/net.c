@@ -61,6 +61,8 @@ void net_send(struct net *net)
         net->before_send(net->before_send_context);
     if (net->writers.count > 0 || net->woken.count > 0)
         send_all(net);
+    if (net->after_send != NULL)
+        net->after_send(net->after_send_context);
 }
 
 static void turn(struct ev_loop *loop)
@@ -76,7 +78,7 @@ static void turn(struct ev_loop *loop)
         tls_feed(net);
     uint64_t moments[TURN_PHASES + 1];
 
-    moments[TURN_READING] = clock_ticks();
+    moments[TURN_READING] = net->turn_began = clock_ticks();
     ev_invoke_pending(loop);
     moments[TURN_EXECUTING] = clock_ticks();
     batch_execute(net);
@@ -277,6 +279,17 @@ void net_set_before_send(struct net *net, void (*run)(void *context), void *cont
 {
     net->before_send = run;
     net->before_send_context = context;
+}
+
+void net_set_after_send(struct net *net, void (*run)(void *context), void *context)
+{
+    net->after_send = run;
+    net->after_send_context = context;
+}
+
+uint64_t net_turn_began(const struct net *net)
+{
+    return net->turn_began;
 }
 
 void net_stats_read(const struct net *net, struct net_stats *stats)

@@ -146,6 +146,9 @@ struct net {
     bool background_wanted, in_background, in_turn;
     void (*before_send)(void *context);
     void *before_send_context;
+    void (*after_send)(void *context);
+    void *after_send_context;
+    uint64_t turn_began;
     struct net_stats stats;
 };
 

@@ -10,6 +10,8 @@
  * EXPIRY_ROUND_NS of the last.
  */
 #include "base/clock.h"
+#include "engine/blame.h"
+#include "engine/latency.h"
 #include "server_priv.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
@@ -92,6 +94,21 @@ static bool run_expiry(struct server *server, uint64_t now_ns, uint64_t end_ns)
     return false;
 }
 
+void blame_background(struct server *server, const char *name, uint64_t us)
+{
+    latency_note(server->engine, name, us);
+    blame_hold(server->engine, name, us * 1000, 0);
+}
+
+/* The work since *from_ns took that long. */
+static void account(struct server *server, const char *name, uint64_t *from_ns)
+{
+    uint64_t now_ns = clock_mono_ns();
+    if (now_ns - *from_ns >= BLAME_US * 1000)
+        blame_background(server, name, (now_ns - *from_ns) / 1000);
+    *from_ns = now_ns;
+}
+
 bool background_run(void *context)
 {
     struct server *server = context;
@@ -99,14 +116,20 @@ bool background_run(void *context)
     bool rests = server->busy_since_slice && now_ns < server->slice_end_ns + 2 * server->slice_spent_ns;
     if (rests && server->background_pending)
         return true;
-    uint64_t end_ns = now_ns + SLICE_NS;
+    uint64_t end_ns = now_ns + SLICE_NS, at_ns = now_ns;
     bool short_of_memory =
         engine_is_short_of_memory(server->engine) && engine_evict_slice(server->engine, now_ns + SLICE_NS / 2);
+    account(server, "eviction-cycle", &at_ns);
     server->background_pending = engine_task_count(server->engine) && engine_run_tasks(server->engine, SLICE_NS / 2);
+    at_ns = clock_mono_ns(); /* a task's steps are its command's */
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
+    account(server, "lazyfree", &at_ns);
     server->background_pending |= server->defrag.running && defrag_run(server, end_ns);
+    account(server, "active-defrag-cycle", &at_ns);
     server->background_pending |= short_of_memory || evict_settle(server->keyspace, SETTLE_BUCKETS);
-    server->background_pending |= run_expiry(server, clock_mono_ns(), end_ns);
+    at_ns = clock_mono_ns();
+    server->background_pending |= run_expiry(server, at_ns, end_ns);
+    account(server, "expire-cycle", &at_ns);
     server->slice_end_ns = clock_mono_ns();
     server->slice_spent_ns = server->slice_end_ns - now_ns;
     server->busy_since_slice = false;

@@ -108,6 +108,7 @@ bool child_start(struct server *server, enum child_kind kind,
     }
     int reason = errno;
     child->fork_us = (clock_mono_ns() - before_ns) / 1000;
+    blame_background(server, "fork", child->fork_us);
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);

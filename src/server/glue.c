@@ -108,6 +108,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
 {
     struct server *server = context;
     server->busy_since_slice = true;
+    server->engine->read_ticks = net_turn_began(server->net);
     engine_execute(server->engine, requests, count);
     cron_set_deadline(server);
     clients_evict(server);

@@ -323,6 +323,26 @@ static void print_latencystats(struct server *server, struct buf *out)
     each_stats(server, out, print_latency_row);
 }
 
+static void print_split_row(struct buf *out, const struct command_info *info, const struct server *server)
+{
+    (void)server;
+    const struct command_stats *stats = &info->stats;
+    const struct command_split *split = &stats->split;
+    if (!split->calls || !stats->calls)
+        return;
+    double sent = (double)split->calls, all = (double)(split->calls + split->unsent);
+    buf_printf(out, "latency_split_usec_%s:calls=%llu,queued=%.3f,running=%.3f,sending=%.3f\r\n", info->full_name,
+        (unsigned long long)split->calls, (double)clock_ticks_to_ns(split->queued_ticks) / 1000 / all,
+        (double)clock_ticks_to_ns(stats->ticks) / 1000 / (double)stats->calls,
+        (double)clock_ticks_to_ns(split->sending_ticks) / 1000 / sent);
+}
+
+/* Larder's own: the parts of each command's latency on average, see engine/blame.h. */
+static void print_latencysplit(struct server *server, struct buf *out)
+{
+    each_stats(server, out, print_split_row);
+}
+
 static void print_cluster(struct server *server, struct buf *out)
 {
     (void)server;
@@ -370,6 +390,7 @@ static const struct section sections[] = {
     { "cluster", "Cluster", print_cluster, SHOWN_BY_DEFAULT },
     { "keyspace", "Keyspace", print_keyspace, SHOWN_BY_DEFAULT },
     { "turns", "Turns", print_turns, SHOWN_BY_ALL },
+    { "latencysplit", "Latencysplit", print_latencysplit, SHOWN_BY_ALL },
 };
 
 enum { SECTION_COUNT = sizeof sections / sizeof *sections };

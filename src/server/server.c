@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cmd/families.h"
 #include "engine/acl.h"
+#include "engine/blame.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "engine/tracking.h"
@@ -117,6 +118,7 @@ static void register_commands(struct server *server)
         config_commands,
         debug_commands,
         info_commands,
+        latency_commands,
         memory_commands,
         save_commands,
         slowlog_commands,
@@ -184,6 +186,12 @@ static void before_send(void *context)
     aof_before_send(server);
 }
 
+static void after_send(void *context)
+{
+    struct server *server = context;
+    split_sent(server->engine);
+}
+
 struct server *server_create(struct config *config)
 {
     struct server *server = mem_zalloc(sizeof *server);
@@ -211,6 +219,7 @@ struct server *server_create(struct config *config)
         return NULL;
     }
     net_set_before_send(server->net, before_send, server);
+    net_set_after_send(server->net, after_send, server);
     set_signals(server);
     server_apply_settings(server);
     server->memory_at_start = server->memory_peak = mem_used();

@@ -10,6 +10,14 @@ struct net_receiver glue_receiver(struct server *server);
 /* background.c: work that runs in slices between the requests. */
 bool background_run(void *context);
 
+/* background.c: something of the server's own held the loop so long: a latency event, and perhaps to be blamed. */
+void blame_background(struct server *server, const char *name, uint64_t us);
+
+/* latency_report.c: an event's samples as a picture in text; and what there is to say about all events. */
+struct latency_event;
+void latency_report_graph(const struct latency_event *event, int64_t now_s, struct buf *out);
+void latency_report_doctor(struct server *server, struct buf *out);
+
 /* cron.c: sees to it that the next wait that ends does so in time. */
 void cron_set_deadline(struct server *server);
 

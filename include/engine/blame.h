@@ -1,0 +1,65 @@
+/*
+ * Blame: who made others wait, and what a command's latency is made of. Always on.
+ *
+ * Whoever holds the loop for BLAME_US or longer, a command or background work, is noted: how often, how long, when it was
+ * worst, and how many requests waited meanwhile. Those are the ones behind it in the batch that are not its own
+ * client's, and those that the loop finds as soon as it looks again.
+ *
+ * What a request waits before it runs is counted from the turn in which the loop learned of it; what its reply waits,
+ * to the end of that turn's sending. Costs three additions a command, and a few for each kind of command a turn.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "engine/registry.h"
+
+struct engine;
+struct request;
+struct session;
+
+enum { BLAME_US = 250, BLAME_NAMES_MAX = 512 };
+
+struct blame {
+    const char *name; /* a command's full name, or what background work is called; borrowed */
+    uint64_t holds;
+    uint64_t ns, longest_ns;
+    int64_t longest_at_ms, last_at_ms; /* since 1970 */
+    uint64_t waited;                   /* requests of others */
+    uint64_t waited_ns;                /* of all these, for whole holds: no more than that */
+};
+
+struct blames;
+
+struct blames *blames_create(void);
+void blames_destroy(struct blames *blames);
+
+/* Something held the loop for so many ns; less than BLAME_US is passed over. `name` must live as long as the engine. */
+void blame_hold(struct engine *engine, const char *name, uint64_t ns, uint64_t waited);
+
+/* A batch of so many requests begins. Those who were found at once waited for whatever held the loop just before. */
+void blame_begin_batch(struct engine *engine, size_t count, uint64_t now);
+
+/* Who is to blame, worst (in waited_ns, then ns) first; returns how many of `max` were written. */
+size_t blame_list(struct engine *engine, struct blame *out, size_t max);
+void blame_reset(struct engine *engine);
+
+/* --- The parts of a command's latency --- */
+
+void split_begin(struct engine *engine, struct command_info *command);
+
+/* A command ran from start to end; it was read at engine->read_ticks, and its reply is to be sent. */
+static inline void split_add(
+    struct engine *engine, uint64_t read_ticks, struct command_info *command, uint64_t start, uint64_t end)
+{
+    struct command_split *split = &command->stats.split;
+    if (__builtin_expect(split->unsent++ == 0, 0))
+        split_begin(engine, command);
+    split->queued_ticks += start - read_ticks;
+    split->unsent_ends += end;
+}
+
+/* What was answered so far has been offered to the sockets. */
+void split_sent(struct engine *engine);
