@@ -30,8 +30,9 @@ void aof_log_init(struct aof_log *log);
 void aof_log_fini(struct aof_log *log, struct worker *worker);
 
 /*
- * Goes on in another file from now on: `fd` is taken over, of which `size` bytes count, and which was opened for appending. What the buffer holds is not
- * touched. The old descriptor is answered, which is the caller's now; -1 if there was none.
+ * Goes on in another file from now on: `fd` is taken over, of which `size` bytes count, and which was opened for
+ * appending. What the buffer holds is not touched. The old descriptor is answered, which is the caller's now; -1 if
+ * there was none.
  */
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker);
 

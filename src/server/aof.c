@@ -1,10 +1,10 @@
 /*
  * Writing: units into the buffer, the buffer into the file, the file onto the disk; and what follows when one fails.
  *
- * When the disk refuses, the buffer keeps what it has, commands that write are refused, and the write is tried again ten
- * times a second. Under `always` those whose changes were in it must not hear that they succeeded: their connections are
- * closed without an answer. When synchronising fails nobody knows what of the file is on the disk, and asking again may
- * be answered with a lie; so writes are refused until a rewrite has put a new base in its place.
+ * When the disk refuses, the buffer keeps what it has, commands that write are refused, and the write is tried again
+ * ten times a second. Under `always` those whose changes were in it must not hear that they succeeded: their
+ * connections are closed without an answer. When synchronising fails nobody knows what of the file is on the disk, and
+ * asking again may be answered with a lie; so writes are refused until a rewrite has put a new base in its place.
  */
 #include "server/aof.h"
 

@@ -335,6 +335,7 @@ static bool go_on_in(struct server *server, int fd)
     uint64_t unsynced = aof->log.size - aof->log.synced;
     int old = aof_log_switch(&aof->log, fd, 0, aof->worker);
     aof->selected_db = -1;
+    aof->stamp_s = 0;
     if (old >= 0)
         worker_close(aof->worker, old, unsynced && server->config.appendfsync != APPENDFSYNC_NO);
     aof_listen(server, true);

@@ -188,6 +188,17 @@ static void run_log(struct call *call)
     reply_ok(call->reply);
 }
 
+static void run_load_aof(struct call *call)
+{
+    struct server *server = server_of(call);
+    if (server->aof->state != AOF_ON)
+        reply_error(call->reply, BYTES("ERR The append-only file is off"));
+    else if (aof_reload(server))
+        reply_ok(call->reply);
+    else
+        reply_error(call->reply, BYTES("ERR Error trying to load the AOF files, check server logs."));
+}
+
 static void run_error(struct call *call)
 {
     reply_error(call->reply, call->argv[2]);
@@ -353,6 +364,8 @@ static void run_help(struct call *call)
         "    Show the state of a database's table.",
         "LISTPACK <key>",
         "    Write what is known of a listpack to the log.",
+        "LOADAOF",
+        "    Write the append-only file's rest, empty all databases, and load the file again.",
         "LOG <message>",
         "    Write to the server's log.",
         "OBJECT <key>",
@@ -397,6 +410,7 @@ static const struct {
     { "HELP", run_help, 2, 2 },
     { "HTSTATS", run_htstats, 3, 4 },
     { "LISTPACK", run_listpack, 3, 3 },
+    { "LOADAOF", run_load_aof, 2, 2 },
     { "LOG", run_log, 3, 0 },
     { "OBJECT", run_object, 3, 4 },
     { "PANIC", run_crash, 2, 2 },

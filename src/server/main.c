@@ -20,6 +20,7 @@
 static const char usage[] =
     "Usage: larder-server [FILE | -] [--DIRECTIVE VALUE ...] ...\n"
     "       larder-server --check-rdb FILE\n"
+    "       larder-server --check-aof FILE [--fix]\n"
     "       larder-server --version | --help | --print-default-config | --print-config-manual\n"
     "\n"
     "FILE is a configuration file in the format of redis.conf; - reads it from standard input. Every directive of the\n"
@@ -174,6 +175,11 @@ int main(int argc, char **argv)
     hash_init();
     if (argc == 2 && answer_option(argv[1]))
         return 0;
+    if (argc >= 3 && argc <= 4 && strcmp(argv[1], "--check-aof") == 0) {
+        bool first = strcmp(argv[2], "--fix") == 0, fix = argc == 4 && (first || strcmp(argv[3], "--fix") == 0);
+        if (argc == 3 || fix)
+            return aof_check_file(argv[fix && first ? 3 : 2], fix);
+    }
     if (argc == 3 && strcmp(argv[1], "--check-rdb") == 0)
         return saves_check_file(argv[2]);
     struct config config;

@@ -1,0 +1,440 @@
+"""The append-only file: its parts, what is written into them, rewriting, loading, travels to redis-server and back."""
+import random
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import rdb_contents
+from aof_files import AOF, commands, directory, last_increment, loaded, manifest, persistence, rewritten, until
+from harness.process import ServerProcess, StartFailed, larder_binary
+from harness.resp import Client, ErrorReply
+
+SERVER_OPTIONS = AOF
+
+
+@pytest.fixture
+def start_oracle(tmp_path, oracle_command):
+    started = []
+
+    def start(own, *options):
+        own.mkdir(exist_ok=True)
+        started.append(ServerProcess(oracle_command, (*AOF, *options), own, name="oracle"))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if not server.ended_by_us:
+            server.kill()
+
+
+def check(path, *options):
+    return subprocess.run([larder_binary(), "--check-aof", path, *options], capture_output=True, text=True, timeout=60)
+
+
+def check_with_redis(path):
+    tool = shutil.which("redis-check-aof")
+    if not tool:
+        pytest.skip("no redis-check-aof: install redis-tools")
+    found = subprocess.run([tool, path], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0 and "All AOF files and manifest are valid" in found.stdout, found.stdout
+
+
+def fails_to_start(own, *options):
+    """The log of a server that must not start with what is in the directory."""
+    try:
+        server = ServerProcess([larder_binary()], (*AOF, *options), own, name="failing")
+    except StartFailed as failure:
+        return str(failure)
+    assert server.process.wait(20) != 0
+    return server.kill()
+
+
+def test_layout(server):
+    where = directory(server)
+    with loaded(server) as client:
+        assert manifest(where) == [("appendonly.aof.1.base.rdb", 1, "b"), ("appendonly.aof.1.incr.aof", 1, "i")]
+        info = persistence(client)
+        assert info["aof_enabled"] == "1" and info["aof_last_write_status"] == "ok"
+        client.command("SET", "k", "v")
+        client.command("GET", "k")
+        client.command("SELECT", 3)
+        client.command("LPUSH", "l", 1, 2)
+        client.command("DEL", "nosuch")
+        client.command("SELECT", 0)
+        client.command("INCR", "n")
+        found = commands(last_increment(where).read_bytes())
+        assert found == [[b"SELECT", b"0"], [b"SET", b"k", b"v"], [b"SELECT", b"3"], [b"LPUSH", b"l", b"1", b"2"],
+                         [b"SELECT", b"0"], [b"INCR", b"n"]]
+        assert int(persistence(client)["aof_current_size"]) == sum(p.stat().st_size for p in where.glob("*.[ra]*[bf]"))
+    check_with_redis(where / "appendonly.aof.manifest")
+    assert check(where / "appendonly.aof.manifest").returncode == 0
+
+
+def test_units(server):
+    """What belongs together stands between MULTI and EXEC; a transaction of one command needs neither."""
+    with loaded(server) as client:
+        for words in (["MULTI"], ["SET", "a", 1], ["SELECT", 2], ["SET", "b", 2], ["EXEC"]):
+            client.command(*words)
+        client.command("SELECT", 0)
+        for words in (["MULTI"], ["SET", "c", 3], ["GET", "a"], ["EXEC"], ["MULTI"], ["EXEC"]):
+            client.command(*words)
+    assert commands(last_increment(directory(server)).read_bytes()) == [
+        [b"SELECT", b"0"], [b"MULTI"], [b"SET", b"a", b"1"], [b"SELECT", b"2"], [b"SET", b"b", b"2"], [b"EXEC"],
+        [b"SELECT", b"0"], [b"SET", b"c", b"3"]]
+
+
+def test_restart_and_expiry(start_server, tmp_path):
+    own = tmp_path / "own"
+    server = start_server(*AOF, directory=own)
+    with loaded(server) as client:
+        client.command("SET", "short", "v", "PX", 150)
+        client.command("SET", "long", "v", "PX", 10**9)
+        at = client.command("PEXPIRETIME", "long")
+        client.command("RPUSH", "list", "x")
+        client.command("PEXPIRE", "list", 200)
+        client.command("RPUSH", "list", "y")
+        client.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    server.kill()
+    time.sleep(0.4)
+    again = start_server(*AOF, directory=own)
+    with loaded(again) as client:
+        assert client.command("PEXPIRETIME", "long") == at
+        assert client.command("GET", "short") is None and client.command("EXISTS", "list") == 0
+        found = commands(last_increment(directory(again)).read_bytes())
+        assert [b"DEL", b"short"] in found and [b"DEL", b"list"] in found
+
+
+def test_rewrite(server, scale):
+    where = directory(server)
+    rng = random.Random(7)
+    with loaded(server) as client:
+        rdb_contents.fill(client, rng, scale(40))
+        client.load(["INCR", f"n{i % 10}"] for i in range(2000))
+        before, digest = rdb_contents.contents(client), client.command("DEBUG", "DIGEST")
+        for seq in (2, 3):
+            assert client.command("BGREWRITEAOF") == b"Background append only file rewriting started"
+            again = client.command("BGREWRITEAOF")
+            assert again == ErrorReply("ERR Background append only file rewriting already in progress") or \
+                persistence(client)["aof_rewrites"] == str(seq - 1)
+            rewritten(client)
+            assert manifest(where) == [(f"appendonly.aof.{seq}.base.rdb", seq, "b"),
+                                       (f"appendonly.aof.{seq}.incr.aof", seq, "i")]
+            until(lambda: len(list(where.iterdir())) == 3)
+        info = persistence(client)
+        assert info["aof_rewrites"] == "2" and int(info["aof_last_rewrite_time_sec"]) >= 0
+        assert info["aof_base_size"] == info["aof_current_size"]
+        client.command("SET", "after", "v")
+        assert commands(last_increment(where).read_bytes()) == [[b"SELECT", b"0"], [b"SET", b"after", b"v"]]
+        client.command("DEL", "after")
+        assert client.command("DEBUG", "LOADAOF") == b"OK"
+        assert client.command("DEBUG", "DIGEST") == digest and rdb_contents.contents(client) == before
+    check_with_redis(where / "appendonly.aof.manifest")
+
+
+def test_changes_during_a_rewrite(server, scale):
+    """Counters go on while the child writes: none is counted twice, none is lost."""
+    with loaded(server) as client:
+        client.load(["SET", f"key:{i}", "v" * 100] for i in range(scale(100000)))
+        client.command("BGREWRITEAOF")
+        rounds = 0
+        while persistence(client)["aof_rewrite_in_progress"] == "1" or rounds < 3:
+            client.load(["INCR", f"n{i}"] for i in range(50))
+            rounds += 1
+        rewritten(client)
+        assert client.command("DEBUG", "LOADAOF") == b"OK"
+        assert [client.command("GET", f"n{i}") for i in range(50)] == [b"%d" % rounds] * 50
+
+
+@pytest.mark.server_options(*AOF, "--aof-use-rdb-preamble", "no", "--aof-timestamp-enabled", "yes")
+def test_plain_base(server, start_oracle, tmp_path, seed, scale):
+    """A base of commands, which redis-server understands as well; annotations are written and passed over."""
+    print("seed", seed)
+    where = directory(server)
+    with loaded(server) as client:
+        assert manifest(where)[0] == ("appendonly.aof.1.base.aof", 1, "b")
+        rdb_contents.fill(client, random.Random(seed), scale(60))
+        client.load(["RPUSH", "long", *range(i, i + 50)] for i in range(20))
+        before = rdb_contents.contents(client)
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        base = (where / "appendonly.aof.2.base.aof").read_bytes()
+        found = commands(base)
+        assert found[0].startswith(b"#TS:") and len([w for w in found if w[:2] == [b"RPUSH", b"long"]]) == 16
+        client.command("SET", "k", "v")
+        assert commands(last_increment(where).read_bytes())[0].startswith(b"#TS:")
+        client.command("DEL", "k")
+        client.command("DEBUG", "LOADAOF")
+        assert rdb_contents.contents(client) == before
+    check_with_redis(where / "appendonly.aof.manifest")
+    other = tmp_path / "other"
+    shutil.copytree(server.directory, other)
+    with loaded(start_oracle(other)) as client:
+        assert rdb_contents.contents(client) == before
+
+
+def test_to_redis_and_back(start_server, start_oracle, tmp_path, seed, scale):
+    """One directory, in turn under Larder, redis-server and Larder again; each rewrites and works on."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    own = tmp_path / "own"
+    before = None
+    for turn in range(4):
+        server = start_server(*AOF, directory=own) if turn % 2 == 0 else start_oracle(own)
+        with loaded(server) as client:
+            assert before is None or rdb_contents.contents(client) == before
+            client.command("FLUSHALL")
+            rdb_contents.fill(client, rng, scale(25))
+            client.load(["INCR", f"n{i % 10}"] for i in range(100))
+            if turn > 1:
+                client.command("BGREWRITEAOF")
+                rewritten(client)
+                client.load(["INCR", f"n{i % 10}"] for i in range(100))
+            before = rdb_contents.contents(client)
+        assert server.stop() == 0
+        check_with_redis(directory(server) / "appendonly.aof.manifest")
+
+
+@pytest.mark.parametrize("begin", ["commands", "preamble"])
+def test_upgrade_of_a_single_file(start_server, tmp_path, begin):
+    """A file from before Redis 7 moves into the directory as the base, whatever it begins with."""
+    own = tmp_path / "own"
+    own.mkdir()
+    tail = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+    head = rdb_contents.rdb(9, b"\xfe\x00", rdb_contents.key(0, "old", rdb_contents.string("value")))
+    (own / "appendonly.aof").write_bytes(tail if begin == "commands" else head + tail)
+    server = start_server(*AOF, directory=own)
+    with loaded(server) as client:
+        assert client.command("GET", "k") == b"v"
+        assert client.command("GET", "old") == (b"value" if begin == "preamble" else None)
+        where = directory(server)
+        assert manifest(where) == [("appendonly.aof", 1, "b"), ("appendonly.aof.1.incr.aof", 1, "i")]
+        assert not (own / "appendonly.aof").exists()
+        client.command("SET", "more", "v")
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        assert manifest(where) == [("appendonly.aof.2.base.rdb", 2, "b"), ("appendonly.aof.2.incr.aof", 2, "i")]
+        client.command("DEBUG", "LOADAOF")
+        assert client.command("MGET", "k", "more") == [b"v", b"v"]
+
+
+def test_upgrade_in_the_middle(start_server, tmp_path):
+    """The manifest names the single file already, which has not moved yet."""
+    own = tmp_path / "own"
+    (own / "appendonlydir").mkdir(parents=True)
+    (own / "appendonly.aof").write_bytes(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
+    (own / "appendonlydir" / "appendonly.aof.manifest").write_text("file appendonly.aof seq 1 type b\n")
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("GET", "k") == b"v"
+
+
+def test_begins_with_the_rdb_file(start_server, tmp_path):
+    """Switched on in the configuration file, it begins with what was saved."""
+    own = tmp_path / "own"
+    server = start_server(directory=own)
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+        client.command("SAVE")
+    assert server.stop() == 0
+    again = start_server(*AOF, directory=own)
+    with loaded(again) as client:
+        assert client.command("GET", "k") == b"v"
+        client.command("SET", "k", "w")
+    assert again.stop() == 0
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("GET", "k") == b"w"
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_switched_on_and_off(server, scale):
+    where = directory(server)
+    with loaded(server) as client:
+        client.load(["SET", f"key:{i}", "v" * 100] for i in range(scale(50000)))
+        assert persistence(client)["aof_enabled"] == "0" and "aof_current_size" not in persistence(client)
+        assert client.command("CONFIG", "SET", "appendonly", "yes") == b"OK"
+        rounds = 0
+        while persistence(client)["aof_rewrite_in_progress"] == "1" or rounds < 5:
+            client.load(["INCR", f"n{i}"] for i in range(20))
+            rounds += 1
+        rewritten(client)
+        assert persistence(client)["aof_enabled"] == "1"
+        assert manifest(where) == [("appendonly.aof.1.base.rdb", 1, "b"), ("appendonly.aof.1.incr.aof", 1, "i")]
+        digest = client.command("DEBUG", "DIGEST")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DEBUG", "DIGEST") == digest
+        assert client.command("CONFIG", "SET", "appendonly", "no") == b"OK"
+        size = last_increment(where).stat().st_size
+        client.command("SET", "k", "unseen")
+        assert persistence(client)["aof_enabled"] == "0" and last_increment(where).stat().st_size == size
+        assert client.command("BGREWRITEAOF") == b"Background append only file rewriting started"
+        rewritten(client)
+        assert manifest(where) == [("appendonly.aof.2.base.rdb", 2, "b")]
+        for i in range(3):
+            assert client.command("CONFIG", "SET", "appendonly", "yes") == b"OK"
+            client.command("SET", "k", i)
+            rewritten(client)
+            assert client.command("CONFIG", "SET", "appendonly", "no") == b"OK"
+        assert client.command("CONFIG", "SET", "appendonly", "yes") == b"OK"
+        rewritten(client)
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "k") == b"2"
+        assert not list(where.glob("temp-*")) and len(list(where.iterdir())) == 3
+
+
+@pytest.mark.server_options(*AOF, "--auto-aof-rewrite-min-size", "10kb", "--auto-aof-rewrite-percentage", "200")
+def test_automatic_rewrite(server):
+    with loaded(server) as client:
+        client.load(["SET", "k", "x" * 100] for _ in range(50))
+        assert persistence(client)["aof_rewrites"] == "0"
+        client.load(["SET", "k", "x" * 100] for _ in range(200))
+        until(lambda: persistence(client)["aof_rewrites"] == "1")
+        assert int(persistence(client)["aof_current_size"]) < 2000
+        assert "Starting automatic rewriting of AOF on" in server.log()
+
+
+def test_scheduled_behind_a_save(server, scale):
+    with loaded(server) as client:
+        client.load(["SET", f"key:{i}", "v" * 200] for i in range(scale(100000)))
+        client.command("BGSAVE")
+        reply = client.command("BGREWRITEAOF")
+        assert reply == b"Background append only file rewriting scheduled" or scale(10) < 10
+        until(lambda: persistence(client)["aof_rewrites"] == "1", 60)
+        assert persistence(client)["rdb_saves"] == "1"
+
+
+# --- Damage ---
+
+def make_files(own, tail):
+    where = own / "appendonlydir"
+    where.mkdir(parents=True)
+    (where / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    (where / "appendonly.aof.1.incr.aof").write_bytes(tail)
+    return where
+
+
+def encode(*words):
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+
+def test_truncated_at_every_byte(tmp_path):
+    """The tail ends anywhere in the last commands: what was whole is loaded, the rest cut off; what --check-aof says
+    agrees. A transaction without its end never was."""
+    whole = encode(b"SET", b"a", b"1")
+    last = encode(b"SET", b"b", b"22\r\n") + encode(b"MULTI") + encode(b"INCR", b"a") + encode(b"INCR", b"a") + \
+        encode(b"EXEC")
+    ends = [len(whole), len(whole) + len(encode(b"SET", b"b", b"22\r\n")), len(whole + last)]
+    for cut in range(len(whole) + 1, len(whole + last)):
+        own = tmp_path / str(cut)
+        where = make_files(own, (whole + last)[:cut])
+        kept = max(end for end in ends if end <= cut)
+        found = check(where / "appendonly.aof.manifest")
+        assert (found.returncode == 0) == (kept == cut) and f"ok_up_to={kept}," in found.stdout, found.stdout
+        if cut % 5:
+            assert check(where / "appendonly.aof.manifest", "--fix").returncode == (0 if kept <= cut else 1)
+            assert (where / "appendonly.aof.1.incr.aof").stat().st_size == kept
+            continue
+        server = ServerProcess([larder_binary()], AOF, own, name="server")
+        with loaded(server) as client:
+            assert client.command("GET", "a") == b"1"
+            assert client.command("GET", "b") == (b"22\r\n" if kept >= ends[1] else None)
+        assert server.stop() == 0
+        assert (where / "appendonly.aof.1.incr.aof").stat().st_size == kept
+
+
+def test_truncated_is_refused_if_told_so(tmp_path):
+    where = make_files(tmp_path / "own", encode(b"SET", b"a", b"1") + b"*3\r\n$3\r\nSE")
+    log = fails_to_start(tmp_path / "own", "--aof-load-truncated", "no")
+    assert "Unexpected end of file reading the append only file appendonlydir/appendonly.aof.1.incr.aof" in log
+    assert (where / "appendonly.aof.1.incr.aof").stat().st_size == len(encode(b"SET", b"a", b"1")) + 10
+
+
+def test_truncated_in_the_midst_of_the_set(tmp_path, start_server):
+    """Only the last file may end so, except that those behind it are empty."""
+    own = tmp_path / "own"
+    where = make_files(own, encode(b"SET", b"a", b"1") + b"*3\r\n$3\r\nSE")
+    (where / "appendonly.aof.manifest").write_text(
+        "file appendonly.aof.1.incr.aof seq 1 type i\nfile appendonly.aof.2.incr.aof seq 2 type i\n")
+    (where / "appendonly.aof.2.incr.aof").write_bytes(encode(b"SET", b"b", b"2"))
+    assert "is not the last file" in fails_to_start(own)
+    assert check(where / "appendonly.aof.manifest", "--fix").returncode == 1
+    (where / "appendonly.aof.2.incr.aof").write_bytes(b"")
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("GET", "a") == b"1" and client.command("GET", "b") is None
+
+
+@pytest.mark.parametrize("wrong, offset", [
+    (b"+3\r\n$3\r\nSET\r\n", 0), (b"*0\r\n", 0), (b"*3\r\n+3\r\nSET\r\n", 0), (b"*1\r\n$4\r\nPINGxx", 0),
+    (b"*99999999999999999999\r\n", 0), (b"*1\r\n$-1\r\n", 0), (b"*1\r\n$999999999999\r\n", 0), (b"*\r\n", 0),
+    (b"\x00" * 100, 0), (encode(b"SET", b"k", b"v")[:-1] + b"x" + encode(b"SET", b"k", b"v"), 0),
+])
+def test_damage_in_the_middle(tmp_path, wrong, offset):
+    """The start ends with a message that names file and place, and nothing is changed."""
+    whole = encode(b"SET", b"a", b"1")
+    where = make_files(tmp_path / "own", whole + wrong + whole * 3)
+    before = (where / "appendonly.aof.1.incr.aof").read_bytes()
+    log = fails_to_start(tmp_path / "own")
+    assert "Bad file format reading the append only file appendonlydir/appendonly.aof.1.incr.aof, " \
+        f"at byte {len(whole) + offset}:" in log
+    assert (where / "appendonly.aof.1.incr.aof").read_bytes() == before
+    found = check(where / "appendonly.aof.manifest")
+    assert found.returncode == 1 and f"[offset {len(whole)}] what stands here is no command" in found.stdout
+    assert check(where / "appendonly.aof.manifest", "--fix").returncode == 0
+    assert (where / "appendonly.aof.1.incr.aof").read_bytes() == whole
+
+
+def test_unknown_command(tmp_path):
+    make_files(tmp_path / "own", encode(b"SET", b"a", b"1") + encode(b"NOSUCH", b"x"))
+    log = fails_to_start(tmp_path / "own")
+    assert 'Unknown command "NOSUCH" reading the append only file' in log and "at byte 27" in log
+
+
+@pytest.mark.parametrize("text, wrong", [
+    ("", "empty"), ("nonsense\n", "Invalid AOF manifest"), ("file a.aof seq 1\n", "Invalid AOF manifest"),
+    ("file a.aof seq 1 type b\nfile b.aof seq 2 type b\n", "duplicate base"),
+    ("file a.aof seq 2 type i\nfile b.aof seq 1 type i\n", "non-monotonic"), ("file ../a.aof seq 1 type i\n", "path"),
+    ("file a.aof seq x type i\n", "sequence number"), ("file a.aof seq 1 type x\n", "Unknown AOF file type"),
+    ('file "a.aof seq 1 type i\n', "Invalid AOF manifest"), ("\n", "Invalid AOF manifest"),
+    ("file a.aof seq 1 type i", "too long"), ("file missing.aof seq 1 type i\n", "missing.aof"),
+])
+def test_bad_manifest(tmp_path, text, wrong):
+    where = make_files(tmp_path / "own", b"")
+    (where / "appendonly.aof.manifest").write_text(text)
+    assert wrong in fails_to_start(tmp_path / "own")
+    assert check(where / "appendonly.aof.manifest").returncode == 1
+
+
+def test_names_with_blanks(start_server, start_oracle, tmp_path):
+    """Names that stand in quotes in the manifest, there and back."""
+    own = tmp_path / "own"
+    options = ("--appendfilename", "append only.aof", "--appenddirname", "an other")
+    server = start_server(*AOF, *options, directory=own)
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+    assert server.stop() == 0
+    assert '"append only.aof.1.incr.aof"' in (own / "an other" / "append only.aof.manifest").read_text()
+    oracle = start_oracle(own, *options)
+    with loaded(oracle) as client:
+        assert client.command("GET", "k") == b"v"
+        client.command("SET", "k", "w")
+    assert oracle.stop() == 0
+    with loaded(start_server(*AOF, *options, directory=own)) as client:
+        assert client.command("GET", "k") == b"w"
+
+
+def test_loading_answers(start_server, tmp_path, scale):
+    """While it loads it says so, and shows how far it is; and no list of clients shows who reads the file."""
+    own = tmp_path / "own"
+    make_files(own, b"".join(encode(b"SET", b"key:%d" % i, b"v" * 50) for i in range(scale(600000))))
+    server = start_server(*AOF, directory=own)
+    with Client(server.port) as client:
+        refused = client.command("GET", "key:1")
+        if not isinstance(refused, ErrorReply):
+            assert scale(10) < 10, "loading was over too soon for the test to mean anything"
+            return
+        assert refused == ErrorReply("LOADING Redis is loading the dataset in memory")
+        info = persistence(client)
+        if info["loading"] == "1":
+            assert int(info["loading_total_bytes"]) == (own / "appendonlydir/appendonly.aof.1.incr.aof").stat().st_size
+        listed = client.command("CLIENT", "LIST")
+        assert isinstance(listed, ErrorReply) or listed.count(b" addr=") == 1
+        until(lambda: persistence(client)["loading"] == "0", 60)
+        assert client.command("DBSIZE") == scale(600000)
