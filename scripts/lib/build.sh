@@ -1,12 +1,15 @@
 # Sourced by the scripts: build folders under build/, set up once and then only brought up to date.
 
-# build_in NAME [MESON OPTION...]: build everything in build/NAME; the environment's CC counts when it is set up.
-build_in() {
+# set_up NAME [MESON OPTION...]: a build folder build/NAME; the environment's CC counts the first time.
+set_up() {
     local dir="build/$1"
     shift
-    if [ ! -f "$dir/build.ninja" ]; then
-        rm -rf "$dir"
-        meson setup "$dir" "$@" || return
-    fi
-    ninja -C "$dir"
+    [ -f "$dir/build.ninja" ] && return
+    rm -rf "$dir"
+    meson setup "$dir" "$@"
+}
+
+# build_in NAME [MESON OPTION...]: sets it up if need be, and builds everything in it.
+build_in() {
+    set_up "$@" && ninja -C "build/$1"
 }

@@ -5,7 +5,8 @@
  * A stack is mapped with a page below it that cannot be touched, so that an overflow ends the process instead of
  * damaging data; pages are only taken as they are used. One stack is kept for the next fiber.
  *
- * The address sanitizer has to be told of every switch; it keeps what it knows of a stack in `fake_stack`.
+ * The sanitizers have to be told of every switch: that of addresses keeps what it knows of a stack in `fake_stack`, that
+ * of threads takes a fiber for a thread, which is `trace`.
  */
 #include "base/fiber.h"
 
@@ -24,8 +25,15 @@
 #define FIBER_SANITIZED 1
 #endif
 
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define FIBER_TRACED 1
+#endif
+
 #ifdef FIBER_SANITIZED
 #include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef FIBER_TRACED
+#include <sanitizer/tsan_interface.h>
 #endif
 
 enum {
@@ -44,6 +52,7 @@ struct fiber {
     void *fake_stack, *caller_fake_stack;
     const void *caller_stack;
     size_t caller_stack_bytes;
+    void *trace, *caller_trace;
 };
 
 _Thread_local struct fiber *fiber_running;
@@ -86,6 +95,9 @@ static void leave(struct fiber *fiber)
     __sanitizer_start_switch_fiber(
         fiber->finished ? NULL : &fiber->fake_stack, fiber->caller_stack, fiber->caller_stack_bytes);
 #endif
+#ifdef FIBER_TRACED
+    __tsan_switch_to_fiber(fiber->caller_trace, 0);
+#endif
     swapcontext(&fiber->own, &fiber->caller);
 #ifdef FIBER_SANITIZED
     __sanitizer_finish_switch_fiber(fiber->fake_stack, &fiber->caller_stack, &fiber->caller_stack_bytes);
@@ -117,6 +129,9 @@ struct fiber *fiber_create(void (*run)(void *context), void *context)
     fiber->own.uc_stack.ss_size = STACK_BYTES;
     fiber->own.uc_link = NULL;
     makecontext(&fiber->own, enter, 0);
+#ifdef FIBER_TRACED
+    fiber->trace = __tsan_create_fiber(0);
+#endif
     return fiber;
 }
 
@@ -129,6 +144,10 @@ bool fiber_resume(struct fiber *fiber, uint64_t slice_ns)
     fiber_running = fiber;
 #ifdef FIBER_SANITIZED
     __sanitizer_start_switch_fiber(&fiber->caller_fake_stack, fiber->own.uc_stack.ss_sp, STACK_BYTES);
+#endif
+#ifdef FIBER_TRACED
+    fiber->caller_trace = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(fiber->trace, 0);
 #endif
     swapcontext(&fiber->caller, &fiber->own);
 #ifdef FIBER_SANITIZED
@@ -143,6 +162,9 @@ void fiber_destroy(struct fiber *fiber)
     if (!fiber)
         return;
     ASSERT(fiber->finished || !fiber->begun);
+#ifdef FIBER_TRACED
+    __tsan_destroy_fiber(fiber->trace);
+#endif
     stack_give(fiber->stack);
     mem_free(fiber);
 }
