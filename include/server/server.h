@@ -21,6 +21,8 @@
 #include "server/save.h"
 #include "store/defrag.h"
 
+struct census;
+struct http;
 struct keyspace;
 struct net;
 
@@ -59,6 +61,9 @@ struct server {
     struct keyspace *keyspace; /* owned */
     struct engine *engine;     /* owned */
     struct net *net;           /* owned */
+    struct http *http;         /* owned: for monitoring; NULL until it is switched on */
+    struct census *census;     /* owned: sizes of keys */
+    struct server_insight insight;
     struct child child;        /* the forked one, if there is one */
     struct saves *saves;       /* owned */
     struct aof *aof;           /* owned */
@@ -119,6 +124,9 @@ bool server_listen(struct server *server, struct buf *error);
 
 /* Reads certificates and keys for new connections of TLS; false, with the reason logged, and those before stay. */
 bool server_load_tls(struct server *server);
+
+/* Opens the port for monitoring, or closes it; false, with the reason in `error`. (metrics.c) */
+bool server_serve_metrics(struct server *server, struct buf *error);
 
 /* Values that depend on configuration are set anew: after start and after CONFIG SET. */
 void server_apply_settings(struct server *server);

@@ -165,38 +165,41 @@ static bool listen_fail(int fd, const char *what, char *error, size_t error_size
     return false;
 }
 
-static bool listen_at(struct net *net, const struct addrinfo *info, bool is_tls, char *error, size_t error_size)
+/* The socket, or -1. */
+static int listen_at(
+    const struct net *net, const struct addrinfo *info, struct address *bound, char *error, size_t error_size)
 {
+    static const char *const steps[] = { "socket", "setsockopt", "setsockopt SO_REUSEADDR", "bind", "listen" };
+    const char *failed = NULL;
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
-        return listen_fail(fd, "socket", error, error_size);
-    if (info->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int)) != 0)
-        return listen_fail(fd, "setsockopt", error, error_size);
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) != 0)
-        return listen_fail(fd, "setsockopt SO_REUSEADDR", error, error_size);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0)
-        return listen_fail(fd, "bind", error, error_size);
-    if (listen(fd, net->settings->backlog) != 0)
-        return listen_fail(fd, "listen", error, error_size);
-    struct sockaddr_storage bound = { 0 };
-    socklen_t len = sizeof(bound);
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
-        return listen_fail(fd, "getsockname", error, error_size);
-    struct address address = { 0 };
-    address_from_sockaddr(&address, &bound);
-    struct listener *listener = listener_add(net, fd, NULL);
-    listener->port = address.port;
-    listener->is_tls = is_tls;
-    return true;
+        failed = steps[0];
+    else if (info->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int)) != 0)
+        failed = steps[1];
+    else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) != 0)
+        failed = steps[2];
+    else if (bind(fd, info->ai_addr, info->ai_addrlen) != 0)
+        failed = steps[3];
+    else if (listen(fd, net->settings->backlog) != 0)
+        failed = steps[4];
+    if (failed != NULL) {
+        listen_fail(fd, failed, error, error_size);
+        return -1;
+    }
+    struct sockaddr_storage storage = { 0 };
+    socklen_t len = sizeof(storage);
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) == 0)
+        address_from_sockaddr(bound, &storage);
+    return fd;
 }
 
-static bool listen_internet(
-    struct net *net, const char *address, uint16_t port, bool is_tls, char *error, size_t error_size)
+int socket_listen(
+    const struct net *net, const char *name, uint16_t port, struct address *bound, char *error, size_t error_size)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *info;
-    const char *node = address;
-    hints.ai_family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
-    if (strcmp(address, "*") == 0 || strcmp(address, "::*") == 0)
+    const char *node = name;
+    hints.ai_family = strchr(name, ':') != NULL ? AF_INET6 : AF_INET;
+    if (strcmp(name, "*") == 0 || strcmp(name, "::*") == 0)
         node = NULL;
     char service[8];
     snprintf(service, sizeof(service), "%u", port);
@@ -204,13 +207,26 @@ static bool listen_internet(
     if (failed != 0) {
         snprintf(error, error_size, "%s", gai_strerror(failed));
         errno = failed == EAI_SYSTEM ? errno : failed == EAI_ADDRFAMILY ? EAFNOSUPPORT : EADDRNOTAVAIL;
-        return false;
+        return -1;
     }
-    bool is_open = listen_at(net, info, is_tls, error, error_size);
+    int fd = listen_at(net, info, bound, error, error_size);
     int saved = errno;
     freeaddrinfo(info);
     errno = saved;
-    return is_open;
+    return fd;
+}
+
+static bool listen_internet(
+    struct net *net, const char *name, uint16_t port, bool is_tls, char *error, size_t error_size)
+{
+    struct address bound = { 0 };
+    int fd = socket_listen(net, name, port, &bound, error, error_size);
+    if (fd < 0)
+        return false;
+    struct listener *listener = listener_add(net, fd, NULL);
+    listener->port = bound.port;
+    listener->is_tls = is_tls;
+    return true;
 }
 
 bool net_listen_tcp(struct net *net, const char *address, uint16_t port, char *error, size_t error_size)

@@ -146,6 +146,7 @@ struct net {
     bool background_wanted, in_background, in_turn;
     void (*before_send)(void *context);
     void *before_send_context;
+    bool held; /* nothing is sent in this turn */
     void (*after_send)(void *context);
     void *after_send_context;
     uint64_t turn_began;
@@ -186,6 +187,10 @@ void connection_push_woken(struct connection *connection);
 void connection_fail(struct connection *connection, struct bytes text);
 
 /* listen.c */
+/* A listening socket at an address as net_listen_tcp has it; -1, a text in `error` and errno if that cannot be. */
+int socket_listen(
+    const struct net *net, const char *name, uint16_t port, struct address *bound, char *error, size_t error_size);
+
 /* Reads away what a peer has sent and closes: unread bytes would make the kernel reset, and drop the last reply. */
 void socket_close_gently(int fd);
 

@@ -49,6 +49,12 @@ static bool listen_again(struct server *server, const struct config_row *row, st
     return good;
 }
 
+static bool serve_metrics(struct server *server, const struct config_row *row, struct buf *error)
+{
+    (void)row;
+    return server_serve_metrics(server, error);
+}
+
 static bool raise_clients(struct server *server, const struct config_row *row, struct buf *error)
 {
     (void)row;
@@ -83,6 +89,7 @@ static bool switch_aof(struct server *server, const struct config_row *row, stru
 static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct config_row *row, struct buf *error) = {
     [EFFECT_TLS] = renew_tls,
     [EFFECT_LISTEN] = listen_again,
+    [EFFECT_METRICS] = serve_metrics,
     [EFFECT_CLIENTS] = raise_clients,
     [EFFECT_PASSWORD] = admit_clients,
     [EFFECT_APPENDONLY] = switch_aof,

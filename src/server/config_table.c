@@ -682,6 +682,24 @@ const struct config_row config_live_rows[] = {
         .help =
             "Events that took at least that many milliseconds are remembered for LATENCY LATEST, HISTORY, GRAPH and "
             "DOCTOR; 0 remembers none. LATENCY BLAME works without it." },
+    { .name = "metrics-port",
+        .type = CONFIG_INTEGER,
+        FIELD(metrics_port),
+        LIMITS(0, 65535),
+        .initial = "0",
+        .section = SECTION_MONITORING,
+        .effect = EFFECT_METRICS,
+        .help = "TCP port for monitoring by HTTP: /metrics in the text format of Prometheus, and /healthz, which "
+                "answers 200 when the server serves and 503 while it loads. 0 opens none." },
+    { .name = "metrics-bind",
+        .flags = CONFIG_MULTI,
+        FIELD(metrics_bind),
+        .initial = "127.0.0.1 -::1",
+        .section = SECTION_MONITORING,
+        .effect = EFFECT_METRICS,
+        .check = config_check_bind,
+        .help = "Addresses at which metrics-port is opened, as in 'bind'. Whoever reaches them needs no password, and "
+                "sees names of commands and figures, but no keys." },
     { .name = "latency-tracking",
         .type = CONFIG_BOOL,
         FIELD(engine.latency_tracking),

@@ -17,6 +17,7 @@
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "engine/tracking.h"
+#include "net/http.h"
 #include "server/process.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
@@ -211,7 +212,7 @@ struct server *server_create(struct config *config)
     server->net = net_create(&own->net, &receiver);
     struct buf error = BUF_EMPTY;
     if (!aof_begin(server) || !rename_commands(server) || !acl_file_begin(server) || !server_listen(server, &error) ||
-        !listens(server, &error)) {
+        !listens(server, &error) || !server_serve_metrics(server, &error)) {
         if (error.len)
             log_write(LOG_WARNING, "%s", buf_cstr(&error));
         buf_fini(&error);
@@ -231,6 +232,7 @@ void server_destroy(struct server *server)
 {
     if (!server)
         return;
+    http_destroy(server->http);
     net_destroy(server->net);
     aof_fini(server);
     engine_destroy(server->engine);
@@ -299,6 +301,8 @@ int server_run(struct server *server)
     saves_abandon(server);
     aof_finish(server);
     net_unlisten(server->net);
+    http_destroy(server->http);
+    server->http = NULL;
     log_write(LOG_WARNING, "Larder is now ready to exit, bye bye...");
     return server->exit_code;
 }
