@@ -130,6 +130,10 @@ void net_wake_background(struct net *net);
  */
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context);
 
+/* To be called by that function only: nothing is sent this time. The loop goes on with another turn at once, in which
+ * more is read and executed, and then asks again. */
+void net_hold_sending(struct net *net);
+
 /* Called after what waited was offered to the sockets. */
 void net_set_after_send(struct net *net, void (*run)(void *context), void *context);
 

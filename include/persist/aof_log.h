@@ -20,6 +20,7 @@ struct aof_log {
     size_t len, cap;
     uint64_t size;            /* of the file: all that was written */
     uint64_t synced;          /* of that, what is known to be on the disk */
+    uint64_t reserved;        /* blocks are allocated up to here; 0: none are ahead of what is written */
     bool sync_failed;         /* what is between the two may be lost, and nobody can say what of it */
     struct aof_sync *syncing; /* owned: under way on the worker; NULL if none is */
 };
@@ -51,6 +52,12 @@ static inline char *aof_log_extend(struct aof_log *log, size_t len)
 /* Writes what is in the buffer. False, errno set, and the file is as it was, or has a whole part of the buffer more,
  * which the buffer then has less. */
 bool aof_log_write(struct aof_log *log);
+
+/*
+ * Has the file's next megabytes allocated before they are written, so that synchronising need not record each time
+ * where they are: on ext4 that halves what it costs. The file's size does not change. Cheap while enough is allocated.
+ */
+void aof_log_reserve(struct aof_log *log);
 
 /* Has everything that was written on the disk; false, errno set. */
 bool aof_log_sync(struct aof_log *log);

@@ -1,5 +1,6 @@
 /*
- * Worker: a thread that does, one after the other, what may have to wait for the disk: synchronising, closing, deleting.
+ * Worker: a thread that does, one after the other, what may have to wait for the disk: synchronising, closing,
+ * deleting.
  */
 #pragma once
 

@@ -38,10 +38,14 @@ enum aof_rewrite_stage {
 struct aof_group {
     uint64_t *ids; /* owned */
     size_t count, room;
-    bool others;        /* and some that nobody can name */
-    uint64_t began_ns;  /* when the first of them came; 0: nobody has */
-    size_t expected;    /* how many came together lately */
-    uint64_t commit_ns; /* what writing and synchronising took lately */
+    bool others;       /* and some that nobody can name */
+    uint64_t began_ns; /* when the first of them came; 0: nobody has */
+    uint64_t *before;  /* owned: the group before, in ascending order */
+    size_t before_count, before_room;
+    size_t expected;    /* clients of the last two groups: more will hardly come */
+    size_t seen;        /* clients of this group when somebody joined it last, ... */
+    uint64_t joined_ns; /* ... which was then */
+    uint64_t commit_ns; /* what synchronising takes, on average */
 };
 
 struct aof {

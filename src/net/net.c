@@ -57,8 +57,11 @@ static void run_background(struct net *net)
 
 void net_send(struct net *net)
 {
+    net->held = false;
     if (net->before_send != NULL)
         net->before_send(net->before_send_context);
+    if (net->held)
+        return;
     if (net->writers.count > 0 || net->woken.count > 0)
         send_all(net);
     if (net->after_send != NULL)
@@ -273,6 +276,11 @@ void net_wake_background(struct net *net)
 {
     net->background_wanted = net->background != NULL;
     net_hurry(net);
+}
+
+void net_hold_sending(struct net *net)
+{
+    net->held = true;
 }
 
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context)

@@ -4,6 +4,7 @@
 #include "persist/aof_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 #include "base/mem.h"
 #include "persist/worker.h"
 
-enum { BUFFER_MIN = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
+enum { BUFFER_MIN = 64 * 1024, BUFFER_KEPT = 1024 * 1024, RESERVED_AHEAD = 4 * 1024 * 1024 };
 
 /* A synchronisation on the worker. The worker writes `error` and then `done`; nobody touches it before. */
 struct aof_sync {
@@ -36,9 +37,18 @@ static void abandon_sync(struct aof_log *log, struct worker *worker)
     log->syncing = NULL;
 }
 
+/* Gives back what was reserved and not used. */
+static void end_reservation(struct aof_log *log)
+{
+    if (log->reserved > log->size)
+        (void)!ftruncate(log->fd, (off_t)log->size);
+    log->reserved = 0;
+}
+
 void aof_log_fini(struct aof_log *log, struct worker *worker)
 {
     abandon_sync(log, worker);
+    end_reservation(log);
     if (log->fd >= 0)
         close(log->fd);
     mem_free(log->buf);
@@ -49,6 +59,7 @@ int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *wo
 {
     int old = log->fd;
     abandon_sync(log, worker);
+    end_reservation(log);
     log->fd = fd;
     log->size = log->synced = size;
     log->sync_failed = false;
@@ -100,6 +111,16 @@ bool aof_log_write(struct aof_log *log)
     if (written)
         take_out(log, written);
     return true;
+}
+
+/* Where that is impossible it is not tried again before the file has grown by as much. */
+void aof_log_reserve(struct aof_log *log)
+{
+    uint64_t end = log->size + log->len;
+    if (end <= log->reserved)
+        return;
+    (void)!fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->size, (off_t)(log->len + RESERVED_AHEAD));
+    log->reserved = end + RESERVED_AHEAD;
 }
 
 bool aof_log_sync(struct aof_log *log)

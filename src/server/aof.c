@@ -77,7 +77,7 @@ void aof_fini(struct server *server)
     aof_log_fini(&aof->log, aof->worker);
     worker_destroy(aof->worker);
     aof_manifest_fini(&aof->manifest);
-    mem_free(aof->group.ids);
+    aof_group_fini(&aof->group);
     mem_free(aof);
     server->aof = NULL;
 }
@@ -105,27 +105,6 @@ static void append_stamp(struct aof *aof, int64_t now_s)
     aof->stamp_s = now_s;
 }
 
-/* Whose command it was, so that he is not answered if it cannot be kept. Nobody is answered that something expired. */
-static void note_client(struct aof_group *group, const struct engine *engine)
-{
-    const struct session *session = engine->current;
-    if (!engine->executing || (session && !(session->last_command->flags & (CMD_WRITE | CMD_RUNS_QUEUE))))
-        return;
-    if (!group->began_ns)
-        group->began_ns = clock_mono_ns();
-    if (!session) {
-        group->others = true;
-        return;
-    }
-    if (group->count && group->ids[group->count - 1] == session->id)
-        return;
-    if (group->count == group->room) {
-        group->room = group->room ? group->room * 2 : 64;
-        group->ids = mem_realloc(group->ids, group->room * sizeof *group->ids);
-    }
-    group->ids[group->count++] = session->id;
-}
-
 static void take_unit(void *context, const struct propagated *commands, size_t count)
 {
     struct server *server = context;
@@ -146,7 +125,7 @@ static void take_unit(void *context, const struct propagated *commands, size_t c
     if (count > 1)
         append(aof, LITERAL("*1\r\n$4\r\nEXEC\r\n"));
     if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
-        note_client(&aof->group, server->engine);
+        aof_group_add(&aof->group, server->engine);
 }
 
 void aof_listen(struct server *server, bool on)
@@ -183,34 +162,12 @@ static void log_failure(struct aof *aof, const char *what, int reason)
         strerror(reason));
 }
 
-static void forget_group(struct aof_group *group)
-{
-    group->count = 0;
-    group->others = false;
-    group->began_ns = 0;
-}
-
-/* Those who wait for an answer that must not be given are left without one. */
-static void drop_group(struct server *server)
-{
-    struct aof_group *group = &server->aof->group;
-    for (size_t i = 0; i < group->count; i++) {
-        struct session *session = session_find(server->engine, group->ids[i]);
-        if (session)
-            session_close(session, false);
-    }
-    if (group->others)
-        for (struct session *session = server->engine->sessions; session; session = session->next)
-            session_close(session, false);
-    forget_group(group);
-}
-
 static void fail_write(struct server *server, int reason)
 {
     struct aof *aof = server->aof;
     log_failure(aof, "Writing to", reason);
     aof->failure = reason;
-    drop_group(server);
+    aof_group_drop(&aof->group, server->engine);
     aof_judge(server);
 }
 
@@ -221,7 +178,7 @@ static void fail_sync(struct server *server, int reason)
     aof->failure = reason;
     aof->distrusted = true;
     aof->healing = false;
-    drop_group(server);
+    aof_group_drop(&aof->group, server->engine);
     aof_judge(server);
 }
 
@@ -257,6 +214,8 @@ static bool write_buffer(struct server *server)
     struct aof *aof = server->aof;
     aof->postponed_ns = 0;
     aof->tried_ns = clock_mono_ns();
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+        aof_log_reserve(&aof->log);
     if (!aof_log_write(&aof->log)) {
         fail_write(server, errno);
         return false;
@@ -312,9 +271,10 @@ bool aof_flush(struct server *server, bool force)
         if (!write_buffer(server))
             return false;
     }
+    uint64_t began_ns = aof->group.began_ns ? clock_mono_ns() : 0;
     if (!sync_if_due(server, force))
         return false;
-    forget_group(&aof->group);
+    aof_group_end(&aof->group, began_ns ? clock_mono_ns() - began_ns : 0);
     return true;
 }
 
@@ -326,8 +286,11 @@ void aof_before_send(struct server *server)
     if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.began_ns))
         return;
     if (aof->failure && aof->group.began_ns) /* what came since must not be acknowledged either */
-        drop_group(server);
-    aof_flush(server, false);
+        aof_group_drop(&aof->group, server->engine);
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS && aof_group_waits(&aof->group))
+        net_hold_sending(server->net);
+    else
+        aof_flush(server, false);
 }
 
 void aof_tick(struct server *server)

@@ -28,3 +28,14 @@ bool aof_write_base(
 void aof_temporary_name(int pid, struct buf *out);
 
 extern const char aof_temporary_increment[];
+
+/* aof_group.c: the client whose command is executed joins; the group is through, which took so long (0: it was not). */
+void aof_group_add(struct aof_group *group, const struct engine *engine);
+void aof_group_end(struct aof_group *group, uint64_t commit_ns);
+void aof_group_fini(struct aof_group *group);
+
+/* True, after a short pause, if it is worth waiting for more. */
+bool aof_group_waits(struct aof_group *group);
+
+/* Its clients get no answer. */
+void aof_group_drop(struct aof_group *group, struct engine *engine);
