@@ -21,6 +21,9 @@ struct fiber *fiber_create(void (*run)(void *context), void *context);
 /* Runs it for about `slice_ns`, as finely as it breathes; true once the function has returned. Not from in a fiber. */
 bool fiber_resume(struct fiber *fiber, uint64_t slice_ns);
 
+/* From within a fiber: stops at once, until it is resumed. */
+void fiber_yield(void);
+
 /* Frees one that has not begun or has finished. NULL is nothing. */
 void fiber_destroy(struct fiber *fiber);
 

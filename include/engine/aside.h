@@ -27,7 +27,13 @@ enum { CALL_AT_ONCE = 2000 };
  */
 bool call_aside(struct call *call, size_t items);
 
-/* The same for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
+/*
+ * For a handler that is aside and waits for something outside (another thread): returns after the next
+ * engine_wake_tasks, or sooner, so that it is to be called in a loop. False, at once, if it is not aside.
+ */
+bool call_sleep(struct call *call);
+
+/* The same as call_aside for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
 bool call_aside_everywhere(struct call *call, size_t items);
 
 /*

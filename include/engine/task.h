@@ -33,8 +33,12 @@ struct task {
     struct task_link *link;   /* the engine's; NULL before call_defer */
     const struct bytes *argv; /* borrowed from the task: for the slow log; or NULL */
     uint32_t argc;
+    bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
     bool lasts; /* goes on to its end when its client has left; call->session is NULL then */
 };
+
+/* Wakes all tasks that are asleep; each looks for itself whether it was meant. O(tasks). */
+void engine_wake_tasks(struct engine *engine);
 
 /* Takes the task over. The handler must not have answered and returns right after this. */
 void call_defer(struct call *call, struct task *task);

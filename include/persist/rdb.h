@@ -58,7 +58,10 @@ bool rdb_save_file(const char *path, const struct keyspace *keyspace, const stru
 /* The name of the file that process `pid` writes aside for `path`; appended. */
 void rdb_temporary_name(struct buf *out, const char *path, int pid);
 
-/* Appends what DUMP answers: type, value, version, checksum. False when memory is out. */
+/* Writes what DUMP answers: type, value, version, checksum. The sink is new. False if that failed: sink->error. */
+bool rdb_dump_to(struct sink *sink, const struct entry *entry);
+
+/* The same, appended. False when memory is out. */
 bool rdb_dump(struct buf *out, const struct entry *entry);
 
 /* --- Reading --- */

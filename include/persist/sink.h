@@ -38,8 +38,8 @@ void sink_init_fd(struct sink *sink, int fd, uint64_t sync_every);
 /* To the end of `memory`, which is borrowed. Fails with ENOMEM when memory is out. */
 void sink_init_memory(struct sink *sink, struct buf *memory);
 
-/* To a function of the caller's, who fills in `write`; for structs that begin with a sink. */
-void sink_init(struct sink *sink, bool (*write)(struct sink *sink, const void *ptr, size_t len));
+/* To a function of the caller's, for structs that begin with a sink; with a buffer of `cap` bytes. */
+void sink_init(struct sink *sink, size_t cap, bool (*write)(struct sink *sink, const void *ptr, size_t len));
 
 /* Passes on what is in the buffer; true if nothing has failed so far. */
 bool sink_flush(struct sink *sink);

@@ -155,5 +155,6 @@ extern const struct command debug_commands[];
 extern const struct command info_commands[];
 extern const struct command latency_commands[];
 extern const struct command memory_commands[];
+extern const struct command migrate_commands[];
 extern const struct command save_commands[];
 extern const struct command slowlog_commands[];

@@ -157,6 +157,12 @@ bool fiber_resume(struct fiber *fiber, uint64_t slice_ns)
     return fiber->finished;
 }
 
+void fiber_yield(void)
+{
+    ASSERT(fiber_running);
+    leave(fiber_running);
+}
+
 void fiber_destroy(struct fiber *fiber)
 {
     if (!fiber)

@@ -7,59 +7,36 @@
  */
 #include "base/num.h"
 #include "cmd/families.h"
+#include "cmd/payload.h"
 #include "engine/aside.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
 #include "persist/rdb.h"
-#include "store/hash.h"
-#include "store/list.h"
-#include "store/set.h"
-#include "store/stream.h"
-#include "store/string.h"
-#include "store/zset.h"
+#include "store/evict.h"
 
 #include "inspect_priv.h"
 
-enum { BYTES_AN_ITEM = 32 }; /* of text that take as long as an item of a collection */
-
-/* How much work it is to write the value, in items. */
-static size_t count_items(const struct entry *entry, int64_t now_ms)
-{
-    switch (entry->type) {
-    case ENTRY_STRING:
-        return string_len(entry) / BYTES_AN_ITEM;
-    case ENTRY_LIST:
-        return list_len(entry);
-    case ENTRY_SET:
-        return set_count(set_of(entry));
-    case ENTRY_ZSET:
-        return zset_count(entry);
-    case ENTRY_HASH:
-        return hash_len(entry, now_ms);
-    case ENTRY_STREAM:
-        return stream_meta(stream_of(entry))->length;
-    default:
-        return 0;
-    }
-}
+enum { BYTES_AN_ITEM = 32 }; /* of a payload that take as long as an item of a collection */
 
 static void run_dump(struct call *call)
 {
     const struct entry *entry = call_inspect(call, 1);
-    if (entry && call_aside(call, count_items(entry, call->now_ms)))
+    size_t items = entry ? payload_items(entry, call->now_ms) : 0;
+    if (call_aside(call, items))
         return;
     if (!entry) {
         reply_null(call->reply);
         return;
     }
-    struct buf payload = BUF_EMPTY;
-    if (rdb_dump(&payload, entry))
-        reply_bulk(call->reply, buf_bytes(&payload));
+    struct payload payload;
+    payload_init(&payload, items);
+    if (rdb_dump_to(&payload.sink, entry))
+        payload_reply(call->reply, &payload);
     else
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-    buf_fini(&payload);
+    payload_fini(&payload);
 }
 
 struct restore {
@@ -136,11 +113,13 @@ static void restore_nothing(struct call *call, struct key key, bool was_there)
     call_propagate_words(call, "DEL", key_bytes(key));
 }
 
-static void set_idle(struct call *call, struct entry *entry, int64_t idle_s)
+/* What the policy knows of the key. Only one of the two is given. */
+static void set_use(struct call *call, struct entry *entry, const struct restore *options)
 {
-    if (idle_s > ENTRY_CLOCK_MASK)
-        idle_s = ENTRY_CLOCK_MASK;
-    entry->clock = (call->keyspace->clock - (uint32_t)idle_s) & ENTRY_CLOCK_MASK;
+    if (options->freq >= 0)
+        evict_set_frequency(call->keyspace, entry, (unsigned)options->freq);
+    else
+        evict_set_idle(call->keyspace, entry, options->idle_s, call->now_ms);
 }
 
 /* Tells of the same with an absolute time. */
@@ -182,7 +161,8 @@ static void run_restore(struct call *call)
     if (at_ms != EXPIRY_NONE && at_ms <= call_clock_ms(call)) {
         restore_nothing(call, key, true);
     } else {
-        set_idle(call, keyspace_glance(call->db, key), options.idle_s < 0 ? 0 : options.idle_s);
+        if (options.freq >= 0 || options.idle_s >= 0)
+            set_use(call, keyspace_glance(call->db, key), &options);
         propagate_restore(call, &options, at_ms);
         call_notify(call, NOTIFY_GENERIC, "restore", key_bytes(key));
     }

@@ -246,10 +246,21 @@ static bool aside_step(struct task *task, struct call *call)
     struct aside *self = (struct aside *)task;
     self->call.reply = call->reply;
     uint64_t dirty = call->keyspace->stats.dirty;
+    task->asleep = false;
     bool finished = fiber_resume(self->fiber, SLICE_NS);
     if (call->engine->propagation && call->keyspace->stats.dirty != dirty)
         propagate_call(&self->call, dirty);
     return finished;
+}
+
+bool call_sleep(struct call *call)
+{
+    if (!fiber_running)
+        return false;
+    struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
+    self->task.asleep = true;
+    fiber_yield();
+    return true;
 }
 
 static void aside_destroy(struct task *task)

@@ -5,6 +5,8 @@
  */
 #include "engine/task.h"
 
+#include <time.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,6 +16,8 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
+
+enum { NAP_NS = 50 * 1000 };
 
 struct task_link {
     struct task *task;       /* owned */
@@ -137,6 +141,24 @@ static void finish(struct engine *engine, struct task_link *link)
     session->transport->wake(session->connection);
 }
 
+/* Turns the ring to a task that has something to do; false if there is none. */
+static bool find_awake(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->task_count; i++) {
+        if (!engine->tasks->task->asleep)
+            return true;
+        engine->tasks = engine->tasks->next;
+    }
+    return false;
+}
+
+void engine_wake_tasks(struct engine *engine)
+{
+    struct task_link *link = engine->tasks;
+    for (size_t i = 0; i < engine->task_count; i++, link = link->next)
+        link->task->asleep = false;
+}
+
 /* One step of the task whose turn it is. */
 static void run_next(struct engine *engine)
 {
@@ -154,11 +176,11 @@ bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
     engine->now_ms = clock_wall_ms();
     bool more = engine_task_count(engine);
     while (more) {
-        if (engine->tasks)
+        if (find_awake(engine))
             run_next(engine);
         if (engine->keys_ready)
             waits_serve(engine);
-        more = waits_go_on(engine) || engine->tasks;
+        more = waits_go_on(engine) || find_awake(engine);
         if (clock_mono_ns() >= end_ns)
             break;
     }
@@ -170,13 +192,14 @@ size_t engine_task_count(const struct engine *engine)
     return engine->task_count + waits_are_slow(engine);
 }
 
-/* Runs one task to its end at once. */
+/* Runs one task to its end at once, whatever it waits for. */
 static void finish_now(struct engine *engine, struct task_link *link)
 {
     struct call call;
     make_call(engine, link, &call);
     while (!step(engine, link->task, link, &call))
-        ;
+        if (link->task->asleep)
+            nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
     finish(engine, link);
 }
 

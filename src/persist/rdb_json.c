@@ -10,6 +10,7 @@
  */
 #include <math.h>
 
+#include "base/fiber.h"
 #include "rdb_priv.h"
 #include "store/document.h"
 #include "json/doc.h"
@@ -25,13 +26,18 @@ enum {
     TREE_OBJECT = 32,
     TREE_ARRAY = 64,
     TREE_PAIR = 128,
+    STEP = 8192, /* bytes of text written or read between two breaths (base/fiber.h) */
+    STEP_COST = 2000,
 };
 
 void rdb_put_json(struct rdb_writer *writer, const struct entry *entry)
 {
     struct json_value root = document_root(entry);
     struct buf text = BUF_EMPTY;
-    json_print(&root, &text);
+    struct json_printer printer;
+    json_printer_init(&printer, &root, NULL, 0);
+    while (!json_printer_step(&printer, &text, STEP))
+        fiber_breathe(STEP_COST);
     rdb_put_len(writer->sink, RDB_JSON_ID | RDB_JSON_VERSION);
     rdb_put_len(writer->sink, RDB_MODULE_STRING);
     rdb_put_string(writer, buf_bytes(&text));
@@ -150,18 +156,28 @@ static bool get_node(struct rdb_reader *reader, unsigned depth, struct buf *out)
 
 /* --- All versions --- */
 
-static bool parse(struct rdb_reader *reader, struct bytes text, struct json_value *value)
+static bool parse(struct rdb_reader *reader, struct keyspace *keyspace, struct bytes text, struct json_value *value)
 {
-    const char *reason;
-    size_t at;
-    return json_parse(text, value, &reason, &at) == JSON_ERROR_NONE ||
-           rdb_fail(reader, "A document's text is broken at its byte %zu: %s", at, reason);
+    struct json_parser *parser = json_parser_create(text);
+    if (!parser)
+        return rdb_fail(reader, "Out of memory for a document");
+    enum json_parse_status status;
+    while ((status = json_parser_step(parser, STEP)) == JSON_PARSE_MORE)
+        fiber_breathe(STEP_COST);
+    bool good = status == JSON_PARSE_DONE || rdb_fail(reader, "A document's text is broken at its byte %zu: %s",
+                                                 json_parser_error_at(parser), json_parser_error_text(parser));
+    if (good)
+        *value = json_parser_take(parser);
+    struct json_trash trash = { 0 };
+    json_parser_destroy(parser, &trash);
+    keyspace_discard_json(keyspace, &trash);
+    return good;
 }
 
-static bool get_tree(struct rdb_reader *reader, struct json_value *value)
+static bool get_tree(struct rdb_reader *reader, struct keyspace *keyspace, struct json_value *value)
 {
     struct buf text = BUF_EMPTY;
-    bool good = get_node(reader, 0, &text) && parse(reader, buf_bytes(&text), value);
+    bool good = get_node(reader, 0, &text) && parse(reader, keyspace, buf_bytes(&text), value);
     buf_fini(&text);
     return good;
 }
@@ -183,9 +199,9 @@ bool rdb_get_json(struct rdb_reader *reader, unsigned version, const struct rdb_
     struct bytes text;
     bool good;
     if (version == VERSION_TREE)
-        good = get_tree(reader, &root);
+        good = get_tree(reader, place->keyspace, &root);
     else if (version == VERSION_SCHEMA || version == RDB_JSON_VERSION)
-        good = get_text(reader, &text) && parse(reader, text, &root);
+        good = get_text(reader, &text) && parse(reader, place->keyspace, text, &root);
     else
         good = rdb_fail(reader, "A document in encoding %u of ReJSON-RL, which is not known here", version);
     if (!good)

@@ -263,19 +263,24 @@ bool rdb_save(struct sink *sink, const struct keyspace *keyspace, const struct r
     return sink_flush(sink);
 }
 
+bool rdb_dump_to(struct sink *sink, const struct entry *entry)
+{
+    struct rdb_writer writer = { .sink = sink, .compress = true };
+    sink_put_byte(sink, (unsigned char)rdb_type_of(entry));
+    rdb_put_value(&writer, entry);
+    unsigned version = entry->flags & ENTRY_PARTS ? RDB_VERSION_FIELDS : RDB_VERSION_PLAIN;
+    sink_put_byte(sink, (unsigned char)version);
+    sink_put_byte(sink, (unsigned char)(version >> 8));
+    rdb_put_u64(sink, sink_checksum(sink));
+    rdb_writer_fini(&writer);
+    return sink_flush(sink);
+}
+
 bool rdb_dump(struct buf *out, const struct entry *entry)
 {
     struct sink sink;
     sink_init_memory(&sink, out);
-    struct rdb_writer writer = { .sink = &sink, .compress = true };
-    sink_put_byte(&sink, (unsigned char)rdb_type_of(entry));
-    rdb_put_value(&writer, entry);
-    unsigned version = entry->flags & ENTRY_PARTS ? RDB_VERSION_FIELDS : RDB_VERSION_PLAIN;
-    sink_put_byte(&sink, (unsigned char)version);
-    sink_put_byte(&sink, (unsigned char)(version >> 8));
-    rdb_put_u64(&sink, sink_checksum(&sink));
-    bool good = sink_flush(&sink);
-    rdb_writer_fini(&writer);
+    bool good = rdb_dump_to(&sink, entry);
     sink_fini(&sink);
     return good;
 }

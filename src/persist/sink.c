@@ -2,7 +2,7 @@
  * Sinks: the buffer in front, and the three kinds behind it.
  *
  * A buffer of 128 KB is written in one call, and its checksum is taken while it is in the cache. What is larger than
- * the buffer goes past it.
+ * the buffer goes past it, in pieces of that size, between which it breathes.
  */
 #include "persist/sink.h"
 
@@ -14,7 +14,7 @@
 #include "base/fiber.h"
 #include "base/mem.h"
 
-enum { FILE_BUFFER = 128 * 1024, MEMORY_BUFFER = 512, CRC_PIECE = 64 * 1024, CRC_COST = 4000 };
+enum { FILE_BUFFER = 128 * 1024, MEMORY_BUFFER = 512, CRC_PIECE = 64 * 1024, CRC_COST = 400, PIECE_COST = 4000 };
 
 uint64_t sink_crc(uint64_t crc, struct bytes bytes)
 {
@@ -50,6 +50,11 @@ bool sink_flush(struct sink *sink)
 void sink_put_slow(struct sink *sink, const void *ptr, size_t len)
 {
     sink_flush(sink);
+    for (; len > FILE_BUFFER; len -= FILE_BUFFER) {
+        pass_on(sink, ptr, FILE_BUFFER);
+        ptr = (const char *)ptr + FILE_BUFFER;
+        fiber_breathe(PIECE_COST);
+    }
     if (len >= sink->cap)
         pass_on(sink, ptr, len);
     else
@@ -62,14 +67,9 @@ uint64_t sink_checksum(struct sink *sink)
     return sink->crc;
 }
 
-static void init(struct sink *sink, size_t cap, bool (*write)(struct sink *sink, const void *ptr, size_t len))
+void sink_init(struct sink *sink, size_t cap, bool (*write)(struct sink *sink, const void *ptr, size_t len))
 {
     *sink = (struct sink){ .write = write, .buf = mem_alloc(cap), .cap = cap, .fd = -1, .checksum = true };
-}
-
-void sink_init(struct sink *sink, bool (*write)(struct sink *sink, const void *ptr, size_t len))
-{
-    init(sink, FILE_BUFFER, write);
 }
 
 void sink_fini(struct sink *sink)
@@ -108,7 +108,7 @@ static bool write_fd(struct sink *sink, const void *ptr, size_t len)
 
 void sink_init_fd(struct sink *sink, int fd, uint64_t sync_every)
 {
-    init(sink, FILE_BUFFER, write_fd);
+    sink_init(sink, FILE_BUFFER, write_fd);
     sink->fd = fd;
     sink->sync_every = sync_every;
 }
@@ -137,6 +137,6 @@ static bool write_memory(struct sink *sink, const void *ptr, size_t len)
 
 void sink_init_memory(struct sink *sink, struct buf *memory)
 {
-    init(sink, MEMORY_BUFFER, write_memory);
+    sink_init(sink, MEMORY_BUFFER, write_memory);
     sink->memory = memory;
 }

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "base/crc.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 
 enum {
+    PIECE = 64 * 1024, /* copied between two breaths */
+    PIECE_COST = 2000,
     WINDOW = 1024 * 1024,
     READ_MAX = 256 * 1024, /* fetched at once, so that what is read is still in the cache when it is taken */
 };
@@ -83,6 +86,10 @@ bool source_read(struct source *source, void *out, size_t len)
         }
         if (n > len)
             n = len;
+        if (n > PIECE) {
+            n = PIECE;
+            fiber_breathe(PIECE_COST);
+        }
         memcpy(to, source->at, n);
         source->at += n;
         to += n;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/error_stats.h"
 #include "engine/registry.h"
+#include "engine/task.h"
 #include "engine/wait.h"
 #include "server_priv.h"
 #include "store/evict.h"
@@ -127,12 +128,21 @@ void cron_set_hz(struct server *server)
     net_set_timer(server->net, TIMER_CRON, (uint32_t)(1000 / server->config.hz), fire_cron, server);
 }
 
+/* Some thread has finished what a task waits for. */
+static void on_notify(void *context)
+{
+    struct server *server = context;
+    engine_wake_tasks(server->engine);
+    net_wake_background(server->net);
+}
+
 void cron_start(struct server *server)
 {
     server->expiry.active = true;
     server->expiry.db = -1;
     evict_tick(server->keyspace, clock_wall_ms());
     net_set_background(server->net, background_run, server);
+    net_set_notify(server->net, on_notify, server);
     net_set_timer(server->net, TIMER_EXPIRY, EXPIRY_TIMER_MS, fire_expiry, server);
     cron_set_hz(server);
 }

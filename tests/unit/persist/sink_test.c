@@ -80,7 +80,7 @@ Test(sink, a_refusal_sticks_and_says_why)
 {
     char *bytes = noise(MUCH);
     struct sink sink;
-    sink_init(&sink, refuse);
+    sink_init(&sink, 1000, refuse);
     put_pieces(&sink, bytes, MUCH);
     cr_assert(!sink_flush(&sink));
     cr_assert_eq(sink.error, ENOSPC);
