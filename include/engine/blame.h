@@ -1,8 +1,8 @@
 /*
  * Blame: who made others wait, and what a command's latency is made of. Always on.
  *
- * Whoever holds the loop for BLAME_US or longer, a command or background work, is noted: how often, how long, when it was
- * worst, and how many requests waited meanwhile. Those are the ones behind it in the batch that are not its own
+ * Whoever holds the loop for BLAME_US or longer, a command or background work, is noted: how often, how long, when it
+ * was worst, and how many requests waited meanwhile. Those are the ones behind it in the batch that are not its own
  * client's, and those that the loop finds as soon as it looks again.
  *
  * What a request waits before it runs is counted from the turn in which the loop learned of it; what its reply waits,

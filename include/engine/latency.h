@@ -2,7 +2,8 @@
  * Latency events: what took at least latency-monitor-threshold, by name, with its last samples.
  *
  * Names are those that tools know from Redis: "command", "fast-command", "fork", "expire-cycle", "eviction-cycle", ...
- * Several samples of one second are one, the longest. An event costs some 2 KB once it has happened, and nothing before.
+ * Several samples of one second are one, the longest. An event costs some 3 KB once it has happened, and nothing
+ * before.
  */
 #pragma once
 

@@ -52,7 +52,7 @@ struct config {
     int64_t port, tls_port;
     struct tls_settings tls;
     int64_t metrics_port;
-    char *metrics_bind; /* owned: as bind */
+    char *metrics_bind;      /* owned: as bind */
     char *unixsocket;        /* owned; "" is none */
     int64_t unixsocket_perm; /* 0: as the umask has it */
     bool protected_mode;

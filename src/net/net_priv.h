@@ -18,48 +18,34 @@
 #include <ev.h>
 
 #include "batch_priv.h"
+#include "listen_priv.h"
 #include "net/connection.h"
 #include "net/net.h"
 #include "tls_priv.h"
 
 enum {
-    NET_AREA = 1024 * 1024,           /* the input buffer that connections share */
-    NET_READ_MAX = 64 * 1024,         /* bytes read from a connection in one turn */
-    NET_READ_MIN = 16 * 1024,         /* room below which the batch gathered so far is executed first */
-    NET_LARGE_READ_MAX = 256 * 1024,  /* bytes of a large argument read in one turn: about 50 us of copying */
-    NET_SEND_MAX = 256 * 1024,        /* bytes sent to a connection in one turn, ... */
-    NET_SEND_TURN = 512 * 1024,       /* ... about that many to all that have much to get, ... */
-    NET_SEND_MIN = 16 * 1024,         /* ... and each of them at least so many */
-    NET_WOKEN_NS = 500 * 1000,        /* time in one turn for those that others woke, if there are very many */
-    NET_FREE_MAX = 4 * 1024 * 1024,   /* bytes of output of a closed connection that are freed in one turn */
-    NET_PAUSED_INPUT_MAX = 64 * 1024, /* a paused connection that holds more is not read from */
-    NET_BATCH_REQUESTS = 1024,        /* requests in one call of execute */
-    NET_BATCH_CONNECTIONS = 256,      /* in one batch: more are answered before others are read */
-    NET_SWEEP_MS = 100,               /* between two looks at a tenth of the connections */
-    NET_HANDSHAKE_NS = 500 * 1000,    /* time in one turn for TLS handshakes, or one step of one */
-    NET_HANDSHAKE_MS = 10 * 1000,     /* from accepting to the end of the handshake */
+    NET_AREA = 1024 * 1024,             /* the input buffer that connections share */
+    NET_READ_MAX = 64 * 1024,           /* bytes read from a connection in one turn */
+    NET_READ_MIN = 16 * 1024,           /* room below which the batch gathered so far is executed first */
+    NET_LARGE_READ_MAX = 256 * 1024,    /* bytes of a large argument read in one turn: about 50 us of copying */
+    NET_SEND_MAX = 256 * 1024,          /* bytes sent to a connection in one turn, ... */
+    NET_SEND_TURN = 512 * 1024,         /* ... about that many to all that have much to get, ... */
+    NET_SEND_MIN = 16 * 1024,           /* ... and each of them at least so many */
+    NET_WOKEN_NS = 500 * 1000,          /* time in one turn for those that others woke, if there are very many */
+    NET_FREE_MAX = 4 * 1024 * 1024,     /* bytes of output of a closed connection that are freed in one turn */
+    NET_UNKNOWN_OUTPUT_MAX = 64 * 1024, /* bytes that may wait for a client that has not authenticated */
+    NET_PAUSED_INPUT_MAX = 64 * 1024,   /* a paused connection that holds more is not read from */
+    NET_BATCH_REQUESTS = 1024,          /* requests in one call of execute */
+    NET_BATCH_CONNECTIONS = 256,        /* in one batch: more are answered before others are read */
+    NET_SWEEP_MS = 100,                 /* between two looks at a tenth of the connections */
+    NET_HANDSHAKE_NS = 500 * 1000,      /* time in one turn for TLS handshakes, or one step of one */
+    NET_HANDSHAKE_MS = 10 * 1000,       /* from accepting to the end of the handshake */
 };
 
 /* A growing list of connections, each borrowed. */
 struct connections {
     struct connection **ptr; /* owned */
     size_t count, cap;
-};
-
-/* One end of a socket, in a third of the space of sockaddr_in6. The family is AF_INET, AF_INET6 or AF_UNIX. */
-struct address {
-    uint8_t ip[16];
-    uint16_t port;
-    uint16_t family;
-};
-
-struct listener {
-    struct ev_io io; /* first: libev's callbacks are handed this */
-    struct net *net; /* borrowed */
-    char *path;      /* owned; of a Unix socket, else NULL */
-    uint32_t refs;   /* the list of listeners, and each connection that came by it */
-    uint16_t port;
-    bool is_tls;
 };
 
 struct connection {
@@ -186,24 +172,6 @@ void connection_push_woken(struct connection *connection);
 
 /* Writes an error reply, and closes after it: for what is wrong before a request can be made of it. */
 void connection_fail(struct connection *connection, struct bytes text);
-
-/* listen.c */
-/* A listening socket at an address as net_listen_tcp has it; -1, a text in `error` and errno if that cannot be. */
-int socket_listen(
-    const struct net *net, const char *name, uint16_t port, struct address *bound, char *error, size_t error_size);
-
-/* Reads away what a peer has sent and closes: unread bytes would make the kernel reset, and drop the last reply. */
-void socket_close_gently(int fd);
-
-void listener_unref(struct listener *listener);
-void listener_accept_again(struct ev_loop *loop, struct ev_timer *timer, int events);
-
-struct sockaddr_storage;
-/* Left alone unless it is an Internet address. */
-void address_from_sockaddr(struct address *address, const struct sockaddr_storage *storage);
-
-/* "127.0.0.1:6379", "[::1]:6379" or "path:0". */
-void address_format(const struct address *address, const char *path, char *out, size_t size);
 
 /* send.c */
 /* Sends to all writers, and to as many of the woken as a turn has time for. */

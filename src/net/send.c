@@ -73,6 +73,8 @@ static bool send_is_over_limit(struct net *net, struct connection *connection)
     size_t held = output_memory(&connection->out);
     if (limit->hard_bytes != 0 && held > limit->hard_bytes)
         return true;
+    if (!connection->authenticated && held > NET_UNKNOWN_OUTPUT_MAX)
+        return true;
     if (limit->soft_bytes == 0 || held <= limit->soft_bytes) {
         if (connection->soft_since_s != 0)
             net->soft_count--;

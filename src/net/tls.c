@@ -15,6 +15,8 @@
  * share. After "try again" OpenSSL wants the same bytes again, at least as many: they stay at the front of the output
  * until they were taken, and no share of a turn is smaller than a record.
  */
+#include "net/tls.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>

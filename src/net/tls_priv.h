@@ -2,8 +2,8 @@
  * The seam between connections and TLS.
  *
  * A connection without TLS has no link, and what it is asked costs one test. With one, bytes go through tls_receive and
- * tls_send, which stand for recv and sendmsg, and what its watcher waits for is asked of tls_wanted. Until the handshake
- * is over the receiver above knows nothing of the connection.
+ * tls_send, which stand for recv and sendmsg, and what its watcher waits for is asked of tls_wanted. Until the
+ * handshake is over the receiver above knows nothing of the connection.
  */
 #pragma once
 

@@ -21,12 +21,15 @@
 
 size_t config_row_count(void)
 {
-    return config_live_count + config_accepted_count;
+    return config_live_count + config_tls_count + config_accepted_count;
 }
 
 const struct config_row *config_row_at(size_t index)
 {
-    return index < config_live_count ? &config_live_rows[index] : &config_accepted_rows[index - config_live_count];
+    if (index < config_live_count)
+        return &config_live_rows[index];
+    index -= config_live_count;
+    return index < config_tls_count ? &config_tls_rows[index] : &config_accepted_rows[index - config_tls_count];
 }
 
 const struct config_row *config_row_find(struct bytes name)
@@ -46,8 +49,10 @@ bool config_row_is_ineffective(const struct config_row *row)
 
 size_t config_row_index(const struct config_row *row)
 {
-    return config_row_is_ineffective(row) ? config_live_count + (size_t)(row - config_accepted_rows)
-                                          : (size_t)(row - config_live_rows);
+    if (config_row_is_ineffective(row))
+        return config_live_count + config_tls_count + (size_t)(row - config_accepted_rows);
+    bool is_tls = row >= config_tls_rows && row < config_tls_rows + config_tls_count;
+    return is_tls ? config_live_count + (size_t)(row - config_tls_rows) : (size_t)(row - config_live_rows);
 }
 
 /* --- Text of one of the types to its canonical form --- */

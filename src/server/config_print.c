@@ -122,9 +122,9 @@ void config_print_default(struct buf *out)
         "larder.conf(5) tells more.");
     for (int section = SECTION_NETWORK; section < SECTION_ACCEPTED; section++) {
         buf_printf(out, "\n# --- %s ---\n", section_titles[section]);
-        for (size_t i = 0; i < config_live_count; i++)
-            if ((int)config_live_rows[i].section == section)
-                append_setting(out, &config_live_rows[i]);
+        for (size_t i = 0; i < config_live_count + config_tls_count; i++)
+            if ((int)config_row_at(i)->section == section)
+                append_setting(out, config_row_at(i));
     }
     buf_append_cstr(out, "\n# --- Other files and names ---\n\n");
     append_wrapped(out, "# ",
@@ -236,9 +236,9 @@ void config_print_manual(struct buf *out)
             title.ptr[i] = ascii_upper(title.ptr[i]);
         buf_printf(out, ".SH %s\n", buf_cstr(&title));
         buf_fini(&title);
-        for (size_t i = 0; i < config_live_count; i++)
-            if ((int)config_live_rows[i].section == section)
-                append_entry(out, &config_live_rows[i]);
+        for (size_t i = 0; i < config_live_count + config_tls_count; i++)
+            if ((int)config_row_at(i)->section == section)
+                append_entry(out, config_row_at(i));
     }
     buf_append_cstr(out, ".SH OTHER FILES AND NAMES\n.TP\n.BI include \" file\"\n");
     append_troff(out, "Reads another file in place of the line. The name may have wildcards, which may fit nothing. "

@@ -124,8 +124,8 @@ struct config_row {
 /* Takes the canonical text of `save` apart. */
 void config_derive_save(struct config *config, const char *value);
 
-extern const struct config_row config_live_rows[], config_accepted_rows[];
-extern const size_t config_live_count, config_accepted_count;
+extern const struct config_row config_live_rows[], config_tls_rows[], config_accepted_rows[];
+extern const size_t config_live_count, config_tls_count, config_accepted_count;
 
 size_t config_row_count(void);
 const struct config_row *config_row_at(size_t index);

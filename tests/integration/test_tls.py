@@ -273,8 +273,8 @@ def test_dh_parameters(start_server, certs, tmp_path):
 
 
 def test_plain_text_on_the_tls_port(tls):
-    for text in (encode(["PING"]), b"PING\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"x" * 70_000,
-                 random.Random(5).randbytes(5000), b"\x16"):
+    for text in (encode(["PING"]), b"PING\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                 b"\x16\x03\x01\xff\xff" + b"x" * 70_000, random.Random(5).randbytes(5000), b"\x16"):
         sock = socket.create_connection(("127.0.0.1", tls.tls_port))
         try:
             sock.settimeout(10)
