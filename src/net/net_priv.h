@@ -133,7 +133,6 @@ struct net {
     void (*before_send)(void *context);
     void *before_send_context;
     bool held; /* nothing is sent in this turn */
-    bool held; /* nothing is sent in this turn */
     void (*after_send)(void *context);
     void *after_send_context;
     uint64_t turn_began;
