@@ -26,6 +26,8 @@ struct command_info;
 struct command_registry;
 struct error_stats;
 struct fills;
+struct hotkeys;
+struct insight;
 struct json_path_cache;
 struct keyspace;
 struct latency;
@@ -90,6 +92,9 @@ struct engine {
     struct monitors *monitors;       /* owned: who sees every command; NULL if nobody does */
     struct error_stats *errors;      /* owned: counts by code word */
     struct slowlog *slowlog;         /* owned */
+    struct insight *insight;         /* owned: what is hot (engine/insight.h) */
+    struct hotkeys *hotkeys;         /* owned: a tracking session (engine/hotkeys.h); NULL if there is none */
+    uint32_t insight_in;             /* so many commands until insight looks at one */
     struct latency *latency;         /* owned: what took long (engine/latency.h) */
     struct blames *blames;           /* owned: who made others wait (engine/blame.h) */
     struct shared_reply shared_reply;

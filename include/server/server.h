@@ -23,6 +23,7 @@
 
 struct census;
 struct http;
+struct census;
 struct keyspace;
 struct net;
 
@@ -56,11 +57,18 @@ struct server_defrag {
     struct defrag_stats stats, before; /* before: at the beginning of the walk */
 };
 
+/* What is always watched: when its clockwork ran last. */
+struct server_insight {
+    int64_t ticked_ms, faded_ms;
+};
+
 struct server {
     struct config config;
     struct keyspace *keyspace; /* owned */
     struct engine *engine;     /* owned */
     struct net *net;           /* owned */
+    struct census *census;     /* owned: sizes of keys */
+    struct server_insight insight;
     struct http *http;         /* owned: for monitoring; NULL until it is switched on */
     struct census *census;     /* owned: sizes of keys */
     struct server_insight insight;
@@ -152,6 +160,7 @@ extern const struct command aof_commands[];
 extern const struct command client_commands[];
 extern const struct command config_commands[];
 extern const struct command debug_commands[];
+extern const struct command hotkeys_commands[];
 extern const struct command info_commands[];
 extern const struct command latency_commands[];
 extern const struct command memory_commands[];

@@ -46,9 +46,6 @@ void census_read(const struct census *census, const struct keyspace *keyspace, i
 /* The largest keys, by topk_best; some may be gone or have changed. Fresh if there are few keys. */
 const struct topk *census_largest(struct census *census, const struct keyspace *keyspace);
 
-/* A key was met by somebody else: it is counted among the largest if it is. `hash` is the key's. */
-void census_meet(struct census *census, uint64_t hash, int db, const struct entry *entry);
-
 /* Complete rounds so far, and the share of the running one that is done, 0 to 1. */
 uint64_t census_rounds(const struct census *census);
 double census_progress(const struct census *census, const struct keyspace *keyspace);

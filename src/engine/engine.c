@@ -10,6 +10,8 @@
 #include "engine/blame.h"
 #include "engine/error_stats.h"
 #include "engine/latency.h"
+#include "engine/hotkeys.h"
+#include "engine/insight.h"
 #include "engine/notify.h"
 #include "engine/propagate.h"
 #include "engine/pubsub.h"
@@ -116,6 +118,8 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->asides = asides_create();
     engine->errors = error_stats_create();
     engine->slowlog = slowlog_create();
+    engine->insight = insight_create();
+    engine->insight_in = INSIGHT_EVERY;
     engine->latency = latency_create();
     engine->blames = blames_create();
     engine->slow_us = INT64_MIN; /* computed before the first batch */
@@ -160,6 +164,8 @@ void engine_destroy(struct engine *engine)
     command_registry_destroy(engine->registry);
     error_stats_destroy(engine->errors);
     slowlog_destroy(engine->slowlog);
+    insight_destroy(engine->insight);
+    hotkeys_reset(engine);
     latency_destroy(engine->latency);
     blames_destroy(engine->blames);
     arena_fini(&engine->arena);

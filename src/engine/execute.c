@@ -20,6 +20,7 @@
 #include "engine/error_stats.h"
 #include "engine/latency.h"
 #include "engine/memory.h"
+#include "engine/insight.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
@@ -394,6 +395,8 @@ static uint64_t run(struct call *call, uint64_t start)
     engine->current = session;
     bool caching = __builtin_expect(session->tracking != NULL, 0) && tracking_is_caching(session);
     const struct bytes *argv = call->argv;
+    if (insight_is_due(engine))
+        insight_begin(call);
     call->command->row->run(call);
     propagate_end(call, dirty);
     engine->told_of_flush = false;
@@ -412,6 +415,8 @@ static uint64_t run(struct call *call, uint64_t start)
         return end;
     }
     account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
+    if (__builtin_expect(--engine->insight_in == 0, 0))
+        insight_note(call, argv, end - start);
     split_add(engine, engine->read_ticks, call->command, start, end);
     if (__builtin_expect(end - start >= engine->notable_ticks, 0))
         note_slow(call, end - start);

@@ -13,6 +13,7 @@
 #include "engine/blame.h"
 #include "engine/call.h"
 #include "engine/engine.h"
+#include "engine/insight.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
@@ -134,6 +135,9 @@ static void finish(struct engine *engine, struct task_link *link)
     session->task = NULL;
     execute_account(engine, session, link->command, link->ticks, link->reply.failed, link->reply.code);
     execute_log_if_slow(engine, session, link->command, link->ticks, link->task->argv, link->task->argc);
+    if (link->task->argv)
+        insight_note_task(engine, session->db->index, link->command, link->task->argv, link->task->argc, link->ticks,
+            output_len(&link->out));
     if (!link->silent)
         output_append_output(session->reply.out, &link->out);
     link_destroy(link);

@@ -13,6 +13,7 @@
 #include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
+#include "engine/insight.h"
 #include "engine/monitor.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -179,6 +180,8 @@ static void run_queued(struct call *outer, const struct queued *queued)
         asides_settle(&call);
     if (!(session->flags & SESSION_LIMITED) || acl_admit_queued(&call)) {
         uint64_t dirty = propagate_begin(&call);
+        if (insight_is_due(engine))
+            insight_begin(&call);
         queued->command->row->run(&call);
         propagate_end(&call, dirty);
         if (engine->monitors)
@@ -189,6 +192,8 @@ static void run_queued(struct call *outer, const struct queued *queued)
     uint64_t ticks = clock_ticks() - start;
     arena_reset(call.arena);
     execute_account(engine, session, call.command, ticks, call.reply->failed, call.reply->code);
+    if (--engine->insight_in == 0)
+        insight_note(&call, queued->argv, ticks);
     execute_log_if_slow(engine, session, call.command, ticks, queued->argv, queued->argc);
 }
 

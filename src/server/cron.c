@@ -69,6 +69,7 @@ static void fire_cron(void *context)
         net_wake_background(server->net);
     cron_sample_memory(server);
     clients_evict(server);
+    insight_cron(server, now_ms);
     defrag_judge(server, now_ms);
     child_tick(server);
     saves_tick(server);
@@ -167,6 +168,7 @@ void server_reset_stats(struct server *server)
     server->keyspace->stats.expired = server->keyspace->stats.expired_by_walk = 0;
     server->keyspace->stats.expired_stale_ratio = 0;
     server->expiry.spent_ns = server->expiry.cap_reached = 0;
+    insight_reset_stats(server);
     server->memory_peak = mem_used();
     net_stats_reset(server->net);
     server->commands_rate = server->input_rate = server->output_rate =

@@ -40,7 +40,8 @@ void memory_facts_read(struct server *server, struct memory_facts *facts)
         facts->tables += table_overhead_bytes(&server->keyspace->dbs[i]->table);
         facts->keys += keyspace_size(server->keyspace->dbs[i]);
     }
-    facts->overhead = facts->startup + facts->tables + facts->clients + evict_memory(server->keyspace);
+    facts->overhead = facts->startup + facts->tables + facts->clients + evict_memory(server->keyspace) +
+                      curve_memory(&server->keyspace->curve);
     if (facts->overhead > facts->used)
         facts->overhead = facts->used;
     facts->dataset = facts->used - facts->overhead;
@@ -200,6 +201,8 @@ static void run_malloc_stats(struct call *call)
 static void run_help(struct call *call)
 {
     static const char *const lines[] = {
+        "CURVE",
+        "    Show what the hit ratio would be with 0.5, 1, 2 and 4 times the memory.",
         "DOCTOR",
         "    Report what stands out in the server's use of memory.",
         "MALLOC-STATS",
@@ -220,6 +223,14 @@ static const char *const stats_tips[] = { "nondeterministic_output", "request_po
 static const char *const purge_tips[] = { "request_policy:all_shards", "response_policy:all_succeeded", NULL };
 
 static const struct command subcommands[] = {
+    { .name = "CURVE",
+        .run = insight_run_curve,
+        .argc = EXACTLY(2),
+        .group = GROUP_SERVER,
+        .since = "7.4.0",
+        .complexity = "O(1)",
+        .tips = stats_tips,
+        .brief = "Estimates the hit ratio with less and with more memory." },
     { .name = "DOCTOR",
         .run = run_doctor,
         .argc = EXACTLY(2),

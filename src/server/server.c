@@ -20,6 +20,7 @@
 #include "net/http.h"
 #include "server/process.h"
 #include "server_priv.h"
+#include "store/census.h"
 #include "store/keyspace.h"
 
 /* --- Listening --- */
@@ -118,6 +119,7 @@ static void register_commands(struct server *server)
         client_commands,
         config_commands,
         debug_commands,
+        hotkeys_commands,
         info_commands,
         latency_commands,
         memory_commands,
@@ -203,6 +205,7 @@ struct server *server_create(struct config *config)
     struct config *own = &server->config;
     own->net.clients_max = process_raise_file_limit(own->net.clients_max);
     server->keyspace = keyspace_create((int)own->databases);
+    server->census = census_create((int)own->databases);
     server->keyspace->settings = &own->store;
     server->engine = engine_create(server->keyspace, &own->engine, server);
     saves_init(server);
@@ -237,6 +240,7 @@ void server_destroy(struct server *server)
     aof_fini(server);
     engine_destroy(server->engine);
     keyspace_destroy(server->keyspace);
+    census_destroy(server->census);
     saves_fini(server);
     config_fini(&server->config);
     mem_free(server->executable);

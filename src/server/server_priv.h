@@ -21,6 +21,16 @@ void latency_report_doctor(struct server *server, struct buf *out);
 /* cron.c: sees to it that the next wait that ends does so in time. */
 void cron_set_deadline(struct server *server);
 
+/*
+ * insight.c: the clockwork of what is always watched; what INFO and MEMORY CURVE say of it; and forgetting it (CONFIG
+ * RESETSTAT).
+ */
+void insight_cron(struct server *server, int64_t now_ms);
+void insight_print_info(struct server *server, struct buf *out);
+void insight_print_keysizes(struct server *server, struct buf *out);
+void insight_run_curve(struct call *call);
+void insight_reset_stats(struct server *server);
+
 /* defrag.c: begins to defragment if there is reason to; and does some of it, true while there is more to do. */
 void defrag_judge(struct server *server, int64_t now_ms);
 bool defrag_run(struct server *server, uint64_t end_ns);

@@ -222,12 +222,6 @@ const struct topk *census_largest(struct census *census, const struct keyspace *
     return census->done.largest;
 }
 
-void census_meet(struct census *census, uint64_t hash, int db, const struct entry *entry)
-{
-    put_large(census->running.largest, hash, db, entry);
-    put_large(census->done.largest, hash, db, entry);
-}
-
 uint64_t census_rounds(const struct census *census)
 {
     return census->rounds;

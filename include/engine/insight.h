@@ -1,0 +1,65 @@
+/*
+ * Insight: which keys are used most, cost most time and move most bytes; always on.
+ *
+ * One in about INSIGHT_EVERY commands, at random distances so that no rhythm of the load can hide from it, is looked at:
+ * its keys get the weight of all the commands that it stands for. What a command cost is shared by its keys. Counts fade
+ * with a half-life of a minute, so that they tell what is hot now (store/topk.h).
+ *
+ * What executes commands counts engine->insight_in down and calls insight_note when it comes to 0; the rest costs
+ * nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "resp/output.h"
+
+struct bytes;
+struct call;
+struct command_info;
+struct insight;
+struct topk;
+
+enum {
+    INSIGHT_EVERY = 64,
+    INSIGHT_SLOTS = 512, /* counted keys */
+};
+
+enum insight_metric { INSIGHT_ACCESS, INSIGHT_CPU, INSIGHT_NET, INSIGHT_METRICS };
+
+struct insight *insight_create(void);
+void insight_destroy(struct insight *insight);
+
+/* Notes what there is already in the output, before a command that will be looked at. */
+void insight_begin(const struct call *call);
+
+/* A command was executed, with those arguments, and took so many ticks. Sets engine->insight_in. O(keys). */
+void insight_note(const struct call *call, const struct bytes *argv, uint64_t ticks);
+
+/*
+ * A command that was carried out in slices (engine/task.h) has answered with so many bytes. All of them count, as they
+ * are few and cost much.
+ */
+void insight_note_task(struct engine *engine, int db, const struct command_info *command, const struct bytes *argv,
+    uint32_t argc, uint64_t ticks, uint64_t bytes);
+
+static inline bool insight_is_due(const struct engine *engine)
+{
+    return __builtin_expect(engine->insight_in <= 1, 0);
+}
+
+/* To be called some times a second: fades what is old. */
+void insight_tick(struct engine *engine, int64_t now_ms);
+
+/* The counts of one metric: commands, ticks (base/clock.h) or bytes. */
+const struct topk *insight_top(const struct insight *insight, enum insight_metric metric);
+
+/* Seconds that the counts stand for, faded as they are: count / seconds is a rate. */
+double insight_span_s(const struct insight *insight, int64_t now_ms);
+
+/* Forgets all counts. */
+void insight_reset(struct engine *engine, int64_t now_ms);
+
+size_t insight_memory(const struct insight *insight);
