@@ -58,6 +58,7 @@ bool json_string_append(struct json_value *string, struct bytes text, struct jso
 
 /*
  * RFC 7396: merges `patch` into the slot. Objects go in member by member, null removes, all else replaces. False when
- * memory for a key is out; the members before it are merged then. O(size of the patch).
+ * memory for a key is out; the members before it are merged then. O(size of the patch); in a fiber it breathes, so that
+ * a document that others see must not be what is worked on there.
  */
 bool json_merge(struct json_value *slot, const struct json_value *patch, struct json_trash *trash);

@@ -148,6 +148,7 @@ bool json_call_values(struct call *call, uint32_t index, uint32_t count, struct 
 {
     *depth = 0;
     for (uint32_t i = 0; i < count; i++) {
+        json_breathe(i);
         if (parse(call, call->argv[index + i], &values[i], depth))
             continue;
         while (i-- > 0)

@@ -6,6 +6,7 @@
  */
 #include "json/edit.h"
 
+#include "base/fiber.h"
 #include "tree_priv.h"
 
 const struct json_value *json_doc_at(const struct json_doc *doc, const uint32_t *steps, size_t count)
@@ -282,6 +283,7 @@ bool json_merge(struct json_value *slot, const struct json_value *patch, struct 
     if (json_kind(*slot) != JSON_OBJECT)
         json_set(slot, json_make_object(), trash);
     for (json_iter_init(&iter, *patch); json_iter_next(&iter);) {
+        fiber_breathe(10);
         if (json_kind(*iter.value) == JSON_NULL) {
             json_object_remove(slot, iter.key, trash);
             continue;

@@ -59,6 +59,37 @@ static char *write_escape(char *at, unsigned char c)
     return at;
 }
 
+/* True if none of eight bytes needs an escape. */
+static inline bool is_plain(uint64_t x)
+{
+    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+
+    return ((((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highs) == 0;
+}
+
+/* Copies 4 to 15 bytes, in two halves that overlap; false if one of them needs an escape. */
+static inline bool copy_plain(char *out, const char *at, size_t len)
+{
+    uint64_t first, last;
+
+    if (len >= 8) {
+        memcpy(&first, at, 8);
+        memcpy(&last, at + len - 8, 8);
+        if (!is_plain(first) || !is_plain(last))
+            return false;
+        memcpy(out, &first, 8);
+        memcpy(out + len - 8, &last, 8);
+        return true;
+    }
+    uint32_t left, right;
+    memcpy(&left, at, 4);
+    memcpy(&right, at + len - 4, 4);
+    memcpy(out, &left, 4);
+    memcpy(out + len - 4, &right, 4);
+    return is_plain((uint64_t)left << 32 | right);
+}
+
 /* Writes with escapes; there is room for ESCAPED_MAX a byte and 16 more. */
 static char *write_escaped(char *out, const char *at, size_t len)
 {
@@ -78,6 +109,9 @@ static char *write_escaped(char *out, const char *at, size_t len)
             continue;
         }
 #endif
+        size_t left = (size_t)(end - at);
+        if (left >= 4 && left < 16 && copy_plain(out, at, left))
+            return out + left;
         unsigned char c = (unsigned char)*at++;
         if (c < 0x20 || c == '"' || c == '\\')
             out = write_escape(out, c);
@@ -317,6 +351,8 @@ static inline void print_next(struct json_printer *printer, struct buf *out)
         out_char(out, iter->keys == NULL ? ']' : '}');
         return;
     }
+    if (iter->slot != iter->end && json_tag(*iter->slot) >= JSON_TAG_STRING)
+        __builtin_prefetch(json_pointer(*iter->slot));
     if (!is_first)
         out_char(out, ',');
     if (!printer->compact)

@@ -314,11 +314,12 @@ def test_notifications(server, client):
     listener.command("SUBSCRIBE", "__keyspace@0__:d")
     commands = ["SET d $.i 1", "SET d $.i 1 EX 100", "SET d $.none.b 1", "NUMINCRBY d $.i 1", "NUMINCRBY d $.s 1",
                 "TOGGLE d $.t", "STRAPPEND d $.s \"a\"", "ARRAPPEND d $.a 1", "ARRINSERT d $.a 0 1", "ARRPOP d $.a",
-                "ARRTRIM d $.a 0 0", "MERGE d $ {\"i\":1}", "MSET d $.i 1", "CLEAR d $.a", "CLEAR d $.e", "DEL d $.none",
-                "DEL d $.i", "DEL d $"]
+                "ARRTRIM d $.a 0 0", "MERGE d $ {\"i\":1}", "MSET d $.i 1", "CLEAR d $.a", "CLEAR d $.e",
+                "DEL d $.none", "DEL d $.i", "DEL d $"]
     client.load(command(text) for text in commands)
     events = ["json.set", "json.set", "expire", "json.numincrby", "json.toggle", "json.strappend", "json.arrappend",
-              "json.arrinsert", "json.arrpop", "json.arrtrim", "json.merge", "json.mset", "json.clear", "json.del", "del"]
+              "json.arrinsert", "json.arrpop", "json.arrtrim", "json.merge", "json.mset", "json.clear", "json.del",
+              "del"]
     assert [listener.read().value[2].decode() for _ in events] == events
 
 
@@ -340,8 +341,8 @@ def nested(depth):
 
 
 BAD_TEXTS = ["", " ", "{", "[1", '"abc', '{"a":1,}', "[1,]", "nul", "01", "1.", "-", "1e400", '"\\u12"', '"\\ud800"',
-             "'a'", "{1:2}", "[1] 2", '"\x01"', b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b"\xef\xbb\xbf1", nested(128),
-             nested(100000), '{"a":' * 5000, "[" * 1000000, "9" * 400 + "e-5x"]
+             "'a'", "{1:2}", "[1] 2", '"\x01"', b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b"\xef\xbb\xbf1",
+             nested(128), nested(100000), '{"a":' * 5000, "[" * 1000000, "9" * 400 + "e-5x"]
 
 
 @pytest.mark.parametrize("text", BAD_TEXTS, ids=range(len(BAD_TEXTS)))

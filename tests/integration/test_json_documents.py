@@ -183,7 +183,8 @@ def test_clients_that_leave_early(server, scale):
     steady = Client(server.port)
     steady.load([("JSON.SET", "d", "$", big)])
     for words in (("JSON.GET", "d"), ("JSON.SET", "e", "$", big), ("JSON.SET", "e", "$", big[:-2]),
-                  ("JSON.GET", "d", "$..[?(@.id > 5)]"), ("JSON.DEL", "d", "$..none"), ("JSON.NUMINCRBY", "d", "$..id", 1)):
+                  ("JSON.GET", "d", "$..[?(@.id > 5)]"), ("JSON.DEL", "d", "$..none"),
+                  ("JSON.NUMINCRBY", "d", "$..id", 1)):
         for _ in range(10):
             leaver = Client(server.port)
             leaver.send(*words)
