@@ -73,6 +73,7 @@ enum command_flag {
     CMD_UNQUEUED = 1 << 22,       /* runs at once inside a transaction, too */
     CMD_RUNS_QUEUE = 1 << 23,     /* runs what was queued, with the flags of that */
     CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows them */
+    CMD_TELLS_HEALTH = 1 << 27,   /* refused while writes are: who asks whether all is well hears that it is not */
     CMD_SUBSCRIBER = 1 << 24,     /* allowed to a RESP2 client that has subscribed to something */
 };
 

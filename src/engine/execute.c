@@ -195,7 +195,7 @@ static bool admit_now(struct call *call)
     uint32_t flags = call->command->flags;
     if (flags & CMD_RUNS_QUEUE)
         flags |= transaction_flags(call->session) & CMD_WRITE;
-    if (engine->refusal && flags & CMD_WRITE) {
+    if (engine->refusal && flags & (CMD_WRITE | CMD_TELLS_HEALTH)) {
         reply_error(call->reply, bytes_from_cstr(engine->refusal));
         return false;
     }

@@ -110,6 +110,7 @@ def test_full_disk(server):
         assert persistence(client)["rdb_last_bgsave_status"] == "err"
         assert client.command("SET", "k", "w").text.startswith(MISCONF)
         assert client.command("DEL", "k").text.startswith(MISCONF)
+        assert client.command("PING").text.startswith(MISCONF) and client.command("ECHO", "x") == b"x"
         client.command("MULTI")
         assert client.command("SET", "k", "w").text.startswith(MISCONF)
         assert client.command("EXEC").text.startswith("EXECABORT")
