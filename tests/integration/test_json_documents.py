@@ -202,3 +202,28 @@ def test_large_values_within_transactions(server, scale):
     replies = client.command("EXEC")
     assert json.loads(replies[1]) == json.loads(big)
     assert len(json.loads(replies[4])) == scale(5000) and replies[3] == scale(5000)
+
+
+def until_loaded(port):
+    client = Client(port)
+    while isinstance(client.command("EXISTS", "d"), ErrorReply):
+        time.sleep(0.05)
+    return client
+
+
+def test_what_ran_in_slices_is_in_the_log(start_server, tmp_path, scale):
+    """Changes that took long, or named relative times, give the same contents when the log is executed again."""
+    directory = tmp_path / "data"
+    server = start_server("--appendonly", "yes", directory=directory)
+    client = Client(server.port)
+    big = json.dumps(long_list(scale(20_000)))
+    client.load([("JSON.SET", "big", "$", big, "EX", 1000), ("JSON.NUMINCRBY", "big", "$[*].id", "0.1"),
+                 ("JSON.DEL", "big", "$[10:1000]"), ("JSON.SET", "big", "$[0].x", big, "PX", 500_000),
+                 ("JSON.MSET", "d", "$", big, "e", "$", "{}"), ("JSON.MERGE", "e", "$", '{"a":%s}' % big),
+                 ("JSON.SET", "e", "$", big), ("JSON.ARRAPPEND", "e", "$", big, "1"), ("JSON.DEL", "e", "$..nested"),
+                 ("MULTI",), ("JSON.CLEAR", "d", "$[*].nested"), ("JSON.TOGGLE", "d", "$..none"), ("EXEC",)])
+    keys = ("big", "d", "e")
+    before = [(client.command("JSON.GET", key), client.command("PEXPIRETIME", key)) for key in keys]
+    server.stop_cleanly()
+    client = until_loaded(start_server("--appendonly", "yes", directory=directory).port)
+    assert [(client.command("JSON.GET", key), client.command("PEXPIRETIME", key)) for key in keys] == before
