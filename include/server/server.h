@@ -23,7 +23,6 @@
 
 struct census;
 struct http;
-struct census;
 struct keyspace;
 struct net;
 
@@ -67,8 +66,6 @@ struct server {
     struct keyspace *keyspace; /* owned */
     struct engine *engine;     /* owned */
     struct net *net;           /* owned */
-    struct census *census;     /* owned: sizes of keys */
-    struct server_insight insight;
     struct http *http;         /* owned: for monitoring; NULL until it is switched on */
     struct census *census;     /* owned: sizes of keys */
     struct server_insight insight;
