@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,9 +63,15 @@ void child_report(struct child_reporter *reporter, uint64_t keys, bool last)
     (void)written; /* a report that nobody reads is not missed */
 }
 
-/* Lets go of all descriptors but the standard ones and the pipe, and of the server's ways with signals. */
-static int become_child(struct server *server, enum child_kind kind, int fd)
+/*
+ * Lets go of all descriptors but the standard ones and the pipe, and of the server's ways with signals. It ends with its
+ * server: what an orphan would put in place later might be older than what the next server has saved by then.
+ */
+static int become_child(struct server *server, enum child_kind kind, pid_t parent, int fd)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
     static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         signal(signals[i], SIG_DFL);
@@ -101,9 +108,9 @@ bool child_start(struct server *server, enum child_kind kind,
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return false;
     uint64_t before_ns = clock_mono_ns();
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        struct child_reporter reporter = { .fd = become_child(server, kind, ends[1]) };
+        struct child_reporter reporter = { .fd = become_child(server, kind, parent, ends[1]) };
         _exit(work(server, &reporter) ? 0 : 1);
     }
     int reason = errno;
