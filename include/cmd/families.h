@@ -31,6 +31,7 @@ extern const struct command lcs_commands[];
 extern const struct command list_commands[];
 extern const struct command list_move_commands[];
 extern const struct command monitor_commands[];
+extern const struct command module_commands[];
 extern const struct command object_commands[];
 extern const struct command pubsub_commands[];
 extern const struct command scan_commands[];

@@ -40,6 +40,7 @@ const struct command *const command_families[] = {
     expire_commands,
     fill_commands,
     monitor_commands,
+    module_commands,
     object_commands,
     dump_commands,
     scan_commands,
