@@ -4,7 +4,7 @@
  * A storm of connections must not hold up those that are there: few are accepted per listener and turn. When the
  * process has no file descriptor left, accepting would fail again at once, for ever: it rests for a while instead.
  */
-#include "net_priv.h"
+#include "listen_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net_priv.h"
 
 enum {
     ACCEPT_MAX = 64,       /* per listener and turn; each costs about 10 us */

@@ -3,6 +3,7 @@
 Handshakes, both protocols, resumption, client certificates, replacing certificates while clients are connected, floods
 in both directions over slow readers, and the clients' own tools (redis-cli --tls, redis-py over rediss://).
 """
+import functools
 import random
 import shutil
 import socket
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from harness.process import StartFailed, free_port
+from harness.process import StartFailed, free_port, larder_binary
 from harness.resp import Client, ErrorReply, encode
 
 PROTOCOLS = (2,)
@@ -62,10 +63,19 @@ def certs(tmp_path_factory):
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@functools.cache
+def is_built():
+    """A server without a certificate does not start, but says why: for want of that, or of TLS."""
+    command = [larder_binary(), "--port", "0", "--tls-port", str(free_port()), "--bind", "127.0.0.1"]
+    return "built without TLS" not in subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+
+
 class TlsServer:
     def __init__(self, start_server, certs, *options, auth="no"):
         self.tls_port = free_port()
         self.certs = certs
+        if not is_built():
+            pytest.skip("this server was built without TLS")
         self.process = start_server("--tls-port", self.tls_port, "--tls-cert-file", certs.cert, "--tls-key-file",
                                     certs.key, "--tls-ca-cert-file", certs.ca.cert, "--tls-auth-clients", auth,
                                     "--loglevel", "verbose", *options)
