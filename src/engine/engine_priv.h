@@ -100,8 +100,9 @@ static inline void propagate_end(struct call *call, uint64_t dirty_before)
     struct engine *engine = call->engine;
     if (__builtin_expect(engine->propagation != NULL, 0))
         propagate_call(call, dirty_before);
-    if (--engine->executing == 0 && __builtin_expect(engine->propagation != NULL, 0))
-        propagate_flush(engine);
+    if (engine->executing == 1 && __builtin_expect(engine->propagation != NULL, 0))
+        propagate_flush(engine); /* as part of what executes: the sink sees that somebody may wait for an answer */
+    engine->executing--;
 }
 
 /*
