@@ -281,3 +281,17 @@ size_t json_weigh(struct json_value value, size_t enough)
         count += json_weigh(*iter.value, enough - count);
     return count;
 }
+
+size_t json_weigh_text(const struct json_value *value, size_t enough)
+{
+    enum { SCALAR = 8 };
+    size_t weight = SCALAR;
+    if (json_kind(*value) == JSON_STRING)
+        return weight + json_string(value).len;
+    if (!json_is_container(*value) || enough <= weight)
+        return weight;
+    struct json_iter iter;
+    for (json_iter_init(&iter, *value); weight < enough && json_iter_next(&iter);)
+        weight += json_weigh_text(iter.value, enough - weight);
+    return weight;
+}

@@ -102,9 +102,13 @@ static uint32_t clamp(int64_t index, uint32_t len)
 
 static void look_for_pop(struct json_work *work, const struct json_value *found, struct json_value *answer)
 {
-    (void)work;
-    if (json_kind(*found) == JSON_ARRAY)
-        *answer = JSON_VALUE_NULL;
+    const int64_t *index = work->context;
+    if (json_kind(*found) != JSON_ARRAY)
+        return;
+    *answer = JSON_VALUE_NULL;
+    uint32_t len = json_array_len(*found);
+    if (len && work->weight <= JSON_TEXT_AT_ONCE)
+        work->weight += json_weigh_text(json_array_at(*found, clamp(*index, len)), JSON_TEXT_AT_ONCE + 1);
 }
 
 /* The element, or nothing if there is none. */

@@ -266,7 +266,9 @@ bool json_work_run(struct json_work *work, struct call *call, uint32_t path_arg)
         json_fail_missing_key(call);
         return false;
     }
-    return json_change_find(&work->place, work->path, JSON_OVERLAP_UNIQUE) && look_at_all(work) && change_all(work);
+    if (!json_change_find(&work->place, work->path, JSON_OVERLAP_UNIQUE) || !look_at_all(work))
+        return false;
+    return !(work->weight > JSON_TEXT_AT_ONCE && call_aside(call, work->weight)) && change_all(work);
 }
 
 void json_work_end(struct json_work *work)

@@ -88,6 +88,7 @@ struct json_work {
     const char *event;
     const char *otherwise;  /* what an old path should lead to: " or not an array" */
     const char *refusal;    /* set by `look`: nothing is done, this is the error; or NULL */
+    size_t weight;          /* set by `look`: bytes of text that will be answered */
     const void *context;    /* borrowed: the command's own */
     struct json_path *path; /* as json_call_path gives it */
     struct json_change place;

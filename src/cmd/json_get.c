@@ -170,9 +170,9 @@ static void answer_expanded(struct call *call, const struct json_found *found, u
 {
     size_t weight = 0;
     for (uint32_t i = 0; i < count; i++)
-        for (size_t j = 0; j < found[i].count && weight <= JSON_VALUES_AT_ONCE; j++)
-            weight += json_weigh(*json_found_at(&found[i], j), JSON_VALUES_AT_ONCE);
-    if (json_call_aside(call, weight))
+        for (size_t j = 0; j < found[i].count && weight <= JSON_TEXT_AT_ONCE; j++)
+            weight += json_weigh_text(json_found_at(&found[i], j), JSON_TEXT_AT_ONCE);
+    if (weight > JSON_TEXT_AT_ONCE && call_aside_unheld(call))
         return;
     reply_array(call->reply, count);
     for (uint32_t i = 0; i < count; i++) {

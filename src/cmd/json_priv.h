@@ -121,6 +121,9 @@ bool json_call_aside(struct call *call, size_t values);
 /* Values in a value, itself included, counted up to `enough`. O(enough). */
 size_t json_weigh(struct json_value value, size_t enough);
 
+/* The same with the bytes of strings: about as long as its text. O(enough). */
+size_t json_weigh_text(const struct json_value *value, size_t enough);
+
 /* To be called for each of many values that a loop looks at. */
 void json_breathe(size_t at);
 
@@ -136,6 +139,7 @@ struct json_text {
     struct buf own;
     struct output_gap *gap; /* where the length will stand, once the first piece has gone */
     size_t sent;            /* bytes that have gone */
+    bool stays;             /* the call cannot go aside any more */
 };
 
 void json_text_begin(struct json_text *text, struct call *call);
@@ -153,8 +157,8 @@ void json_text_end(struct json_text *text);
 /* Forgets what was gathered and not answered. */
 void json_text_drop(struct json_text *text);
 
-/* One value as a bulk string; false as above. */
-bool json_reply_text(struct call *call, const struct json_value *value);
+/* One value as a bulk string, in slices if the handler runs aside, else at once. */
+void json_reply_text(struct call *call, const struct json_value *value);
 
 /* A value as data of the protocol, containers as arrays and maps: RESP3 only. Breathes. */
 void json_reply_expanded(struct call *call, const struct json_value *value);

@@ -40,7 +40,7 @@ bool json_text_value(
     json_printer_init(&printer, value, layout, depth);
     while (!json_printer_step(&printer, text->buf, JSON_TEXT_SLICE)) {
         if (text->buf->len >= PIECE) {
-            if (!text->gap && call_aside_unheld(text->call))
+            if (!text->gap && !text->stays && call_aside_unheld(text->call))
                 return false;
             flush(text);
         }
@@ -48,7 +48,7 @@ bool json_text_value(
     }
     if (text->buf->len < PIECE)
         return true;
-    if (!text->gap && call_aside_unheld(text->call))
+    if (!text->gap && !text->stays && call_aside_unheld(text->call))
         return false;
     flush(text);
     fiber_breathe(JSON_BREATH);
@@ -79,16 +79,13 @@ void json_text_end(struct json_text *text)
     json_text_drop(text);
 }
 
-bool json_reply_text(struct call *call, const struct json_value *value)
+void json_reply_text(struct call *call, const struct json_value *value)
 {
     struct json_text text;
     json_text_begin(&text, call);
-    bool done = json_text_value(&text, value, NULL, 0);
-    if (done)
-        json_text_end(&text);
-    else
-        json_text_drop(&text);
-    return done;
+    text.stays = true;
+    json_text_value(&text, value, NULL, 0);
+    json_text_end(&text);
 }
 
 static void reply_number(struct reply *reply, struct json_value value)

@@ -227,3 +227,16 @@ def test_what_ran_in_slices_is_in_the_log(start_server, tmp_path, scale):
     server.stop_cleanly()
     client = until_loaded(start_server("--appendonly", "yes", directory=directory).port)
     assert [(client.command("JSON.GET", key), client.command("PEXPIRETIME", key)) for key in keys] == before
+
+
+def test_large_elements_are_taken_once(server, scale):
+    client, three = Client(server.port), Client(server.port, 3)
+    text = "x" * scale(3_000_000)
+    client.load([("JSON.SET", "d", "$", json.dumps([1, long_list(2000), text]))])
+    three.send_raw(encode(("JSON.GET", "d", "FORMAT", "EXPAND1", "$[1,2]")) + encode(("JSON.GET", "d", "$[0]")))
+    assert three.read().value == [[json.dumps(long_list(2000), separators=(",", ":")).encode(),
+                                   json.dumps(text).encode()]]
+    assert three.read().value == b"[1]"
+    assert json.loads(client.command("JSON.ARRPOP", "d", "$")[0]) == text
+    assert json.loads(client.command("JSON.ARRPOP", "d", ".")) == long_list(2000)
+    assert client.command("JSON.GET", "d") == b"[1]"
