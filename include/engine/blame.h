@@ -39,6 +39,21 @@ void blames_destroy(struct blames *blames);
 /* Something held the loop for so many ns; less than BLAME_US is passed over. `name` must live as long as the engine. */
 void blame_hold(struct engine *engine, const char *name, uint64_t ns, uint64_t waited);
 
+/* Requests of other clients behind this one in the batch that is executed; 0 if it is none of it. */
+uint64_t blame_waiting_behind(const struct engine *engine, const struct request *request);
+
+/*
+ * A client whose pipeline held the loop, without any command that did: windows of a batch that are all one client's
+ * are added up, and come under the name "pipelines" if they took four times BLAME_US.
+ */
+struct blame_pipeline {
+    const struct request *last; /* of it so far; borrowed: the batch */
+    uint64_t at, held_before;   /* in ticks: the end of the last window, and engine->held_ticks then */
+    uint64_t ticks;
+};
+void blame_window(struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count);
+void blame_end_pipeline(struct engine *engine, struct blame_pipeline *pipeline);
+
 /* A batch of so many requests begins. Those who were found at once waited for whatever held the loop just before. */
 void blame_begin_batch(struct engine *engine, size_t count, uint64_t now);
 

@@ -117,6 +117,7 @@ struct engine {
     int64_t notable_ms;     /* latency_threshold_ms that notable_ticks was computed from */
     uint64_t notable_ticks; /* after a command this slow somebody may want to know of it */
     uint64_t blame_ticks;   /* BLAME_US */
+    uint64_t held_ticks;    /* taken by notable commands, ever */
     uint64_t read_ticks;    /* when the batch that comes was read; 0: it came from nowhere */
     uint64_t refresh_ticks; /* after a command this slow the wall clock is read again */
 };

@@ -11,9 +11,12 @@
 
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "resp/request.h"
 
 /* Between a hold's end and a batch whose requests came during it; and an eighth of the hold, for a busy machine. */
 enum { FOUND_AT_ONCE_US = 300 };
+
+enum { PIPELINE_SHARE = 4 };
 
 struct blames {
     struct blame *items; /* owned */
@@ -82,6 +85,41 @@ void blame_begin_batch(struct engine *engine, size_t count, uint64_t now)
         item->waited_ns += count * blames->last_ns;
     }
     blames->last_end = 0;
+}
+
+uint64_t blame_waiting_behind(const struct engine *engine, const struct request *request)
+{
+    uint64_t count = 0;
+    if (request < engine->batch || request >= engine->batch_end)
+        return 0;
+    for (const struct request *other = request + 1; other < engine->batch_end; other++)
+        count += other->owner != request->owner;
+    return count;
+}
+
+void blame_end_pipeline(struct engine *engine, struct blame_pipeline *pipeline)
+{
+    if (pipeline->last && pipeline->ticks >= PIPELINE_SHARE * engine->blame_ticks)
+        blame_hold(
+            engine, "pipelines", clock_ticks_to_ns(pipeline->ticks), blame_waiting_behind(engine, pipeline->last));
+    pipeline->ticks = 0;
+    pipeline->last = NULL;
+}
+
+void blame_window(struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count)
+{
+    const struct request *last = &requests[count - 1];
+    uint64_t now = clock_ticks(), held = engine->held_ticks;
+    if (pipeline->last && pipeline->last->owner != requests->owner)
+        blame_end_pipeline(engine, pipeline);
+    if (requests->owner == last->owner) {
+        uint64_t ticks = now - pipeline->at, blamed = held - pipeline->held_before;
+        pipeline->ticks += ticks > blamed ? ticks - blamed : 0;
+        pipeline->last = last;
+    } else
+        blame_end_pipeline(engine, pipeline);
+    pipeline->at = now;
+    pipeline->held_before = held;
 }
 
 static int compare(const void *a, const void *b)

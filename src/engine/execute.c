@@ -361,16 +361,6 @@ static void refresh_slow_ticks(struct engine *engine)
         engine->notable_ticks = (uint64_t)notable_ticks;
 }
 
-/* Requests of other clients behind this one in the batch. */
-static uint64_t waiting_behind(const struct engine *engine, const struct request *request)
-{
-    uint64_t count = 0;
-    const void *owner = request->owner;
-    while (++request < engine->batch_end)
-        count += request->owner != owner;
-    return count;
-}
-
 /* Slow enough that one of the slow log, the latency events and the blame may be concerned. */
 static __attribute__((noinline)) void note_slow(struct call *call, uint64_t ticks)
 {
@@ -379,9 +369,8 @@ static __attribute__((noinline)) void note_slow(struct call *call, uint64_t tick
     const char *event = call->command->flags & CMD_FAST ? "fast-command" : "command";
     uint64_t ns = clock_ticks_to_ns(ticks);
     latency_note(engine, event, ns / 1000);
-    const struct request *request = call->request;
-    bool batched = request >= engine->batch && request < engine->batch_end;
-    blame_hold(engine, call->command->full_name, ns, batched ? waiting_behind(engine, request) : 0);
+    blame_hold(engine, call->command->full_name, ns, blame_waiting_behind(engine, call->request));
+    engine->held_ticks += ticks;
 }
 
 /* Runs an admitted command's handler. Returns the ticks at its end. */
@@ -542,8 +531,13 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
     blame_begin_batch(engine, count, now);
     engine->batch = requests;
     engine->batch_end = requests + count;
-    for (size_t i = 0; i < count; i += WINDOW)
-        execute_window(engine, &requests[i], count - i < WINDOW ? count - i : WINDOW);
+    struct blame_pipeline pipeline = { .at = now, .held_before = engine->held_ticks };
+    for (size_t i = 0; i < count; i += WINDOW) {
+        size_t window = count - i < WINDOW ? count - i : WINDOW;
+        execute_window(engine, &requests[i], window);
+        blame_window(engine, &pipeline, &requests[i], window);
+    }
+    blame_end_pipeline(engine, &pipeline);
     engine->batch = engine->batch_end = NULL;
     engine->read_ticks = 0;
     if (!is_from_net)

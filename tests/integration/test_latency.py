@@ -146,6 +146,23 @@ def test_who_only_waits_for_himself_blames_nobody(server):
         assert blame[b"times"] == 1 and blame[b"requests-waited"] == 0
 
 
+def test_pipelines_are_blamed_as_a_whole(server):
+    """No command of it takes long, but all of them together keep the others waiting."""
+    with Client(server.port, 3) as client, Client(server.port) as greedy, Client(server.port) as other:
+        client.command("RPUSH", "l", *range(400))
+        client.command("LATENCY", "RESET")
+        deadline = time.monotonic() + 20
+        while "pipelines" not in blamed(client) or blamed(client)["pipelines"][b"requests-waited"] == 0:
+            assert time.monotonic() < deadline
+            greedy.send_raw(encode(["LRANGE", "l", 0, -1]) * 1500)
+            for _ in range(20):
+                other.command("PING")
+            for _ in range(1500):
+                greedy.read()
+        entry = blamed(client)["pipelines"]
+        assert entry[b"longest-usec"] >= 1000 and entry[b"times"] >= 1
+
+
 def split_of(client, name):
     line = client.info("latencysplit")[f"latency_split_usec_{name}"]
     return {key: float(value) for key, value in (part.split("=") for part in line.split(","))}
