@@ -15,12 +15,19 @@
 
 enum {
     FADE_MS = 60 * 1000,
+    LOOKS_PER_S = 1000, /* about; a look costs some microseconds, as its data are seldom in the cache */
+    EVERY_MIN = 4,
+    EVERY_MAX = 1 << 14,
     KEYS_MAX = 64, /* of one command that are counted */
 };
 
 struct insight {
     struct topk *top[INSIGHT_METRICS]; /* owned */
     struct random random;
+    uint32_t every;    /* one in about so many commands is looked at */
+    uint32_t looks;    /* since the last tick */
+    uint64_t commands; /* executed until then */
+    int64_t ticked_ms;
     uint32_t distance; /* commands that the next one looked at stands for */
     uint32_t left;     /* commands until then; while a session is active */
     size_t output_before;
@@ -34,7 +41,7 @@ struct insight *insight_create(void)
     for (int i = 0; i < INSIGHT_METRICS; i++)
         insight->top[i] = topk_create(INSIGHT_SLOTS);
     random_init_secret(&insight->random);
-    insight->distance = insight->left = INSIGHT_EVERY;
+    insight->every = insight->distance = insight->left = INSIGHT_EVERY;
     return insight;
 }
 
@@ -110,6 +117,30 @@ static void note_session(
     add_all(session->by_bytes, named, db, bytes);
 }
 
+/* How far away the next look is. When load sets in suddenly, looks become rarer before the tick says so. */
+static void choose_next(struct insight *insight)
+{
+    enum { LOOKS_PER_TICK = LOOKS_PER_S / 10 };
+    if (++insight->looks % LOOKS_PER_TICK == 0 && insight->every < EVERY_MAX)
+        insight->every *= 2;
+    insight->distance = insight->left = 1 + (uint32_t)random_below(&insight->random, 2 * insight->every - 1);
+}
+
+/* As many looks a second as there may be, however many commands there are. */
+static void set_pace(struct engine *engine, int64_t now_ms)
+{
+    struct insight *insight = engine->insight;
+    int64_t elapsed_ms = now_ms - insight->ticked_ms;
+    uint64_t commands = engine->stats.commands - insight->commands;
+    insight->ticked_ms = now_ms;
+    insight->commands = engine->stats.commands;
+    insight->looks = 0;
+    if (elapsed_ms <= 0 || elapsed_ms > 10000 || commands > UINT32_MAX) /* a jump, or counted from 0 again */
+        return;
+    uint64_t every = commands * 1000 / (uint64_t)elapsed_ms / LOOKS_PER_S;
+    insight->every = every < EVERY_MIN ? EVERY_MIN : every > EVERY_MAX ? EVERY_MAX : (uint32_t)every;
+}
+
 void insight_note(const struct call *call, const struct bytes *argv, uint64_t ticks)
 {
     struct engine *engine = call->engine;
@@ -130,7 +161,7 @@ void insight_note(const struct call *call, const struct bytes *argv, uint64_t ti
             note_always(insight, &named, db, ticks, bytes, insight->distance);
     }
     if (is_ours)
-        insight->distance = insight->left = 1 + (uint32_t)random_below(&insight->random, 2 * INSIGHT_EVERY - 1);
+        choose_next(insight);
     engine->insight_in = has_session ? 1 : insight->left;
 }
 
@@ -147,6 +178,7 @@ void insight_note_task(struct engine *engine, int db, const struct command_info 
 void insight_tick(struct engine *engine, int64_t now_ms)
 {
     struct insight *insight = engine->insight;
+    set_pace(engine, now_ms);
     if (!insight->since_ms)
         insight->since_ms = now_ms;
     if (engine->hotkeys)

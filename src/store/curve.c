@@ -21,7 +21,7 @@ enum {
     OCTAVES = 40,
     BUCKETS = STEPS * OCTAVES,
     SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below */
-    BUDGET_PER_S = 50 * 1000,
+    BUDGET_PER_S = 10 * 1000,
     DEEPEST = 6, /* times the keys in memory: what is deeper is forgotten */
     NONE = UINT16_MAX,
 };
