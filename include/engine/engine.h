@@ -88,6 +88,7 @@ struct engine {
     struct waits *waits;             /* owned: who waits for which key */
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
+    bool is_strict;                  /* commands are restrained or watched: by a limit, a pause, a monitor, ... */
     bool keys_ready;                 /* somebody waits for a key that has changed */
     struct monitors *monitors;       /* owned: who sees every command; NULL if nobody does */
     struct error_stats *errors;      /* owned: counts by code word */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "engine/command.h"
@@ -34,6 +35,12 @@ struct command_stats {
 };
 
 /* A row as the running server has it. */
+/* A name as two words, so that it can be told from another in any case by two comparisons. */
+struct command_name {
+    uint64_t words[2], cases[2]; /* lower case; the bits in which upper case letters differ */
+    uint32_t len;                /* 0: longer than COMMAND_NAME_QUICK, or nobody may call it so */
+};
+
 struct command_info {
     const struct command *row;         /* borrowed: static */
     const struct command_info *parent; /* of a subcommand */
@@ -45,6 +52,7 @@ struct command_info {
     uint32_t first_key; /* argument of the first key if it stands at a fixed place, else 0: for looking ahead */
     char full_name[48]; /* lower case, "config|get", terminated; the row's, whatever it was renamed to */
     char called[48];    /* what clients call it: lower case, terminated; "" if it was removed. Unused in subcommands */
+    struct command_name quick; /* the same */
     struct command_stats stats;
 };
 
@@ -58,6 +66,35 @@ void command_registry_add(struct command_registry *registry, const struct comman
 
 /* The command of that name in any case, or NULL. One hash, one comparison. */
 struct command_info *command_find(const struct command_registry *registry, struct bytes name);
+
+enum { COMMAND_NAME_QUICK = 16 };
+
+/* The characters of a name in two words, which overlap where it is not as long as both. */
+static inline void command_name_words(struct bytes name, uint64_t words[2])
+{
+    words[0] = words[1] = 0;
+    if (name.len >= 8) {
+        memcpy(&words[0], name.ptr, 8);
+        memcpy(&words[1], name.ptr + name.len - 8, 8);
+    } else if (name.len >= 4) {
+        memcpy(&words[0], name.ptr, 4);
+        memcpy(&words[1], name.ptr + name.len - 4, 4);
+    } else if (name.len) {
+        words[0] = (unsigned char)name.ptr[0] | (unsigned)(unsigned char)name.ptr[name.len / 2] << 8 |
+                   (unsigned)(unsigned char)name.ptr[name.len - 1] << 16;
+    }
+}
+
+/* True if clients call the command so; false, too, if that is not quickly said: then command_find knows. */
+static inline bool command_is_called(const struct command_info *command, struct bytes name)
+{
+    const struct command_name *quick = &command->quick;
+    uint64_t words[2];
+    if (name.len != quick->len || name.len == 0)
+        return false;
+    command_name_words(name, words);
+    return !(((words[0] ^ quick->words[0]) & ~quick->cases[0]) | ((words[1] ^ quick->words[1]) & ~quick->cases[1]));
+}
 
 /* A command's subcommand of that name in any case, or NULL. */
 struct command_info *command_find_sub(const struct command_info *command, struct bytes name);
@@ -101,5 +138,8 @@ void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogr
 
 /* The duration in ns below which the share `quantile` (0 to 1) of the runs lie; 0 if there was none. */
 uint64_t command_stats_quantile(const struct command_stats *stats, double quantile);
+
+/* The upper end of a bucket of the histogram, in ns. */
+uint64_t command_stats_bucket_ns(unsigned bucket);
 
 void command_stats_reset(struct command_stats *stats);

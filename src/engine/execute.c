@@ -18,9 +18,10 @@
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/error_stats.h"
+#include "engine/insight.h"
 #include "engine/latency.h"
 #include "engine/memory.h"
-#include "engine/insight.h"
+#include "engine/monitor.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
@@ -35,13 +36,10 @@ enum {
     CLOCK_REFRESH_US = 500, /* after a command this slow the wall clock is read again */
 };
 
-/* True if that is what clients call the command: the quick test, as most requests are like the one before. */
-static inline bool is_called(const struct command_info *command, struct bytes name)
+/* The same key, of the same database, is often asked for again at once: by a queue's clients, or a counter's. */
+static inline bool is_same_key(struct bytes a, struct bytes b)
 {
-    size_t i = 0;
-    while (i < name.len && ascii_lower(name.ptr[i]) == command->called[i] && command->called[i])
-        i++;
-    return i == name.len && i > 0 && !command->called[i] && !command->parent;
+    return a.len == b.len && a.len > 0 && a.ptr[a.len - 1] == b.ptr[b.len - 1] && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 /* Looks up the commands and asks for the buckets of their first keys. True if one of them looks into values, too. */
@@ -49,19 +47,29 @@ static bool plan(struct engine *engine, struct request *requests, size_t count)
 {
     bool look_ahead = false;
     struct command_info *last = NULL;
+    struct bytes last_key = { NULL, 0 };
+    const struct db *last_db = NULL;
+    uint64_t last_hash = 0;
     for (size_t i = 0; i < count; i++) {
         struct request *request = &requests[i];
         const struct session *session = request->owner;
         if (!last)
             last = session->last_command;
-        if (!last || !is_called(last, request->argv[0]))
+        if (!last || !command_is_called(last, request->argv[0]))
             last = command_find(engine->registry, request->argv[0]);
         request->plan = last;
+        request->is_again = true;
         if (!last || last->first_key == 0 || last->first_key >= request->argc)
             continue;
         struct bytes key = request->argv[last->first_key];
-        request->hash = hash_bytes(key.ptr, key.len);
-        keyspace_prefetch_bucket(session->db, request->hash);
+        request->is_again = session->db == last_db && is_same_key(key, last_key);
+        if (!request->is_again) {
+            last_hash = hash_bytes(key.ptr, key.len);
+            last_key = key;
+            last_db = session->db;
+            keyspace_prefetch_bucket(last_db, last_hash);
+        }
+        request->hash = last_hash;
         look_ahead |= last->row->look_ahead != NULL;
     }
     return look_ahead;
@@ -70,8 +78,7 @@ static bool plan(struct engine *engine, struct request *requests, size_t count)
 static void plan_entries(const struct request *requests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct command_info *command = requests[i].plan;
-        if (!command || command->first_key == 0 || command->first_key >= requests[i].argc)
+        if (requests[i].is_again)
             continue;
         const struct session *session = requests[i].owner;
         keyspace_prefetch_entry(session->db, requests[i].hash);
@@ -227,8 +234,26 @@ static bool admit_to_memory(struct call *call)
     return false;
 }
 
+/* Notes whether commands are watched or restrained just now, so that asking costs one test. */
+static void note_strictness(struct engine *engine)
+{
+    engine->is_strict = engine->settings->memory.limit || engine->refusal || engine->loading ||
+                        engine->pause_until_ms || engine->monitors || engine->propagation;
+}
+
+/* True if nothing can be said against the command; admit finds out what there is. */
+static inline bool is_admissible(const struct call *call)
+{
+    const struct command_info *command = call->command;
+    const struct session *session = call->session;
+    uint32_t state = session->flags & (SESSION_AUTHENTICATED | SESSION_MONITOR | SESSION_LIMITED);
+    bool is_plain = !session->transaction & !session->subscriber & !call->engine->is_strict &
+                    (state == SESSION_AUTHENTICATED) & !(command->flags & CMD_PROTECTED);
+    return is_plain && command_argc_fits(command, call->argc) && command->row->run;
+}
+
 /* What every command must pass before its handler runs; false if it was answered with an error. */
-static bool admit(struct call *call)
+static __attribute__((noinline)) bool admit(struct call *call)
 {
     const struct command_info *command = call->command;
     if (!command_argc_fits(command, call->argc) || !command->row->run) {
@@ -283,17 +308,23 @@ static bool is_paused(const struct engine *engine, const struct session *session
     return engine->pause_all || writes;
 }
 
-void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
+static inline void account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
     bool failed, const char *code)
 {
     command_stats_add(&command->stats, ticks, engine->settings->latency_tracking);
     engine->stats.commands++;
     session->commands++;
-    if (!failed)
+    if (__builtin_expect(!failed, 1))
         return;
     command->stats.failed++;
     engine->stats.errors++;
     error_stats_add(engine->errors, code);
+}
+
+void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
+    bool failed, const char *code)
+{
+    account(engine, session, command, ticks, failed, code);
 }
 
 void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
@@ -387,6 +418,8 @@ static uint64_t run(struct call *call, uint64_t start)
     if (insight_is_due(engine))
         insight_begin(call);
     call->command->row->run(call);
+    if (!(call->command->flags & (CMD_READ | CMD_WRITE))) /* it may have changed anything */
+        note_strictness(engine);
     propagate_end(call, dirty);
     engine->told_of_flush = false;
     if (__builtin_expect(session->tracking != NULL, 0)) {
@@ -394,7 +427,7 @@ static uint64_t run(struct call *call, uint64_t start)
         tracking_finished(session, caching);
     }
     session_push_late(engine);
-    if (__builtin_expect(engine->monitors != NULL, 0))
+    if (__builtin_expect(engine->is_strict, 0) && engine->monitors)
         monitor_show(call, argv);
     arena_reset(call->arena);
     uint64_t end = clock_ticks();
@@ -436,8 +469,8 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         before = output_mark(session->reply.out);
     if (!call.command)
         fail_unknown(&call);
-    else if (find_subcommand(&call) && admit(&call)) {
-        if (__builtin_expect(is_paused(engine, session, call.command), 0)) {
+    else if ((!call.command->subs || find_subcommand(&call)) && (is_admissible(&call) || admit(&call))) {
+        if (__builtin_expect(engine->is_strict, 0) && is_paused(engine, session, call.command)) {
             session->flags |= SESSION_POSTPONED;
             session->transport->pause(session->connection);
             return start;

@@ -84,6 +84,22 @@ static uint32_t fixed_first_key(const struct command *row)
     return fixed ? (uint32_t)spec->first : 0;
 }
 
+/* Makes ready what command_is_called compares with. */
+static void note_called(struct command_info *info)
+{
+    struct bytes name = bytes_from_cstr(info->called);
+    char cases[COMMAND_NAME_QUICK] = { 0 };
+    struct command_name *quick = &info->quick;
+    *quick = (struct command_name){ 0 };
+    if (name.len > COMMAND_NAME_QUICK)
+        return;
+    for (size_t i = 0; i < name.len; i++)
+        cases[i] = name.ptr[i] >= 'a' && name.ptr[i] <= 'z' ? 'a' - 'A' : 0;
+    quick->len = (uint32_t)name.len;
+    command_name_words(name, quick->words);
+    command_name_words(bytes_make(cases, name.len), quick->cases);
+}
+
 static void info_fill(struct command_registry *registry, struct command_info *info, const struct command *row,
     const struct command_info *parent)
 {
@@ -101,8 +117,10 @@ static void info_fill(struct command_registry *registry, struct command_info *in
     ASSERT(len > 0 && len <= NAME_MAX_LEN);
     for (char *c = info->full_name; *c; c++)
         *c = ascii_lower(*c);
-    if (!parent)
-        memcpy(info->called, info->full_name, sizeof info->called);
+    if (parent)
+        return;
+    memcpy(info->called, info->full_name, sizeof info->called);
+    note_called(info);
 }
 
 static void add_row(struct command_registry *registry, const struct command *row)
@@ -174,6 +192,7 @@ bool command_rename(struct command_registry *registry, struct bytes from, struct
     for (size_t i = 0; i < to.len; i++)
         info->called[i] = ascii_lower(to.ptr[i]);
     info->called[to.len] = '\0';
+    note_called(info);
     index_rebuild(registry, registry->index_size);
     return true;
 }
@@ -443,9 +462,9 @@ uint32_t command_registry_ids(const struct command_registry *registry)
 
 void command_stats_reset(struct command_stats *stats)
 {
-    struct command_split split = { .unsent = stats->split.unsent,
-        .unsent_ends = stats->split.unsent_ends,
-        .next = stats->split.next };
+    struct command_split split = {
+        .unsent = stats->split.unsent, .unsent_ends = stats->split.unsent_ends, .next = stats->split.next
+    };
     mem_free(stats->latency);
     *stats = (struct command_stats){ .split = split }; /* it stays in its chain */
 }

@@ -409,6 +409,32 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
     return true;
 }
 
+/* Cuts plain requests off while there are some, and room for them. */
+static inline void offer_cut_plain(struct batch *batch, struct offer *offer, const struct reader_limits *limits)
+{
+    struct request *request = batch->requests + batch->count, *end = batch->requests + NET_BATCH_REQUESTS;
+    const char *base = offer->base;
+    size_t at = offer->at, len = offer->len;
+    void *owner = offer->connection->owner;
+    for (; request < end && at < len; request++) {
+        struct bytes *argv = batch->argv.ptr + batch->argv.len;
+        size_t size = reader_take(limits, base + at, len - at, &batch->argv, &request->argc);
+        if (size == 0)
+            break;
+        request->owner = owner;
+        request->argv = argv;
+        request->blobs = NULL;
+        request->blob_count = 0;
+        request->size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+        request->done = false;
+        at += size;
+    }
+    uint32_t count = (uint32_t)(request - batch->requests) - batch->count;
+    offer->at = at;
+    offer->count += count;
+    batch->count += count;
+}
+
 static void offer_cut(struct net *net, struct offer *offer)
 {
     struct batch *batch = &net->batch;
@@ -423,6 +449,9 @@ static void offer_cut(struct net *net, struct offer *offer)
                 return;
             limits.authenticated = connection->authenticated;
         }
+        offer_cut_plain(batch, offer, &limits);
+        if (offer->at == offer->len || batch->count == NET_BATCH_REQUESTS)
+            continue;
         const struct bytes *before = batch->argv.ptr;
         size_t before_len = batch->argv.len;
         struct reader reader;

@@ -1,7 +1,7 @@
 /*
- * Reader: the hottest code of the server, so multibulk requests have a path of their own (reader_take_...) for what
- * nearly every request is made of: plain counts and lengths, everything arrived. Whatever that path does not recognise,
- * the general one (reader_parse_...) decides, with the same result; only it knows errors and partial input.
+ * Reader: the hottest code of the server, so multibulk requests have a path of their own (..._take_...) for what nearly
+ * every request is made of: plain counts and lengths, everything arrived. Whatever that path does not recognise, the
+ * general one (reader_parse_...) decides, with the same result; only it knows errors and partial input.
  *
  * What is accepted is what Redis accepts: of a line end that closes a head only the carriage return is looked at, and
  * the two bytes behind an argument are passed over whatever they are. A line is too long when none of its first
@@ -283,23 +283,30 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The head of the request where it is plain: one digit or two. False if reader_parse_count has to decide. */
+/* The head of a request where it is plain, one digit or two: returns its length, or 0 if reader_parse_count decides. */
+static inline size_t take_count(const struct reader_limits *limits, const char *input, size_t len, uint32_t *count)
+{
+    if (len < 5 || input[1] < '1' || input[1] > '9')
+        return 0;
+    size_t digits = 1;
+    *count = (uint32_t)(input[1] - '0');
+    if (is_digit(input[2])) {
+        *count = *count * 10 + (uint32_t)(input[2] - '0');
+        digits = 2;
+    }
+    if (input[1 + digits] != '\r' || (*count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated))
+        return 0;
+    return 1 + digits + LINE_END;
+}
+
 static inline bool reader_take_count(
     struct reader *reader, const struct reader_limits *limits, const char *input, size_t len)
 {
-    if (len < 5 || input[1] < '1' || input[1] > '9')
+    size_t head = take_count(limits, input, len, &reader->expected);
+    if (head == 0)
         return false;
-    uint32_t count = (uint32_t)(input[1] - '0');
-    size_t digits = 1;
-    if (is_digit(input[2])) {
-        count = count * 10 + (uint32_t)(input[2] - '0');
-        digits = 2;
-    }
-    if (input[1 + digits] != '\r' || (count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated))
-        return false;
-    reader->expected = count;
     reader->scanned = 0;
-    reader->at = 1 + digits + LINE_END;
+    reader->at = head;
     reader->stage = READER_AT_HEAD;
     return true;
 }
@@ -322,27 +329,48 @@ static inline const char *take_len(const char *p, const char *end, size_t *len)
     return q + LINE_END;
 }
 
-/* Takes arguments while they are whole and unremarkable; returns where it stopped. */
-static inline const char *reader_take_whole(
-    struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
+/* Takes arguments while they are whole and unremarkable, up to *left of them; returns where it stopped. */
+static inline const char *take_arguments(
+    const struct reader_limits *limits, const char *p, const char *end, struct bytes *out, uint32_t *left)
 {
     size_t max = limits->bulk_max;
     if (!limits->authenticated && max > READER_UNAUTHENTICATED_BULK_MAX)
         max = READER_UNAUTHENTICATED_BULK_MAX;
-    struct bytes *out = argv->ptr + argv->len;
-    uint32_t left = reader->expected - reader->argc;
-    while (left > 0 && end - p >= ARGUMENT_MIN && p[0] == '$' && is_digit(p[1])) {
+    while (*left > 0 && end - p >= ARGUMENT_MIN && p[0] == '$' && is_digit(p[1])) {
         size_t len;
         const char *content = take_len(p + 1, end, &len);
         if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
             break;
         *out++ = bytes_make(content, len);
         p = content + len + LINE_END;
-        left--;
+        --*left;
     }
-    argv->len = (size_t)(out - argv->ptr);
+    return p;
+}
+
+static inline const char *reader_take_whole(
+    struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
+{
+    uint32_t left = reader->expected - reader->argc, before = left;
+    p = take_arguments(limits, p, end, argv->ptr + argv->len, &left);
+    argv->len += before - left;
     reader->argc = reader->expected - left;
     return p;
+}
+
+size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
+{
+    uint32_t count = 0;
+    size_t head = len > 0 && input[0] == '*' ? take_count(limits, input, len, &count) : 0;
+    uint32_t left = count;
+    if (head == 0 || argv->cap - argv->len < count)
+        return 0;
+    const char *end = take_arguments(limits, input + head, input + len, argv->ptr + argv->len, &left);
+    if (left > 0)
+        return 0;
+    argv->len += count;
+    *argc = count;
+    return (size_t)(end - input);
 }
 
 /* The bytes of an argument whose head was read. */

@@ -80,11 +80,19 @@ void entry_reshape_into(struct entry *to, const struct entry *from, int64_t at_m
 static inline bool entry_same_bytes(const char *a, const char *b, size_t len)
 {
     uint64_t x, y;
-    if (len < 8) {
+    if (len < 4) {
         for (size_t i = 0; i < len; i++)
             if (a[i] != b[i])
                 return false;
         return true;
+    }
+    if (len < 8) {
+        uint32_t v[2], w[2];
+        memcpy(&v[0], a, 4);
+        memcpy(&v[1], a + len - 4, 4);
+        memcpy(&w[0], b, 4);
+        memcpy(&w[1], b + len - 4, 4);
+        return v[0] == w[0] && v[1] == w[1];
     }
     for (size_t i = 0; i < len - 8; i += 8) {
         memcpy(&x, a + i, 8);
