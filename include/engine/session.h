@@ -97,6 +97,9 @@ void session_destroy(struct session *session);
  */
 struct output *session_push(struct session *session);
 
+/* Its client is gone: whatever it waits for is given to others. */
+void session_stop_waiting(struct session *session);
+
 /* Asks the transport to close; nothing more is executed. */
 void session_close(struct session *session, bool after_output);
 

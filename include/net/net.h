@@ -41,6 +41,11 @@ struct net_receiver {
     /* The connection is gone; the owner is not used again. Called once, between batches. */
     void (*closed)(void *context, void *owner);
     void *context;
+    /*
+     * Nothing will reach the connection's client any more, and nothing more of what it sends is read: it has left, or is
+     * made to. May come in the midst of a batch, and more than once; `closed` follows. NULL: that is early enough.
+     */
+    void (*leaving)(void *context, void *owner);
 };
 
 /* What the server may change while it runs; net reads it whenever it matters. Owned by the server. */

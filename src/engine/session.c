@@ -123,6 +123,11 @@ void session_send_late(struct engine *engine)
     output_append_output(engine->current->out, &engine->late);
 }
 
+void session_stop_waiting(struct session *session)
+{
+    wait_abandon(session);
+}
+
 void session_close(struct session *session, bool after_output)
 {
     session->flags |= SESSION_CLOSING;

@@ -205,6 +205,9 @@ void connection_close(struct connection *connection)
     if (connection->closing)
         return;
     connection->closing = true;
+    const struct net_receiver *receiver = &connection->net->receiver;
+    if (connection->owner != NULL && receiver->leaving != NULL)
+        receiver->leaving(receiver->context, connection->owner);
     connection_watch(connection);
     connections_push(&connection->net->closing, connection);
     net_hurry(connection->net);

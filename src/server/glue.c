@@ -112,8 +112,16 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     engine_execute(server->engine, requests, count);
     cron_set_deadline(server);
     clients_evict(server);
-    if (engine_is_short_of_memory(server->engine) || engine_task_count(server->engine) || reclaim_pending(server->keyspace->reclaim))
+    if (engine_is_short_of_memory(server->engine) || engine_task_count(server->engine) ||
+        reclaim_pending(server->keyspace->reclaim))
         net_wake_background(server->net);
+}
+
+/* Now, not when it is closed: in the turn in which a waiting client left, somebody may push what it waited for. */
+static void receiver_leaving(void *context, void *owner)
+{
+    (void)context;
+    session_stop_waiting(owner);
 }
 
 static void receiver_closed(void *context, void *owner)
@@ -127,6 +135,7 @@ struct net_receiver glue_receiver(struct server *server)
     return (struct net_receiver){
         .opened = receiver_opened,
         .execute = receiver_execute,
+        .leaving = receiver_leaving,
         .closed = receiver_closed,
         .context = server,
     };

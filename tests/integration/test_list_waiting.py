@@ -213,3 +213,29 @@ def test_large_elements_arrive_whole(play):
         stage.client("main").command("RPUSH", "k", b"x" * 300_000)
         stage.answer("a", "b")
     play(scene)
+
+
+@pytest.mark.parametrize("command", ["BLPOP k 0", "BLMOVE k d LEFT LEFT 0", "BLMPOP 0 1 k LEFT", "BRPOP other k 0"])
+@pytest.mark.parametrize("leaves_first", [True, False])
+def test_nothing_is_given_to_a_client_that_has_left(start_server, protocol, command, leaves_first):
+    """One that waits leaves while the server sleeps, and somebody pushes: the server hears of both in the same turn."""
+    server = start_server("--enable-debug-command", "yes")
+    stage = Stage(server.port, protocol)
+    for name in ("sleeper", "pusher"):
+        stage.client(name)
+    for _ in range(3):
+        stage.wait("gone", command)
+        stage.wait("next", "BLPOP k 0")
+        stage.client("sleeper").send("DEBUG", "SLEEP", "0.25")
+        time.sleep(0.02)
+        if leaves_first:
+            stage.leave("gone")
+        stage.client("pusher").send("RPUSH", "k", "first")
+        if not leaves_first:
+            stage.leave("gone")
+        assert stage.client("next").read().value == [b"k", b"first"]
+        for name in ("sleeper", "pusher"):
+            stage.client(name).read()
+        assert stage.client("main").command("DBSIZE") == 0
+        stage.until_waiting(0)
+    stage.close()

@@ -195,7 +195,7 @@ void world_init(struct world *world)
         .keepalive_s = 300,
         .backlog = 511,
     };
-    const struct net_receiver receiver = { opened, execute, closed, world };
+    const struct net_receiver receiver = { opened, execute, closed, world, NULL };
     world->net = net_create(&world->settings, &receiver);
     char error[256] = "";
     cr_assert(net_listen_tcp(world->net, "127.0.0.1", 0, error, sizeof(error)), "%s", error);
