@@ -89,6 +89,8 @@ static void run_shutdown(struct call *call)
     session_close(call->session, false);
 }
 
+static const char *const tips_lastsave[] = { "nondeterministic_output", NULL };
+
 const struct command save_commands[] = {
     { .name = "SAVE",
         .run = run_save,
@@ -115,7 +117,8 @@ const struct command save_commands[] = {
         .categories = CATEGORY_ADMIN | CATEGORY_DANGEROUS,
         .since = "1.0.0",
         .complexity = "O(1)",
-        .brief = "Replies with the time of the last save that succeeded." },
+        .brief = "Replies with the time of the last save that succeeded.",
+        .tips = tips_lastsave },
     { .name = "SHUTDOWN",
         .run = run_shutdown,
         .argc = AT_LEAST(1),

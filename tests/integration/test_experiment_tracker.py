@@ -12,7 +12,8 @@ redis = pytest.importorskip("redis", reason="needs python3-redis")
 
 EXPERIMENTS = ["baseline", "wide", "deep", "ablation", "final"]
 STATES = ["running", "finished", "failed"]
-METRICS = ["loss", "accuracy"]
+METRICS = ["loss", "accuracy", *(f"system/{i}" for i in range(98))]
+POINTS = 10  # of a metric
 PAGE = 37
 
 
@@ -78,10 +79,12 @@ def make_run(rng, number, points):
     accuracy = round(rng.random(), 3)  # few digits, so that some are equal
     loss = 4.0
     curves = {name: [] for name in METRICS}
-    for step in range(points // len(METRICS)):
+    for step in range(points):
         loss *= rng.uniform(0.9, 1.02)
         curves["loss"].append((step * 10, round(loss, 6)))
         curves["accuracy"].append((step * 10, round(accuracy * step / points, 6)))
+        for name in METRICS[2:]:
+            curves[name].append((step * 10, round(rng.random(), 3)))
     return {"experiment": rng.choice(EXPERIMENTS), "started": 1_700_000_000 + number * 7 % 1000 * 60,
             "params": {"lr": rng.choice(("0.1", "0.01", "0.001")), "layers": str(rng.randint(1, 48)),
                        "notes": "x" * rng.choice((0, 5, 20, 100))},
@@ -139,7 +142,7 @@ def check_runs(tracker, client, runs, sample):
 
 
 def test_experiment_tracker(server, scale, seed):
-    rng, count, points = random.Random(seed), scale(1000), 100
+    rng, count, points = random.Random(seed), scale(1000), POINTS
     print(f"seed {seed}: run again with LARDER_TEST_SEED={seed}")
     client = redis.Redis(port=server.port, socket_timeout=60, decode_responses=True)
     tracker, runs = Tracker(client), {}
@@ -151,7 +154,7 @@ def test_experiment_tracker(server, scale, seed):
         if made["state"] != "running":
             tracker.finish(run, made["state"], made["accuracy"])
         runs[run] = made
-    assert int(client.get("points")) == count * points
+    assert int(client.get("points")) == count * points * len(METRICS)
 
     check_indexes(tracker, client, runs)
     check_members(client, runs)
