@@ -96,6 +96,28 @@ static const char *last_increment(const struct aof_step *step)
     return step->aside ? aof_temporary_increment : files->items[files->count - 1].name;
 }
 
+static void delete_file(const struct aof_step *step, const char *name)
+{
+    struct buf path = BUF_EMPTY;
+    disk_append_path(&path, step->directory, name);
+    unlink(buf_cstr(&path));
+    buf_fini(&path);
+}
+
+/* True if the manifest on the disk names the file, or cannot be asked: what it names must stay. */
+static bool is_named(const struct aof_step *step, const char *name)
+{
+    struct aof_manifest there;
+    struct buf error = BUF_EMPTY;
+    bool found, named = !aof_manifest_load(&there, step->directory, step->file, &found, &error);
+    named |= there.base.name && strcmp(there.base.name, name) == 0;
+    for (size_t i = 0; i < there.increments.count; i++)
+        named |= strcmp(there.increments.items[i].name, name) == 0;
+    aof_manifest_fini(&there);
+    buf_fini(&error);
+    return named;
+}
+
 static bool prepare(struct aof_step *step)
 {
     if (mkdir(step->directory, 0755) != 0 && errno != EEXIST)
@@ -119,6 +141,8 @@ static void run_prepare(void *argument)
     if (!prepare(step) && step->fd >= 0) {
         close(step->fd);
         step->fd = -1;
+        if (step->aside || !is_named(step, last_increment(step)))
+            delete_file(step, last_increment(step));
     }
     atomic_store_explicit(&step->done, true, memory_order_release);
 }
@@ -146,26 +170,6 @@ static bool move_increment(const struct aof_step *step)
     return good;
 }
 
-/* True if the manifest on the disk names the new base. */
-static bool is_in_place(const struct aof_step *step)
-{
-    struct aof_manifest there;
-    struct buf error = BUF_EMPTY;
-    bool found, good = aof_manifest_load(&there, step->directory, step->file, &found, &error);
-    good = good && there.base.name && strcmp(there.base.name, step->manifest.base.name) == 0;
-    aof_manifest_fini(&there);
-    buf_fini(&error);
-    return good;
-}
-
-static void delete_file(const struct aof_step *step, const char *name)
-{
-    struct buf path = BUF_EMPTY;
-    disk_append_path(&path, step->directory, name);
-    unlink(buf_cstr(&path));
-    buf_fini(&path);
-}
-
 static bool finish(struct aof_step *step)
 {
     if (!move_into_place(step, step->temporary, step->manifest.base.name)) {
@@ -180,7 +184,7 @@ static bool finish(struct aof_step *step)
     }
     if (!aof_manifest_store(&step->manifest, step->directory, step->file) || !disk_sync_directory("")) {
         fail(step, "writing the manifest");
-        step->in_place = is_in_place(step);
+        step->in_place = is_named(step, step->manifest.base.name);
         if (!step->in_place)
             delete_file(step, step->manifest.base.name);
         return step->in_place;
