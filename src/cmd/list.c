@@ -4,7 +4,8 @@
  *
  * Elements go from where they lie straight into the reply; large ones are referenced. Reaching an index costs
  * O(nodes / 62), so LINDEX, LSET, LRANGE and LTRIM are about as quick in the middle as at the ends. LINSERT, LREM and
- * LPOS look at elements one by one, some 4 ns each, and LRANGE answers at some 10 ns each; all are done at once.
+ * LPOS look at elements one by one, some 4 ns each, and LRANGE and LPOP answer at some 10 ns each. What only looks, or
+ * looks first and then cuts once, is done aside if it is long (engine/aside.h); LREM and LINSERT are done at once.
  */
 #include "list_priv.h"
 
@@ -12,7 +13,10 @@
 #include "cmd/families.h"
 #include "engine/aside.h"
 
-enum { BLOB_MIN = 4096 }; /* no shorter element is kept as a blob, whatever the settings */
+enum {
+    BLOB_MIN = 4096,  /* no shorter element is kept as a blob, whatever the settings */
+    ELEMENT_COST = 3, /* for fiber_breathe */
+};
 
 /* --- Pushing --- */
 
@@ -92,8 +96,10 @@ void list_pop_many(struct call *call, struct list_edit *list, enum list_end end,
     if (count == 0)
         return;
     list_walk_begin(&walk, list->entry, end == LIST_HEAD ? 0 : len - 1, count);
-    while (end == LIST_HEAD ? list_next(&walk, &element) : list_next_back(&walk, &element))
+    while (end == LIST_HEAD ? list_next(&walk, &element) : list_next_back(&walk, &element)) {
+        fiber_breathe(ELEMENT_COST);
         list_reply_element(call, &element);
+    }
     list_delete(list, end == LIST_HEAD ? 0 : len - count, count);
     list_notify(call, list, list_pop_event(end));
 }
@@ -110,6 +116,9 @@ static void pop(struct call *call, enum list_end end)
         return;
     }
     if (!list_open(call, 1, &list))
+        return;
+    if (list.entry && many &&
+        call_aside(call, (size_t)count < list_len(list.entry) ? (size_t)count : list_len(list.entry)))
         return;
     if (!list.entry && many)
         reply_null_array(call->reply);
@@ -210,8 +219,6 @@ static size_t clip_range(int64_t start, int64_t end, size_t len, size_t *index)
     *index = (size_t)start;
     return start > end ? 0 : (size_t)(end - start + 1);
 }
-
-enum { ELEMENT_COST = 3 }; /* for fiber_breathe */
 
 static void run_lrange(struct call *call)
 {

@@ -8,6 +8,7 @@
  */
 #include "cmd/families.h"
 #include "deadline_priv.h"
+#include "engine/aside.h"
 #include "engine/wait.h"
 #include "list_priv.h"
 
@@ -209,13 +210,16 @@ static bool read_mpop(struct call *call, uint32_t at, struct mpop *mpop)
     return true;
 }
 
-/* Answers with the key and its elements; false if there was nothing, or an error, which was answered. */
+/* Answers with the key and its elements, perhaps later; false if there was nothing, or an error, which was answered. */
 static bool pop_first(struct call *call, const struct mpop *mpop)
 {
     struct list_edit list;
     uint32_t index = open_first(call, mpop->keys, &list);
     if (!index)
         return false;
+    size_t len = list_len(list.entry);
+    if (call_aside(call, (uint64_t)mpop->count < len ? (size_t)mpop->count : len))
+        return true;
     reply_array(call->reply, 2);
     reply_bulk(call->reply, call->argv[index]);
     list_pop_many(call, &list, mpop->end, (size_t)mpop->count);

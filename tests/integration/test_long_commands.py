@@ -266,3 +266,29 @@ def test_the_server_ends_with_work_aside(start_server):
             Client(server.port).send("SORT", "L", "STORE", "E")
         client.command("PING")
     server.stop_cleanly()
+
+
+POPS = [("LPOP", "P", 50_000), ("RPOP", "P", 50_000), ("LPOP", "P", 10**9), ("LMPOP", 1, "P", "LEFT", "COUNT", 50_000),
+        ("LMPOP", 2, "none", "P", "RIGHT", "COUNT", 59_999)]
+
+
+@pytest.mark.parametrize("command", POPS, ids=name)
+def test_many_elements_popped(both, command):
+    """Who pushes meanwhile waits; who reads sees the list as it was, or as it is afterwards."""
+    for client in both:
+        client.command("DEL", "P")
+        assert client.command("COPY", "L", "P") == 1
+    with Client(both[0].port, timeout=60) as other, Client(both[0].port, timeout=60) as reader:
+        before = reader.command("LLEN", "P")
+        both[0].send(*command)
+        time.sleep(0.02)  # so that it is read first
+        other.send("RPUSH", "P", "pushed")
+        seen = reader.command("LLEN", "P")
+        ours = both[0].read().value
+        other.read()
+    theirs = both[1].command(*command)
+    both[1].command("RPUSH", "P", "pushed")
+    assert ours == theirs
+    assert contents(both[0], "P") == contents(both[1], "P")
+    rest = len(contents(both[1], "P"))
+    assert seen in (before, rest - 1, rest, 0)
