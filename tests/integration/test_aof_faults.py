@@ -1,0 +1,379 @@
+"""What an append-only file promises when things go wrong: servers that are killed under load, disks that are full, slow
+or broken, machines that stop between any two steps of a rewrite.
+
+LARDER_TEST_LONG=1 kills servers hundreds of times instead of some.
+"""
+import contextlib
+import os
+import random
+import resource
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from aof_files import AOF, commands, directory, last_increment, loaded, manifest, persistence, rewritten, until
+from harness.resp import Client, ConnectionClosed, ErrorReply
+
+LONG = bool(os.environ.get("LARDER_TEST_LONG"))
+ROUNDS = 200 if LONG else 6
+MISCONF = "MISCONF Errors writing to the AOF file: "
+GONE = (ConnectionClosed, OSError)
+
+
+@pytest.fixture(scope="session")
+def faults_library(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not compiler:
+        pytest.skip("no C compiler for the library that lets the disk fail")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    source = Path(__file__).with_name("disk_faults.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+@pytest.fixture
+def faults(faults_library, tmp_path, monkeypatch):
+    """faults("fsync=5") from now on; faults() ends that. Servers started in the test obey."""
+    told = tmp_path / "faults"
+    told.write_text("")
+    monkeypatch.setenv("LD_PRELOAD", str(faults_library))
+    monkeypatch.setenv("LARDER_FAULTS", str(told))
+    monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+
+    def tell(text=""):
+        aside = told.with_suffix(".new")
+        aside.write_text(text)
+        aside.replace(told)
+
+    yield tell
+    tell()
+
+
+# --- Killed under load ---
+
+class Writer(threading.Thread):
+    """Counts up, in a transaction with a copy of the count; knows what was sent and what was acknowledged, and when."""
+
+    def __init__(self, port, number):
+        super().__init__(daemon=True)
+        self.port, self.number, self.sent, self.acknowledged, self.history = port, number, 0, 0, []
+
+    def run(self):
+        with contextlib.suppress(*GONE), Client(self.port) as client:
+            while True:
+                size = 1 + self.sent % 4
+                for i in range(size):
+                    self.sent += 1
+                    client.send_raw(b"MULTI\r\nSET a:%d %d\r\nINCR b:%d\r\nEXEC\r\n" % (self.number, self.sent,
+                                                                                    self.number))
+                for i in range(size):
+                    assert [client.read().value for _ in range(3)] == [b"OK", b"QUEUED", b"QUEUED"]
+                    reply = client.read().value
+                    if isinstance(reply, ErrorReply):
+                        return
+                    assert reply[0] == b"OK"
+                    self.acknowledged = reply[1]
+                    self.history.append((time.monotonic(), reply[1]))
+
+
+def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0.0):
+    counts = [0] * 5
+    for turn in range(rounds):
+        server = start_server(*AOF, "--appendfsync", policy, directory=own)
+        with loaded(server) as client:
+            assert "answered with an error" not in server.log()
+            for i, least in enumerate(counts):
+                a, b = client.command("GET", f"a:{i}"), client.command("GET", f"b:{i}")
+                assert a == b, "a transaction was half applied"
+                assert int(a or 0) >= least, f"acknowledged was {least}, there is {a} (round {turn})"
+            counts = [int(client.command("GET", f"a:{i}") or 0) for i in range(len(counts))]
+            writers = [Writer(server.port, i) for i in range(len(counts))]
+            for writer, count in zip(writers, counts):
+                writer.sent = writer.acknowledged = count
+                writer.start()
+            if rewrites and turn % 2:
+                client.command("BGREWRITEAOF")
+            time.sleep(rng.uniform(0.05, 0.4) + may_lose_s * 1.5)
+        server.kill()
+        killed = time.monotonic()
+        for writer in writers:
+            writer.join(20)
+        assert all(writer.acknowledged > count for writer, count in zip(writers, counts)) or not may_lose_s
+        counts = [max([n for at, n in writer.history if at < killed - may_lose_s], default=count) if may_lose_s
+                  else writer.acknowledged for writer, count in zip(writers, counts)]
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+@pytest.mark.parametrize("rewrites", [False, True], ids=["writing", "rewriting"])
+def test_killed_under_load(start_server, tmp_path, seed, policy, rewrites):
+    """Nothing that was acknowledged is missing, nothing is half applied: what a killed process wrote is not lost."""
+    print("seed", seed)
+    killed_rounds(start_server, tmp_path / "own", policy, ROUNDS, random.Random(seed), rewrites)
+
+
+def test_killed_while_the_disk_is_slow(start_server, tmp_path, faults, seed):
+    """With everysec what was acknowledged more than two seconds ago is there, however slow the disk."""
+    faults("slow=2500")
+    killed_rounds(start_server, tmp_path / "own", "everysec", 20 if LONG else 2, random.Random(seed), False,
+                  may_lose_s=2.3)
+
+
+# --- Full disks ---
+
+def fill_until_refused(port, policy):
+    """SETs until one is refused; returns how many were acknowledged. Under `always` one gets no answer."""
+    client = Client(port)
+    unanswered = 0
+    for i in range(100000):
+        try:
+            reply = client.command("SET", f"fill:{i}", "x" * 1000)
+        except GONE:
+            unanswered += 1
+            client.close()
+            client = Client(port)
+            continue
+        if isinstance(reply, ErrorReply):
+            assert reply.text.startswith(MISCONF), reply
+            assert unanswered == (1 if policy == "always" else 0)
+            client.close()
+            return i - unanswered
+    raise AssertionError("never refused")
+
+
+def check_refusal(client):
+    """Reads go on; writes are refused, in transactions, too."""
+    assert client.command("GET", "fill:0") == b"x" * 1000
+    assert client.command("DEL", "fill:0").text.startswith(MISCONF)
+    client.command("MULTI")
+    assert client.command("SET", "k", "v").text.startswith(MISCONF)
+    assert client.command("EXEC").text.startswith("EXECABORT")
+    assert persistence(client)["aof_last_write_status"] == "err"
+    assert client.command("EXISTS", "fill:0") == 1
+
+
+def accepts(client):
+    return client.command("SET", "again", "v") == b"OK"
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec", "no"])
+def test_limit_of_file_size(start_server, tmp_path, policy):
+    own = tmp_path / "own"
+    server = start_server(*AOF, "--appendfsync", policy, directory=own)
+    with loaded(server) as client:
+        client.command("SET", "expires", "v", "PX", 100)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+        filled = fill_until_refused(server.port, policy)
+        check_refusal(client)
+        time.sleep(0.2)
+        assert client.command("GET", "expires") is None, "whoever reads what expires is answered"
+        commands(last_increment(directory(server)).read_bytes())  # whole, as far as it goes
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        until(lambda: accepts(client))
+        assert persistence(client)["aof_last_write_status"] == "ok"
+    server.kill()
+    again = start_server(*AOF, directory=own)
+    with loaded(again) as client:
+        assert "Truncating" not in again.log()
+        assert all(client.command("GET", f"fill:{i}") == b"x" * 1000 for i in range(filled))
+        assert client.command("GET", "again") == b"v"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    where = tmp_path / "disk"
+    where.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where],
+                                           capture_output=True).returncode != 0:
+        pytest.skip("no file system of a few megabytes can be mounted")
+    yield where
+    subprocess.run(["umount", "-l", where], check=True)
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+def test_full_disk(start_server, small_disk, policy):
+    """Append, rewrite and save fail, nothing is damaged, and service returns when somebody makes room."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 1_500_000)
+    server = start_server(*AOF, "--appendfsync", policy, directory=small_disk)
+    with loaded(server) as client:
+        filled = fill_until_refused(server.port, policy)
+        check_refusal(client)
+        assert client.command("SAVE") == ErrorReply("ERR")
+        client.command("BGREWRITEAOF")
+        until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+        assert not list(small_disk.glob("temp-*"))
+        check_refusal(client)
+        ballast.unlink()
+        until(lambda: accepts(client))
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        digest = client.command("DEBUG", "DIGEST")
+    server.kill()
+    again = start_server(*AOF, directory=small_disk)
+    with loaded(again) as client:
+        assert client.command("DEBUG", "DIGEST") == digest and client.command("DBSIZE") >= filled + 1
+    assert again.stop() == 0  # before its disk is taken away
+
+
+def test_rewrite_that_finds_no_room(start_server, tmp_path):
+    """The rewrite fails, clients do not notice, and the next one goes well."""
+    own = tmp_path / "own"
+    server = start_server(*AOF, directory=own)
+    with loaded(server) as client:
+        client.load(["SET", f"key:{i}", os.urandom(500)] for i in range(1000))
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        client.command("SET", "k", "v")
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        for _ in range(2):
+            client.command("BGREWRITEAOF")
+            until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+            assert persistence(client)["aof_last_bgrewrite_status"] == "err"
+            assert client.command("INCR", "n") > 0 and not list(own.glob("temp-*"))
+        assert persistence(client)["aof_rewrites_consecutive_failures"] == "2"
+        digest = client.command("DEBUG", "DIGEST")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DEBUG", "DIGEST") == digest
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DEBUG", "DIGEST") == digest
+        assert [kind for _, _, kind in manifest(directory(server))] == ["b", "i"]
+
+
+# --- Broken disks ---
+
+def test_write_that_fails_under_always(start_server, tmp_path, faults):
+    """The client whose write failed hears nothing; another one is refused; none that reads is disturbed."""
+    own = tmp_path / "own"
+    server = start_server(*AOF, "--appendfsync", "always", directory=own)
+    with loaded(server) as reader, Client(server.port) as writer:
+        writer.command("SET", "k", "v")
+        faults("write=28")
+        with pytest.raises(GONE):
+            writer.command("SET", "k", "w")
+        assert reader.command("SET", "k", "x") == ErrorReply(MISCONF + "No space left on device")
+        assert reader.command("EXISTS", "k") == 1
+        faults()
+        until(lambda: accepts(reader))
+    server.kill()
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("GET", "again") == b"v" and client.command("GET", "k") == b"w"
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+def test_fsync_that_fails(start_server, tmp_path, faults, policy):
+    """What a failed fsync has lost nobody knows: writes are refused until a new base is on the disk."""
+    own = tmp_path / "own"
+    server = start_server(*AOF, "--appendfsync", policy, directory=own)
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+        faults("fdatasync=5 fsync=5")
+        with Client(server.port) as writer:
+            if policy == "always":
+                with pytest.raises(GONE):
+                    writer.command("SET", "k", "w")
+            else:
+                assert writer.command("SET", "k", "w") == b"OK"
+        until(lambda: isinstance(client.command("SET", "k2", "v"), ErrorReply))
+        assert client.command("SET", "k2", "v") == ErrorReply(MISCONF + "Input/output error")
+        assert client.command("GET", "k") == b"w"
+        until(lambda: persistence(client)["aof_rewrites_consecutive_failures"] != "0")
+        assert client.command("SET", "k2", "v") == ErrorReply(MISCONF + "Input/output error")
+        rewrites = persistence(client)["aof_rewrites"]
+        faults()
+        until(lambda: accepts(client))
+        assert persistence(client)["aof_rewrites"] > rewrites, "only a new base makes it trustworthy"
+        assert persistence(client)["aof_last_write_status"] == "ok"
+    server.kill()
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("GET", "k") == b"w" and client.command("GET", "again") == b"v"
+
+
+@pytest.mark.parametrize("fault", ["rename=5", "fsync=5"])
+def test_rewrite_that_cannot_be_finished(start_server, tmp_path, faults, fault):
+    own = tmp_path / "own"
+    server = start_server(*AOF, directory=own)
+    with loaded(server) as client:
+        client.load(["INCR", "n"] for _ in range(100))
+        faults(fault)
+        for i in range(2):
+            client.command("BGREWRITEAOF")
+            until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+            assert persistence(client)["aof_last_bgrewrite_status"] == "err"
+            client.command("INCR", "n")
+        faults()
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"102"
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        client.command("INCR", "n")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"103"
+        until(lambda: len(list(directory(server).iterdir())) <= 4 and not list(own.glob("temp-*")))
+
+
+def test_slow_disk(start_server, faults):
+    """Reads and writes go on while fsync takes seconds; writes that had to be made all the same are counted."""
+    server = start_server(*AOF)
+    with loaded(server) as client:
+        faults("slow=3500")
+        worst, began = 0.0, time.monotonic()
+        while time.monotonic() - began < 7:
+            at = time.monotonic()
+            assert client.command("SET", "k", "v") == b"OK" and client.command("GET", "k") == b"v"
+            worst = max(worst, time.monotonic() - at)
+            time.sleep(0.005)
+        assert int(persistence(client)["aof_delayed_fsync"]) >= 1
+        assert worst < 1, "a client had to wait for the disk"
+        faults()
+
+
+# --- Machines that stop ---
+
+def prepare(client):
+    client.load(["SET", f"key:{i}", "v" * 50] for i in range(200))
+    client.load(["INCR", "n"] for _ in range(50))
+    return client.command("DEBUG", "DIGEST")
+
+
+@pytest.mark.parametrize("what", ["rewrite", "switching on"])
+def test_machine_stops_between_steps(start_server, tmp_path, faults, what):
+    """Whatever step of a rewrite comes last, a start finds a complete set of files. The steps are counted until the
+    rewrite is through."""
+    for stop in range(1, 60):
+        own = tmp_path / str(stop)
+        faults()
+        options = AOF if what == "rewrite" else ("--enable-debug-command", "yes")
+        server = start_server(*options, directory=own)
+        with loaded(server) as client:
+            digest = prepare(client)
+            if what != "rewrite":
+                client.command("SAVE")
+            faults(f"exit={stop}")
+            through = False
+            try:
+                if what == "rewrite":
+                    client.command("BGREWRITEAOF")
+                else:
+                    client.command("CONFIG", "SET", "appendonly", "yes")
+                rewritten(client)
+                through = True
+            except GONE:
+                pass
+        faults()
+        server.kill()
+        again = start_server(*AOF, directory=own)
+        with loaded(again) as client:
+            assert client.command("DEBUG", "DIGEST") == digest, f"stopped before step {stop}"
+            client.command("INCR", "n")
+            client.command("BGREWRITEAOF")
+            rewritten(client)
+            assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"51"
+            assert [kind for _, _, kind in manifest(directory(again))] == ["b", "i"]
+        again.kill()
+        if through:
+            assert stop > 8, "the steps were not counted"
+            return
+    raise AssertionError("the rewrite never came to its end")

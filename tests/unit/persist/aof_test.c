@@ -1,0 +1,254 @@
+/*
+ * Tests of the append-only file's parts: manifests there and back and broken ones; commands read from files that were
+ * cut at every byte; a log whose disk is full.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "persist/aof_log.h"
+#include "persist/aof_manifest.h"
+#include "persist/aof_reader.h"
+#include "persist/worker.h"
+
+static int temporary_file(struct bytes content)
+{
+    int fd = open(P_tmpdir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, content.ptr, content.len), (ssize_t)content.len);
+    return fd;
+}
+
+/* --- Manifests --- */
+
+static const char manifest_text[] = "file a.aof.3.base.rdb seq 3 type b\n"
+                                    "file \"old \\x01\\\"name.aof\" seq 2 type h\n"
+                                    "file a.aof.6.incr.aof seq 6 type i\n"
+                                    "file a.aof.7.incr.aof seq 7 type i\n";
+
+Test(aof_manifest, there_and_back)
+{
+    struct aof_manifest manifest, copy;
+    struct buf error = BUF_EMPTY, text = BUF_EMPTY;
+    cr_assert(aof_manifest_parse(&manifest, bytes_from_cstr(manifest_text), &error));
+    cr_assert_str_eq(manifest.base.name, "a.aof.3.base.rdb");
+    cr_assert_str_eq(manifest.history.items[0].name, "old \x01\"name.aof");
+    cr_assert_eq(manifest.increments.count, 2);
+    aof_manifest_copy(&copy, &manifest);
+    aof_manifest_fini(&manifest);
+    aof_manifest_format(&copy, &text);
+    cr_assert_str_eq(buf_cstr(&text), manifest_text);
+    aof_manifest_fini(&copy);
+    buf_fini(&text);
+    buf_fini(&error);
+}
+
+Test(aof_manifest, comments_and_unknown_pairs_are_passed_over)
+{
+    struct aof_manifest manifest;
+    struct buf error = BUF_EMPTY;
+    const char *text = "# a comment\nfile x seq 1 type i startoffset 7\n";
+    cr_assert(aof_manifest_parse(&manifest, bytes_from_cstr(text), &error));
+    cr_assert_eq(manifest.increments.count, 1);
+    aof_manifest_fini(&manifest);
+}
+
+Test(aof_manifest, broken_ones_are_refused)
+{
+    static const char *const texts[] = { "", "\n", "file x seq 1\n", "file x seq 1 type i", "file x seq y type i\n",
+        "file x seq 1 type q\n", "file a/b seq 1 type i\n", "file x seq 1 type b\nfile y seq 2 type b\n",
+        "file x seq 2 type i\nfile y seq 2 type i\n", "file \"x seq 1 type i\n", "file \"x\"y seq 1 type i\n",
+        "file x seq 1 type i more\n" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct aof_manifest manifest;
+        struct buf error = BUF_EMPTY;
+        cr_assert_not(aof_manifest_parse(&manifest, bytes_from_cstr(texts[i]), &error), "%s", texts[i]);
+        cr_assert(error.len && !manifest.base.name && !manifest.increments.count);
+        buf_fini(&error);
+    }
+}
+
+Test(aof_manifest, a_rewrite_gives_new_numbers_and_retires_the_old_ones)
+{
+    struct aof_manifest manifest = { 0 };
+    cr_assert_str_eq(aof_manifest_set_base(&manifest, "f", true)->name, "f.1.base.rdb");
+    cr_assert_str_eq(aof_manifest_add_increment(&manifest, "f")->name, "f.1.incr.aof");
+    cr_assert_str_eq(aof_manifest_add_increment(&manifest, "f")->name, "f.2.incr.aof");
+    cr_assert_str_eq(aof_manifest_set_base(&manifest, "f", false)->name, "f.2.base.aof");
+    aof_manifest_retire(&manifest, 2);
+    cr_assert_eq(manifest.history.count, 2);
+    cr_assert_eq(manifest.increments.count, 1);
+    cr_assert_eq(manifest.increments.items[0].seq, 2);
+    aof_manifest_forget_history(&manifest);
+    cr_assert_eq(manifest.history.count, 0);
+    aof_manifest_fini(&manifest);
+}
+
+/* --- Reading --- */
+
+static const char commands[] = "#TS:1700000000\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nv\r\n*\r\n"
+                               "*1\r\n$0\r\n\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n";
+
+/* Behind which bytes something is whole. */
+static const size_t ends[] = { 0, 16, 46, 56, sizeof commands - 1 };
+
+Test(aof_reader, every_length)
+{
+    for (size_t len = 0; len < sizeof commands; len++) {
+        int fd = temporary_file(bytes_make(commands, len));
+        struct aof_reader reader;
+        enum aof_read read;
+        size_t whole = 0, count = 0;
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+            whole = ends[i] <= len ? ends[i] : whole;
+        aof_reader_init(&reader, fd, 0);
+        while ((read = aof_reader_next(&reader)) == AOF_READ_COMMAND)
+            count++;
+        cr_assert_eq(read, whole == len ? AOF_READ_END : AOF_READ_TRUNCATED, "length %zu: %d", len, read);
+        cr_assert_eq(reader.offset, whole, "length %zu: %zu", len, (size_t)reader.offset);
+        cr_assert_eq(count, len >= ends[4] ? 3u : len >= ends[3] ? 2u : len >= ends[2] ? 1u : 0u);
+        cr_assert_eq(reader.timestamp, len >= ends[1] ? 1700000000 : 0);
+        aof_reader_fini(&reader);
+        close(fd);
+    }
+}
+
+Test(aof_reader, any_other_byte_in_a_head_is_bad)
+{
+    static const size_t heads[] = { 0, 1, 2, 3, 4, 5, 6, 7, 11, 12 };
+    static const char text[] = "*1\r\n$3\r\nGET\r\n";
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        for (int byte = 0; byte < 256; byte++) {
+            char changed[sizeof text];
+            memcpy(changed, text, sizeof text);
+            changed[heads[i]] = (char)byte;
+            if (changed[heads[i]] == text[heads[i]] || (byte >= '0' && byte <= '9') || byte == '#')
+                continue;
+            int fd = temporary_file(bytes_make(changed, sizeof text - 1));
+            struct aof_reader reader;
+            aof_reader_init(&reader, fd, 0);
+            cr_assert_eq(aof_reader_next(&reader), AOF_READ_BAD, "byte %d at %zu", byte, heads[i]);
+            cr_assert_eq(reader.offset, 0);
+            aof_reader_fini(&reader);
+            close(fd);
+        }
+}
+
+Test(aof_reader, large_arguments)
+{
+    enum { LARGE = 5 * 1024 * 1024 };
+    struct buf text = BUF_EMPTY;
+    for (int i = 0; i < 3; i++) {
+        buf_printf(&text, "*2\r\n$1\r\nx\r\n$%d\r\n", LARGE + i);
+        memset(buf_extend(&text, (size_t)(LARGE + i)), 'a' + i, (size_t)(LARGE + i));
+        buf_append_cstr(&text, "\r\n*1\r\n$1\r\ny\r\n");
+    }
+    int fd = temporary_file(buf_bytes(&text));
+    struct aof_reader reader;
+    aof_reader_init(&reader, fd, 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(aof_reader_next(&reader), AOF_READ_COMMAND);
+        cr_assert_eq(reader.argv[1].len, (size_t)(LARGE + i));
+        cr_assert_eq(reader.argv[1].ptr[LARGE - 1], 'a' + i);
+        cr_assert_eq(aof_reader_next(&reader), AOF_READ_COMMAND);
+        cr_assert(bytes_equal(reader.argv[0], BYTES("y")));
+    }
+    cr_assert_eq(aof_reader_next(&reader), AOF_READ_END);
+    aof_reader_fini(&reader);
+    close(fd);
+    buf_fini(&text);
+}
+
+/* --- Writing --- */
+
+static void append(struct aof_log *log, char byte, size_t len)
+{
+    memset(aof_log_extend(log, len), byte, len);
+}
+
+static off_t size_of(int fd)
+{
+    struct stat facts;
+    cr_assert_eq(fstat(fd, &facts), 0);
+    return facts.st_size;
+}
+
+Test(aof_log, what_a_full_disk_left_is_cut_off_and_written_later)
+{
+    struct worker *worker = worker_create();
+    struct aof_log log;
+    aof_log_init(&log);
+    int fd = temporary_file(BYTES(""));
+    fcntl(fd, F_SETFL, O_APPEND);
+    cr_assert_eq(aof_log_switch(&log, fd, 0, worker), -1);
+    append(&log, 'a', 1000);
+    cr_assert(aof_log_write(&log) && log.len == 0 && log.size == 1000);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = { 1500, RLIM_INFINITY };
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    append(&log, 'b', 1000);
+    aof_log_reserve(&log);
+    cr_assert_not(aof_log_write(&log));
+    cr_assert_eq(errno, EFBIG);
+    cr_assert(log.len == 1000 && log.size == 1000 && size_of(fd) == 1000);
+    append(&log, 'c', 10);
+    limit.rlim_cur = RLIM_INFINITY;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert(aof_log_write(&log) && size_of(fd) == 2010);
+    char text[2010];
+    cr_assert_eq(pread(fd, text, sizeof text, 0), 2010);
+    cr_assert(text[999] == 'a' && text[1000] == 'b' && text[1999] == 'b' && text[2009] == 'c');
+    aof_log_fini(&log, worker);
+    worker_destroy(worker);
+}
+
+Test(aof_log, synchronising_by_the_worker)
+{
+    struct worker *worker = worker_create();
+    struct aof_log log;
+    int error;
+    aof_log_init(&log);
+    int fd = temporary_file(BYTES(""));
+    aof_log_switch(&log, fd, 0, worker);
+    append(&log, 'a', 100000);
+    aof_log_reserve(&log);
+    cr_assert(aof_log_write(&log) && log.synced == 0);
+    cr_assert_eq(size_of(fd), 100000);
+    aof_log_sync_later(&log, worker);
+    cr_assert(aof_log_is_syncing(&log));
+    append(&log, 'b', 1);
+    cr_assert(aof_log_write(&log));
+    worker_drain(worker);
+    cr_assert(aof_log_poll(&log, &error) && error == 0);
+    cr_assert_eq(log.synced, 100000, "what came later does not count");
+    cr_assert(aof_log_sync(&log) && log.synced == 100001);
+    aof_log_fini(&log, worker);
+    worker_destroy(worker);
+}
+
+static void count(void *argument)
+{
+    ++*(int *)argument;
+}
+
+Test(worker, does_everything_in_the_end)
+{
+    struct worker *worker = worker_create();
+    int counted = 0;
+    for (int i = 0; i < 1000; i++)
+        worker_submit(worker, count, &counted);
+    worker_drain(worker);
+    cr_assert_eq(counted, 1000);
+    for (int i = 0; i < 1000; i++)
+        worker_submit(worker, count, &counted);
+    worker_destroy(worker);
+    cr_assert_eq(counted, 2000);
+}
