@@ -322,15 +322,13 @@ void curve_forget(struct curve *curve, uint64_t reads)
 double curve_hit_ratio(struct curve *curve, double keys, uint64_t reads)
 {
     catch_up(curve, reads);
-    if (curve->expected < 1 || !curve->samples)
+    if (keys < 1 || curve->expected < 1 || !curve->samples)
         return 0;
     double missed = curve->cold;
-    uint32_t bucket = keys < 1 ? 0 : bucket_of(keys);
-    if (keys >= 1) {
-        double begin = bucket_begin(bucket), width = bucket_begin(bucket + 1) - begin;
-        double share = width > 1 ? (keys - begin) / width : 1;
-        missed += curve->samples->counts[bucket++] * (1 - share);
-    }
+    uint32_t bucket = bucket_of(keys);
+    double begin = bucket_begin(bucket), width = bucket_begin(bucket + 1) - begin;
+    double share = width > 1 ? (keys - begin) / width : 1;
+    missed += curve->samples->counts[bucket++] * (1 - share);
     while (bucket < BUCKETS)
         missed += curve->samples->counts[bucket++];
     double ratio = 1 - missed / curve->expected;
