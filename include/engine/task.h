@@ -40,5 +40,8 @@ struct task {
 /* Wakes all tasks that are asleep; each looks for itself whether it was meant. O(tasks). */
 void engine_wake_tasks(struct engine *engine);
 
+/* Carries out all tasks that last to their ends, at once, waiting for whatever they wait for. */
+void engine_finish_tasks(struct engine *engine);
+
 /* Takes the task over. The handler must not have answered and returns right after this. */
 void call_defer(struct call *call, struct task *task);

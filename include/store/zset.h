@@ -159,8 +159,20 @@ size_t zset_made_count(const struct zset *zset);
  */
 double *zset_make_member(struct zset *zset, struct bytes member, bool *is_new);
 
+/* Asks for the place of a member that zset_make_member will soon be called with. */
+void zset_make_prefetch(const struct zset *zset, struct bytes member);
+
 /* Puts the members into order: none may come after that. False when memory is out. O(n log n). */
 bool zset_make_order(struct zset *zset);
+
+/* Makes room for so many members in a set that has none. O(n). */
+void zset_make_reserve(struct zset *zset, size_t count);
+
+/*
+ * As zset_make_order for members, all that there are, whose scores came in descending order, as files have them. False,
+ * and nothing was done, if they did not. O(n).
+ */
+bool zset_make_order_as(struct zset *zset, double *const *scores, size_t count);
 
 /* As zset_iter_begin, once the set is ordered. */
 bool zset_made_iter_begin(struct zset_iter *iter, const struct zset *zset, size_t rank, bool reverse);

@@ -13,8 +13,8 @@
 #include "engine/blame.h"
 #include "engine/call.h"
 #include "engine/engine.h"
-#include "engine/insight.h"
 #include "engine/registry.h"
+#include "engine/insight.h"
 #include "engine/session.h"
 #include "engine_priv.h"
 
@@ -223,6 +223,11 @@ void task_abandon(struct session *session)
     link->session = NULL;
     if (++engine->orphan_count > ORPHANS_MAX)
         finish_now(engine, link);
+}
+
+void engine_finish_tasks(struct engine *engine)
+{
+    tasks_finish(engine);
 }
 
 void tasks_finish(struct engine *engine)

@@ -123,23 +123,7 @@ static bool store_pending(struct loader *loader)
     return true;
 }
 
-/* A plain string of less than 16 KB that lies in the bytes from *at to `end`; false if it is anything else. */
-static inline bool look_at_string(const unsigned char **at, const unsigned char *end, struct bytes *text)
-{
-    const unsigned char *from = *at;
-    if (end - from < 2 || *from >= RDB_LEN_32)
-        return false;
-    size_t len = *from & 63;
-    if (*from++ & RDB_LEN_14)
-        len = len << 8 | *from++;
-    if ((size_t)(end - from) < len)
-        return false;
-    *text = bytes_make(from, len);
-    *at = from + len;
-    return true;
-}
-
-/* The same of an integer in 1, 2 or 4 bytes. */
+/* As rdb_look_at_string of an integer in 1, 2 or 4 bytes. */
 static inline bool look_at_integer(const unsigned char **at, const unsigned char *end, int64_t *number)
 {
     const unsigned char *from = *at;
@@ -162,8 +146,8 @@ static inline bool gather_string(struct loader *loader)
     int64_t number = 0;
     const unsigned char *at = source->at;
     if (loader->load->discard || loader->idle_s != NO_CLOCK || is_over(loader, loader->at_ms) ||
-        !look_at_string(&at, source->end, &name) ||
-        !(look_at_string(&at, source->end, &value) || look_at_integer(&at, source->end, &number)))
+        !rdb_look_at_string(&at, source->end, &name) ||
+        !(rdb_look_at_string(&at, source->end, &value) || look_at_integer(&at, source->end, &number)))
         return false;
     struct pending *pending = &loader->pending[loader->pending_count++];
     *pending = (struct pending){ key_make(name), value, number, loader->at_ms };

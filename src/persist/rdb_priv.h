@@ -91,6 +91,22 @@ bool rdb_get_heap(struct rdb_reader *reader, size_t room, unsigned char **ptr, s
  */
 bool rdb_get_text(struct rdb_reader *reader, size_t max, struct bytes *text, struct blob **blob);
 
+/* A plain string of less than 16 KB that lies in the bytes from *at to `end`; false if it is anything else. */
+static inline bool rdb_look_at_string(const unsigned char **at, const unsigned char *end, struct bytes *text)
+{
+    const unsigned char *from = *at;
+    if (end - from < 2 || *from >= RDB_LEN_32)
+        return false;
+    size_t len = *from & 63;
+    if (*from++ & RDB_LEN_14)
+        len = len << 8 | *from++;
+    if ((size_t)(end - from) < len)
+        return false;
+    *text = bytes_make(from, len);
+    *at = from + len;
+    return true;
+}
+
 bool rdb_skip_string(struct rdb_reader *reader);
 
 /* Passes over a module's data up to their end. */

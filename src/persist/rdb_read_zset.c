@@ -1,9 +1,12 @@
 /*
  * Reading sorted sets. A packed one is taken over as it is if its members are in order, each once, and all scores are
- * numbers; otherwise, and from all other types, the set is made member by member and then put into order.
+ * numbers; otherwise, and from all other types, the set is made member by member and then put into order, unless its
+ * members came in the order in which sets are written, the last first.
  */
+#include <endian.h>
 #include <math.h>
 
+#include "base/mem.h"
 #include "rdb_pack_priv.h"
 #include "rdb_priv.h"
 #include "store/settings.h"
@@ -14,6 +17,8 @@ struct zset_input {
     struct rdb_reader *reader;
     struct zset *zset; /* owned */
     bool has_member;
+    double **scores; /* owned: of the members, as they come; NULL if their order is not looked at */
+    size_t count;
     struct buf member;
 };
 
@@ -28,6 +33,8 @@ static bool add_member(struct zset_input *input, struct bytes member, double sco
     if (!is_new)
         return rdb_fail(input->reader, "A sorted set has the same member twice");
     *place = score;
+    if (input->scores)
+        input->scores[input->count++] = place;
     return true;
 }
 
@@ -72,18 +79,59 @@ static bool get_binary_score(struct rdb_reader *reader, double *score)
     return true;
 }
 
+/*
+ * Adds what lies in the window as simple strings with scores in binary, at most `max`: their places are asked for before
+ * any is used. *count is how many, 0 if the next one is not of that kind.
+ */
+static bool add_batch(struct zset_input *input, uint64_t max, uint64_t *count)
+{
+    enum { BATCH = 32 };
+    struct source *source = input->reader->source;
+    struct bytes members[BATCH];
+    double scores[BATCH];
+    const unsigned char *at = source->at, *ends[BATCH];
+    unsigned n = 0;
+    for (; n < BATCH && n < max; n++) {
+        const unsigned char *from = at;
+        if (!rdb_look_at_string(&from, source->end, &members[n]) || (size_t)(source->end - from) < sizeof *scores)
+            break;
+        uint64_t bits;
+        memcpy(&bits, from, sizeof bits);
+        bits = le64toh(bits);
+        memcpy(&scores[n], &bits, sizeof bits);
+        ends[n] = at = from + sizeof bits;
+        zset_make_prefetch(input->zset, members[n]);
+    }
+    *count = n;
+    for (unsigned i = 0; i < n; i++) {
+        source->at = ends[i];
+        if (!add_member(input, members[i], scores[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool get_members(struct rdb_reader *reader, struct zset_input *input, enum rdb_type type)
 {
     uint64_t count;
     struct bytes member;
     double score;
-    if (!rdb_get_count(reader, 2, &count))
+    if (!rdb_get_count(reader, type == RDB_ZSET ? 2 : 1 + sizeof score, &count))
         return false;
-    while (count--)
+    zset_make_reserve(input->zset, (size_t)count);
+    input->scores = mem_try_alloc((size_t)(count ? count : 1) * sizeof *input->scores);
+    for (uint64_t done; count; count -= done) {
+        done = 0;
+        if (type == RDB_ZSET_2 && !add_batch(input, count, &done))
+            return false;
+        if (done)
+            continue;
         if (!rdb_get_string(reader, 0, &member) ||
             !(type == RDB_ZSET ? get_text_score(reader, &score) : get_binary_score(reader, &score)) ||
             !add_member(input, member, score))
             return false;
+        done = 1;
+    }
     return true;
 }
 
@@ -148,7 +196,8 @@ bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rd
                 : type == RDB_ZSET_ZIPLIST ? get_ziplist(reader, &input)
                                            : get_members(reader, &input, type);
     bool made = good && !*entry && zset_made_count(input.zset) > 0;
-    if (made && !zset_make_order(input.zset)) {
+    bool ordered = made && input.scores && zset_make_order_as(input.zset, input.scores, input.count);
+    if (made && !ordered && !zset_make_order(input.zset)) {
         made = false;
         good = rdb_fail(reader, "Out of memory for a sorted set");
     }
@@ -158,6 +207,7 @@ bool rdb_get_zset(struct rdb_reader *reader, enum rdb_type type, const struct rd
     } else {
         zset_destroy(input.zset);
     }
+    mem_free(input.scores);
     buf_fini(&input.member);
     return good;
 }

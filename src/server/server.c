@@ -16,6 +16,7 @@
 #include "engine/blame.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine/task.h"
 #include "engine/tracking.h"
 #include "net/http.h"
 #include "server/process.h"
@@ -235,6 +236,8 @@ void server_destroy(struct server *server)
 {
     if (!server)
         return;
+    if (server->engine)
+        engine_finish_tasks(server->engine); /* threads that work for them tell the net when they are done */
     http_destroy(server->http);
     net_destroy(server->net);
     aof_fini(server);

@@ -4,6 +4,7 @@
  * Members first go into the table only, where each is found to have its score added up. The order is made once, at the
  * end, by sorting, and the tree is filled from its upper end, which packs its leaves.
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -14,11 +15,23 @@
 #include "zset_priv.h"
 
 /* What a round of a loop costs, for fiber_breathe. */
-enum { PREFETCH_AHEAD = 8, MEMBER_COST = 20, ORDER_COST = 5, COMPARE_COST = 1 };
+enum {
+    PREFETCH_AHEAD = 8,
+    MEMBER_COST = 20,
+    ORDER_COST = 5,
+    COMPARE_COST = 1,
+    RESERVE_STEP = 10 * 1000, /* members that room is made for between two breaths */
+    RESERVE_COST = 2000,
+};
 
 size_t zset_made_count(const struct zset *zset)
 {
     return table_count(&zset->members);
+}
+
+void zset_make_prefetch(const struct zset *zset, struct bytes text)
+{
+    table_prefetch_bucket(&zset->members, hash_bytes(text.ptr, text.len));
 }
 
 double *zset_make_member(struct zset *zset, struct bytes text, bool *is_new)
@@ -72,9 +85,50 @@ static void prefetch_ahead(const struct gather *all, size_t index)
         __builtin_prefetch(all->members[index + PREFETCH_AHEAD].member);
 }
 
+void zset_make_reserve(struct zset *zset, size_t count)
+{
+    for (size_t room = 0; room < count;) {
+        room = count - room > RESERVE_STEP ? room + RESERVE_STEP : count;
+        table_reserve(&zset->members, room);
+        fiber_breathe(RESERVE_COST);
+    }
+}
+
+static struct zset_member *member_of(double *score)
+{
+    return (struct zset_member *)((char *)score - offsetof(struct zset_member, score));
+}
+
+/* True if the first comes behind the second. */
+static bool comes_after(const struct zset_member *a, const struct zset_member *b)
+{
+    struct sorted one = { btree_prefix_double(a->score), (struct zset_member *)a };
+    struct sorted other = { btree_prefix_double(b->score), (struct zset_member *)b };
+    return compare_sorted(&one, &other) > 0;
+}
+
+bool zset_make_order_as(struct zset *zset, double *const *scores, size_t count)
+{
+    ASSERT(btree_count(&zset->order) == 0);
+    if (count != table_count(&zset->members))
+        return false;
+    for (size_t i = 1; i < count; i++) {
+        fiber_breathe(COMPARE_COST);
+        if (!comes_after(member_of(scores[i - 1]), member_of(scores[i])))
+            return false;
+    }
+    for (size_t i = count; i-- > 0;) {
+        fiber_breathe(ORDER_COST);
+        btree_append(&zset->order, member_of(scores[i]));
+    }
+    table_unreserve(&zset->members);
+    return true;
+}
+
 bool zset_make_order(struct zset *zset)
 {
     ASSERT(btree_count(&zset->order) == 0);
+    table_unreserve(&zset->members);
     size_t count = table_count(&zset->members);
     struct gather all = { mem_try_alloc(count * sizeof *all.members), 0 };
     if (!all.members)

@@ -116,6 +116,7 @@ class Deaf:
 
     def serve(self):
         connection, _ = self.sock.accept()
+        time.sleep(0.2)
         connection.recv(1 << 16)
         connection.sendall(self.answer)
         self.release.wait(30)
