@@ -34,7 +34,7 @@ struct task {
     const struct bytes *argv; /* borrowed from the task: for the slow log; or NULL */
     uint32_t argc;
     bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
-    bool lasts; /* goes on to its end when its client has left; call->session is NULL then */
+    bool lasts;  /* goes on to its end when its client has left; call->session is NULL then */
 };
 
 /* Wakes all tasks that are asleep; each looks for itself whether it was meant. O(tasks). */

@@ -80,8 +80,8 @@ static bool get_binary_score(struct rdb_reader *reader, double *score)
 }
 
 /*
- * Adds what lies in the window as simple strings with scores in binary, at most `max`: their places are asked for before
- * any is used. *count is how many, 0 if the next one is not of that kind.
+ * Adds what lies in the window as simple strings with scores in binary, at most `max`: their places are asked for
+ * before any is used. *count is how many, 0 if the next one is not of that kind.
  */
 static bool add_batch(struct zset_input *input, uint64_t max, uint64_t *count)
 {

@@ -176,7 +176,8 @@ def test_damaged_files_take_no_more_memory_than_whole_ones(server, tmp_path, see
     with Client(server.port) as client:
         client.command("CONFIG", "SET", "rdbchecksum", "no")
         rdb_contents.fill(client, rng, 40)
-        client.load([("SETRANGE", "long", 300_000, "x"), ("RPUSH", "list", *range(3000)), ("SADD", "set", *range(3000))])
+        client.load([("SETRANGE", "long", 300_000, "x"), ("RPUSH", "list", *range(3000)),
+                     ("SADD", "set", *range(3000))])
         client.command("SAVE")
     data = (server.directory / "dump.rdb").read_bytes()
     path = tmp_path / "damaged.rdb"
