@@ -144,21 +144,21 @@ def test_cve_2021_32762_cve_2021_29477_strings(client):
         assert is_error(client.command("BITFIELD", "bits", "GET", kind, 0))
 
 
-def test_cve_2021_29478_cve_2021_32627_limits_of_small_encodings(client):
+def test_cve_2021_29478_cve_2021_32627_limits_of_small_encodings(client, scale):
     """Settings of the small encodings as large as they go, and values to fit: they are bounded all the same."""
     for name in ("set-max-intset-entries", "hash-max-listpack-entries", "zset-max-listpack-entries",
                  "list-max-listpack-size", "stream-node-max-bytes", "hash-max-listpack-value",
                  "zset-max-listpack-value"):
         for value in (2**31 - 1, 2**32 - 1, 2**63 - 1, 1_000_000_000):
             client.command("CONFIG", "SET", name, value)
-    client.command("SADD", "s", *range(100_000))
-    client.command("HSET", "h", *(x for i in range(3000) for x in (i, "v" * 50)))
-    client.command("ZADD", "z", *(x for i in range(3000) for x in (i, f"m{i}")))
-    client.command("RPUSH", "l", *("x" * 100 for _ in range(20_000)))
-    client.command("XADD", "t", "*", *(x for i in range(3000) for x in (i, "v" * 50)))
+    client.command("SADD", "s", *range(scale(100_000)))
+    client.command("HSET", "h", *(x for i in range(scale(3000)) for x in (i, "v" * 50)))
+    client.command("ZADD", "z", *(x for i in range(scale(3000)) for x in (i, f"m{i}")))
+    client.command("RPUSH", "l", *("x" * 100 for _ in range(scale(20_000))))
+    client.command("XADD", "t", "*", *(x for i in range(scale(3000)) for x in (i, "v" * 50)))
     client.command("HSET", "h2", "f", "x" * 5_000_000, "g", "y" * 5_000_000)
-    assert client.command("SCARD", "s") == 100_000 and client.command("HLEN", "h") == 3000
-    assert client.command("SPOP", "s") is not None and client.command("HGET", "h", 777) == b"v" * 50
+    assert client.command("SCARD", "s") == scale(100_000) and client.command("HLEN", "h") == scale(3000)
+    assert client.command("SPOP", "s") is not None and client.command("HGET", "h", 77) == b"v" * 50
 
 
 def test_cve_2020_14147_cve_2015_8080_numbers_in_arguments(client):
@@ -242,8 +242,8 @@ def test_cve_2022_36021_patterns_that_backtrack(client):
 
 
 MALFORMED_RULES = ["%", "%R", "%~", "%RR~", "%RX~x", "%RW", "%~x", "(", ")", "(+get", "+get)", "(+get))", "((+get))",
-                   "()", "( )", "(%R~x", "(~a %)", "(%R)", "+", "-", "+@", "-@nosuch", "+config|", "+|", "#", "#zz", "!",
-                   "!x", "<",
+                   "()", "( )", "(%R~x", "(~a %)", "(%R)", "+", "-", "+@", "-@nosuch", "+config|", "+|", "#", "#zz",
+                   "!", "!x", "<",
                    "&", "~", "nosuch", "+get|x", "(resetpass)", "(on)", "(>x)", "(+@all ~* &* %RW~)",
                    "%W~" + "x" * 100_000]
 

@@ -175,7 +175,7 @@ def test_slowlog_shows_no_passwords(server):
 
 # INFO and MEMORY
 
-OWN_SECTIONS = ("# Turns\r", "# Latencysplit\r")
+OWN_SECTIONS = ("# Turns\r", "# Latencysplit\r", "# Keysizes\r", "# Insight\r")
 PER_COMMAND = ("cmdstat_", "latency_percentiles_", "errorstat_", "db")  # these depend on what was called before
 
 
