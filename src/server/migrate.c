@@ -325,7 +325,7 @@ const struct command migrate_commands[] = {
     { .name = "MIGRATE",
         .run = run_migrate,
         .argc = AT_LEAST(6),
-        .flags = CMD_WRITE,
+        .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
         .group = GROUP_GENERIC,
         .categories = CATEGORY_KEYSPACE | CATEGORY_DANGEROUS,
         .keys = { KEY_AT(3, KEY_RW | KEY_ACCESS | KEY_DELETE),
@@ -333,7 +333,7 @@ const struct command migrate_commands[] = {
         .since = "2.6.0",
         .complexity = "O(size of the values) here, and what RESTORE costs there",
         .usage =
-            "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] "
+            "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [[AUTH password] | [AUTH2 username password]] "
             "[KEYS key [key ...]]",
         .brief = "Moves keys to another server.",
         .history = migrate_history,
