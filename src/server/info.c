@@ -389,7 +389,7 @@ static const struct section sections[] = {
     { "latencystats", "Latencystats", print_latencystats, SHOWN_BY_ALL },
     { "cluster", "Cluster", print_cluster, SHOWN_BY_DEFAULT },
     { "keyspace", "Keyspace", print_keyspace, SHOWN_BY_DEFAULT },
-    { "keysizes", "Keysizes", insight_print_keysizes, SHOWN_BY_DEFAULT },
+    { "keysizes", "Keysizes", insight_print_keysizes, SHOWN_BY_ALL },
     { "insight", "Insight", insight_print_info, SHOWN_BY_ALL },
     { "turns", "Turns", print_turns, SHOWN_BY_ALL },
     { "latencysplit", "Latencysplit", print_latencysplit, SHOWN_BY_ALL },

@@ -13,7 +13,7 @@
 #include "store/keyspace.h"
 
 enum {
-    CENSUS_SLICE_NS = 100 * 1000,
+    CENSUS_SLICE_NS = 200 * 1000,
     CENSUS_BUCKETS = 32,
     CURVE_FADE_MS = 10 * 60 * 1000,
 };

@@ -190,7 +190,8 @@ def test_a_large_value_is_given_back_before_anything_else_goes(server):
             client.command("SET", "another", "v")
         while int(client.info("memory")["lazyfree_pending_objects"]) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert client.command("DBSIZE") >= 4500  # large is the oldest, and alone enough
+        # Large is the oldest, and alone enough; about 160 keys go until it is met at random, and seldom 600.
+        assert client.command("DBSIZE") >= 3500
 
 
 def test_a_lowered_limit_is_reached_in_the_background(server):
