@@ -42,8 +42,8 @@ struct net_receiver {
     void (*closed)(void *context, void *owner);
     void *context;
     /*
-     * Nothing will reach the connection's client any more, and nothing more of what it sends is read: it has left, or is
-     * made to. May come in the midst of a batch, and more than once; `closed` follows. NULL: that is early enough.
+     * Nothing will reach the connection's client any more, and nothing more of what it sends is read: it has left, or
+     * is made to. May come in the midst of a batch; `closed` follows. NULL: that is early enough.
      */
     void (*leaving)(void *context, void *owner);
 };
