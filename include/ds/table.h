@@ -69,8 +69,8 @@ static inline size_t table_count(const struct table *table)
 }
 
 /*
- * Makes buckets for `items` in a table that has no items, so that none will be split while so many come, and none merged
- * before table_unreserve. May be called again with more. O(items), and 12 bytes an item.
+ * Makes buckets for `items` in a table that has no items, so that none will be split while so many come, and none
+ * merged before table_unreserve. May be called again with more. O(items), and 12 bytes an item.
  */
 void table_reserve(struct table *table, size_t items);
 

@@ -33,7 +33,7 @@ bool call_aside(struct call *call, size_t items);
  */
 bool call_sleep(struct call *call);
 
-/* The same as call_aside for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
+/* As call_aside, for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
 bool call_aside_everywhere(struct call *call, size_t items);
 
 /*

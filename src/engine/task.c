@@ -13,8 +13,8 @@
 #include "engine/blame.h"
 #include "engine/call.h"
 #include "engine/engine.h"
-#include "engine/registry.h"
 #include "engine/insight.h"
+#include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
 

@@ -332,9 +332,8 @@ const struct command migrate_commands[] = {
             KEY_AFTER("KEYS", -2, -1, 1, 0, KEY_RW | KEY_ACCESS | KEY_DELETE | KEY_INCOMPLETE) },
         .since = "2.6.0",
         .complexity = "O(size of the values) here, and what RESTORE costs there",
-        .usage =
-            "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [[AUTH password] | [AUTH2 username password]] "
-            "[KEYS key [key ...]]",
+        .usage = "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] "
+                 "[[AUTH password] | [AUTH2 username password]] [KEYS key [key ...]]",
         .brief = "Moves keys to another server.",
         .history = migrate_history,
         .tips = migrate_tips },
