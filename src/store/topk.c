@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX /* no slot */
 
 struct slot {
     uint64_t hash, count, error;
