@@ -195,7 +195,7 @@ static void fail_subscriber(struct call *call)
         call->command->full_name);
 }
 
-/* True if what the command would do, EXEC with what was queued, is not refused for now; false and an error otherwise. */
+/* True if what the command would do, EXEC with what was queued, is not refused for now; otherwise answers an error. */
 static bool admit_now(struct call *call)
 {
     const struct engine *engine = call->engine;
