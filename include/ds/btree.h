@@ -102,9 +102,9 @@ size_t btree_remove_range(struct btree *tree, size_t rank, size_t n, void **remo
 bool btree_replace(struct btree *tree, const void *item, void *replacement);
 
 /*
- * Takes out up to `max` items, from the end backwards, and returns how many; 0 when empty. Shares nothing out, and reads
- * only items that stay, when the last leaf is made smaller: for taking a tree down in slices, with btree_fini after.
- * O(max + height). The tree stays valid for every other use.
+ * Takes out up to `max` items, from the end backwards, and returns how many; 0 when empty. Shares nothing out, and
+ * reads only items that stay, when the last leaf is made smaller: for taking a tree down in slices, with btree_fini
+ * after. O(max + height). The tree stays valid for every other use.
  */
 size_t btree_drain(struct btree *tree, void **items, size_t max);
 

@@ -49,7 +49,7 @@ struct engine_settings {
     uint64_t slowlog_max_len;
     bool latency_tracking;
     int64_t latency_threshold_ms; /* of events that are remembered (engine/latency.h); 0: none are */
-    size_t bulk_max; /* longest string, bytes */
+    size_t bulk_max;              /* longest string, bytes */
     bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
     int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */
     uint32_t notify_events;   /* enum notify_class */
@@ -99,15 +99,15 @@ struct engine {
     struct latency *latency;         /* owned: what took long (engine/latency.h) */
     struct blames *blames;           /* owned: who made others wait (engine/blame.h) */
     struct shared_reply shared_reply;
-    struct propagation *propagation; /* owned; NULL while nobody wants to know of changes */
+    struct propagation *propagation;         /* owned; NULL while nobody wants to know of changes */
     const struct request *batch, *batch_end; /* borrowed: what is being executed */
-    uint32_t executing;              /* depth of commands, retries and steps of tasks under way */
-    struct session *current;         /* borrowed: whose command is executed; NULL between commands */
-    struct output late;              /* what was pushed to it meanwhile, to be sent behind its reply, ... */
-    bool has_late;                   /* ... if anything was */
-    struct arena arena;              /* of the command under way */
-    struct json_path_cache *paths;   /* owned: JSON paths, compiled */
-    struct buf text;                 /* for JSON text on its way to a reply; empty between commands */
+    uint32_t executing;                      /* depth of commands, retries and steps of tasks under way */
+    struct session *current;                 /* borrowed: whose command is executed; NULL between commands */
+    struct output late;                      /* what was pushed to it meanwhile, to be sent behind its reply, ... */
+    bool has_late;                           /* ... if anything was */
+    struct arena arena;                      /* of the command under way */
+    struct json_path_cache *paths;           /* owned: JSON paths, compiled */
+    struct buf text;                         /* for JSON text on its way to a reply; empty between commands */
     struct random random;
     struct engine_stats stats;
     int64_t now_ms;         /* since 1970, as of this batch or tick */

@@ -19,7 +19,9 @@
 struct blob;
 struct engine;
 
-/* Gives out the key's lease until `until_ms` (since 1970); false if somebody has it. Tokens are never 0 nor repeated. */
+/*
+ * Gives out the key's lease until `until_ms` (since 1970); false if somebody has it. Tokens are never 0 nor repeated.
+ */
 bool fill_lease(struct engine *engine, struct db *db, struct key key, int64_t until_ms, uint64_t *token);
 
 /* Ends the lease if the token is the one that was given out for it; false otherwise. Tells nobody. */

@@ -92,8 +92,8 @@ void session_hide(struct session *session);
 void session_destroy(struct session *session);
 
 /*
- * Where a push to the session goes: to its connection, or, while the session executes a command, behind its reply. To be
- * called for each push.
+ * Where a push to the session goes: to its connection, or, while the session executes a command, behind its reply. To
+ * be called for each push.
  */
 struct output *session_push(struct session *session);
 

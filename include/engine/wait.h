@@ -30,9 +30,10 @@ struct wait_kind {
 };
 
 /*
- * Makes the session wait for `key_count` keys (none: for time only), the arguments from `first_key` on, until `deadline_ms` (since 1970; 0
- * is for ever). The handler has changed and answered nothing, and returns right after this. What is executed again are
- * the arguments as call->argv has them now: a handler may have put others in their place, which live until it returns.
+ * Makes the session wait for `key_count` keys (none: for time only), the arguments from `first_key` on, until
+ * `deadline_ms` (since 1970; 0 is for ever). The handler has changed and answered nothing, and returns right after
+ * this. What is executed again are the arguments as call->argv has them now: a handler may have put others in their
+ * place, which live until it returns.
  *
  * `line` divides the waiters of a kind for the same key: one that waits again stops only those behind it in the same
  * line (consumer groups). Where nobody can wait (inside a transaction) time is up at once.

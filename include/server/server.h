@@ -69,9 +69,9 @@ struct server {
     struct http *http;         /* owned: for monitoring; NULL until it is switched on */
     struct census *census;     /* owned: sizes of keys */
     struct server_insight insight;
-    struct child child;        /* the forked one, if there is one */
-    struct saves *saves;       /* owned */
-    struct aof *aof;           /* owned */
+    struct child child;  /* the forked one, if there is one */
+    struct saves *saves; /* owned */
+    struct aof *aof;     /* owned */
     struct propagation_sink aof_sink;
     char run_id[41];
     char *executable;   /* owned: absolute path */
@@ -118,8 +118,8 @@ void server_stop(struct server *server, int exit_code);
 enum shutdown_save { SHUTDOWN_AS_CONFIGURED, SHUTDOWN_SAVE, SHUTDOWN_NOSAVE };
 
 /*
- * SHUTDOWN, SIGTERM: saves if there are save points or it is asked to, and ends the loop. False, with the reason logged,
- * if the save failed, unless by `force`; the server then goes on.
+ * SHUTDOWN, SIGTERM: saves if there are save points or it is asked to, and ends the loop. False, with the reason
+ * logged, if the save failed, unless by `force`; the server then goes on.
  */
 bool server_shutdown(struct server *server, enum shutdown_save save, bool force);
 

@@ -5,8 +5,8 @@
  * A stack is mapped with a page below it that cannot be touched, so that an overflow ends the process instead of
  * damaging data; pages are only taken as they are used. One stack is kept for the next fiber.
  *
- * The sanitizers have to be told of every switch: that of addresses keeps what it knows of a stack in `fake_stack`, that
- * of threads takes a fiber for a thread, which is `trace`.
+ * The sanitizers have to be told of every switch: that of addresses keeps what it knows of a stack in `fake_stack`,
+ * that of threads takes a fiber for a thread, which is `trace`.
  */
 #include "base/fiber.h"
 

@@ -2,8 +2,8 @@
  * Making and editing listpacks.
  *
  * Every edit is a splice: bytes at a place are exchanged for a gap of another size, the rest moves once, and entries
- * are written into the gap. A value is first turned into a `struct listpack_code`, which knows its size, so that nothing is
- * touched before it is known to fit and memory is there.
+ * are written into the gap. A value is first turned into a `struct listpack_code`, which knows its size, so that
+ * nothing is touched before it is known to fit and memory is there.
  *
  * Growing asks the allocator what it really reserved. Its size classes are at most a fourth apart, so appends move the
  * listpack every so often only, in proportion to its size. An edit that leaves less than half of the allocation in use

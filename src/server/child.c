@@ -64,8 +64,8 @@ void child_report(struct child_reporter *reporter, uint64_t keys, bool last)
 }
 
 /*
- * Lets go of all descriptors but the standard ones and the pipe, and of the server's ways with signals. It ends with its
- * server: what an orphan would put in place later might be older than what the next server has saved by then.
+ * Lets go of all descriptors but the standard ones and the pipe, and of the server's ways with signals. It ends with
+ * its server: what an orphan would put in place later might be older than what the next server has saved by then.
  */
 static int become_child(struct server *server, enum child_kind kind, pid_t parent, int fd)
 {

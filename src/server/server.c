@@ -124,7 +124,8 @@ static void register_commands(struct server *server)
         info_commands,
         latency_commands,
         memory_commands,
-        migrate_commands, save_commands,
+        migrate_commands,
+        save_commands,
         slowlog_commands,
     };
     struct command_registry *registry = server->engine->registry;

@@ -2,8 +2,8 @@
  * Fuzz target: RDB files and the payloads of RESTORE.
  *
  * The first byte chooses: even, the rest is a file's content behind the header; odd, it is a value's type and bytes,
- * and gets a footer that is right. Whatever is accepted must leave a keyspace in order, and what is written of that must
- * be read again with the same number of keys. A sanitizer sees to the rest.
+ * and gets a footer that is right. Whatever is accepted must leave a keyspace in order, and what is written of that
+ * must be read again with the same number of keys. A sanitizer sees to the rest.
  */
 #include <stdio.h>
 #include <string.h>

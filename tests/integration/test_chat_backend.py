@@ -1,8 +1,8 @@
 """A chat back end: web workers put requests on a stream, worker processes of a consumer group answer them, token by
 token, on a stream for each request.
 
-One worker is killed with requests pending; the others claim these by XAUTOCLAIM. Every request is answered exactly once:
-a worker acknowledges it, and marks it as answered, in one transaction.
+One worker is killed with requests pending; the others claim these by XAUTOCLAIM. Every request is answered exactly
+once: a worker acknowledges it, and marks it as answered, in one transaction.
 """
 import asyncio
 import multiprocessing

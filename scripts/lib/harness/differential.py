@@ -121,8 +121,8 @@ def _group(value):
 
 def _stream_facts(a, b):
     """XINFO without times, without what only concerns how entries are kept, and without consumers that have nothing
-    pending, whom redis-server makes from version 7.2 on when they ask in vain; nor the lag and what it follows from, which 7.4
-    knows better after entries were removed."""
+    pending, whom redis-server makes from version 7.2 on when they ask in vain; nor the lag and what it follows from,
+    which 7.4 knows better after entries were removed."""
     def facts(value):
         if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
             if b"idle" in _pairs_of(value[0]):

@@ -3,10 +3,10 @@
  */
 #include "engine/engine.h"
 
+#include "engine/acl.h"
 #include "engine/error_stats.h"
 #include "engine/slowlog.h"
 #include "engine/task.h"
-#include "engine/acl.h"
 #include "fixture.h"
 
 /* --- Commands of the test's own --- */
