@@ -28,9 +28,11 @@ json_key json_key_intern(struct bytes text);
  */
 json_key json_key_find(struct bytes text);
 
-/* Takes references to a key that is held; gives one back, and answers true if it was the last. Any thread. */
+/* Takes references to a key that is held; gives one or many back, and answers true if the last was among them. Any
+ * thread. */
 void json_key_ref(json_key key, uint32_t count);
 bool json_key_unref(json_key key);
+bool json_key_unref_many(json_key key, uint64_t count);
 
 /* The text of a key that is held, and the hash_bytes of it. O(1). */
 struct bytes json_key_text(json_key key);

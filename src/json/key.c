@@ -171,11 +171,11 @@ void json_key_ref(json_key key, uint32_t count)
     atomic_fetch_add_explicit(&entry_of(key)->refs, count, memory_order_relaxed);
 }
 
-/* The last reference, perhaps: under the lock nobody can find the key and take another. */
-static bool entry_unref_last(struct key_entry *entry)
+/* The last references, perhaps: under the lock nobody can find the key and take another. */
+static bool entry_unref_last(struct key_entry *entry, uint64_t count)
 {
     lock_take();
-    bool dead = atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) == 1;
+    bool dead = atomic_fetch_sub_explicit(&entry->refs, count, memory_order_acq_rel) == count;
     if (dead) {
         struct bytes text = bytes_make(entry->text, entry->len);
         table_remove(&table, entry->hash, table_find(&table, entry->hash, entry_matches, &text));
@@ -188,17 +188,22 @@ static bool entry_unref_last(struct key_entry *entry)
     return dead;
 }
 
-bool json_key_unref(json_key key)
+bool json_key_unref_many(json_key key, uint64_t count)
 {
     struct key_entry *entry = entry_of(key);
     uint64_t refs = atomic_load_explicit(&entry->refs, memory_order_relaxed);
 
-    while (refs > 1) {
+    while (refs > count) {
         if (atomic_compare_exchange_weak_explicit(
-                &entry->refs, &refs, refs - 1, memory_order_release, memory_order_relaxed))
+                &entry->refs, &refs, refs - count, memory_order_release, memory_order_relaxed))
             return false;
     }
-    return entry_unref_last(entry);
+    return entry_unref_last(entry, count);
+}
+
+bool json_key_unref(json_key key)
+{
+    return json_key_unref_many(key, 1);
 }
 
 struct bytes json_key_text(json_key key)
