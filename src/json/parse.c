@@ -77,6 +77,7 @@ static bool frame_flush(struct json_parser *parser, struct parse_frame *frame)
 {
     struct json_value leaf;
 
+    frame->seen = 0;
     if (frame->tree.bits == 0)
         return leaf_make(parser, frame, &frame->tree);
     if (json_len(frame->tree) > UINT32_MAX - JSON_NODE_BYTES)
@@ -97,13 +98,18 @@ static bool frame_flush(struct json_parser *parser, struct parse_frame *frame)
 }
 
 /* The member that was just completed may have a namesake, whose place it then takes. */
-static inline void member_unify(struct json_parser *parser, const struct parse_frame *frame)
+static inline void member_unify(struct json_parser *parser, struct parse_frame *frame)
 {
     size_t last = parser->top - 1;
     const json_key *keys = parser->keys;
     json_key key = keys[last];
+    uint64_t bit = (uint64_t)1 << (key & 63);
     unsigned found = 0;
 
+    if ((frame->seen & bit) == 0) {
+        frame->seen |= bit;
+        return;
+    }
     for (size_t i = frame->base; i < last; i++)
         found |= keys[i] == key;
     if (found == 0)
@@ -273,7 +279,14 @@ static inline bool parse_value(struct json_parser *parser)
     }
 }
 
-static bool parse_member(struct json_parser *parser)
+/* True if there is a byte and it is no white space. */
+static inline bool is_at_token(const struct json_parser *parser)
+{
+    return parser->at < parser->end && (unsigned char)*parser->at > ' ';
+}
+
+/* A key, and mostly its value at once: a step for each would cost more than finding out. */
+static inline bool parse_member(struct json_parser *parser)
 {
     struct parse_frame *frame = &parser->frames[parser->depth - 1];
 
@@ -289,6 +302,8 @@ static bool parse_member(struct json_parser *parser)
     if (parser->at < parser->end && *parser->at == ':') {
         parser->at++;
         parser->state = STATE_VALUE;
+        if (is_at_token(parser))
+            return parse_value(parser);
     }
     return true;
 }
@@ -311,12 +326,13 @@ static inline bool parse_after(struct json_parser *parser)
     if (parser->top - frame->base == most && !frame_flush(parser, frame))
         return false;
     parser->at++;
+    bool goes_on = is_at_token(parser);
     if (frame->is_object) {
         parser->state = STATE_KEY;
-        return true;
+        return !goes_on || parse_member(parser);
     }
     parser->state = STATE_VALUE;
-    return stack_push(parser, 0);
+    return stack_push(parser, 0) && (!goes_on || parse_value(parser));
 }
 
 /* One step of the machine, at a byte that is there and no white space. */

@@ -77,6 +77,15 @@ static json_key key_find(struct json_parser *parser, struct parse_frame *frame, 
         *cached = (struct cached_key){ .text = json_key_text(key).ptr, .len = (uint32_t)text.len, .key = key };
     }
     cached->is_plain = is_plain;
+    cached->compared = 0;
+    if (is_plain && text.len < sizeof(cached->word)) {
+        char room[sizeof(cached->word)] = { 0 };
+        if (text.len != 0)
+            memcpy(room, text.ptr, text.len);
+        room[text.len] = '"';
+        memcpy(&cached->word, room, sizeof(room));
+        cached->compared = (uint8_t)(text.len + 1);
+    }
     return cached_use(frame, parser, place);
 }
 
@@ -97,14 +106,39 @@ static json_key key_find_escaped(struct json_parser *parser, struct parse_frame 
     return key;
 }
 
+/* Keys are seldom long: two loads that overlap decide, without a call. */
+static inline bool texts_are_equal(const char *a, const char *b, size_t len)
+{
+    uint64_t first[2], last[2];
+
+    if (len < 8 || len > 16)
+        return memcmp(a, b, len) == 0;
+    memcpy(&first[0], a, 8);
+    memcpy(&first[1], b, 8);
+    memcpy(&last[0], a + len - 8, 8);
+    memcpy(&last[1], b + len - 8, 8);
+    return first[0] == first[1] && last[0] == last[1];
+}
+
+/* True if the text goes on with this key and the quote behind it. Most keys are so short that one load decides. */
+static inline bool is_next(const struct cached_key *cached, const char *at, const char *end)
+{
+    if (cached->compared != 0 && end - at >= (ptrdiff_t)sizeof(cached->word)) {
+        uint64_t word;
+        memcpy(&word, at, sizeof(word));
+        return (word ^ cached->word) << (64 - 8 * cached->compared) == 0;
+    }
+    return cached->text != NULL && cached->is_plain && (size_t)(end - at) > cached->len && at[cached->len] == '"' &&
+           texts_are_equal(at, cached->text, cached->len);
+}
+
 json_key parse_key(struct json_parser *parser, struct parse_frame *frame)
 {
     const char *at = parser->at + 1;
     unsigned guess = *frame->guess;
     const struct cached_key *likely = &parser->cache[guess];
 
-    if (likely->text != NULL && likely->is_plain && (size_t)(parser->end - at) > likely->len &&
-        at[likely->len] == '"' && memcmp(at, likely->text, likely->len) == 0) {
+    if (is_next(likely, at, parser->end)) {
         parser->at = at + likely->len + 1;
         return cached_use(frame, parser, guess);
     }

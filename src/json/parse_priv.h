@@ -21,6 +21,8 @@ struct cached_key {
     uint32_t pending; /* references that members have and that are not counted yet */
     uint16_t next;    /* the place of the key that followed it last time */
     bool is_plain;    /* without anything that is escaped in JSON */
+    uint8_t compared; /* bytes of `word`, or 0 */
+    uint64_t word;    /* a short plain key with the quote that ends it */
 };
 
 /* A string of which the end has not been seen, or that is being copied. */
@@ -34,6 +36,7 @@ struct parse_frame {
     size_t base;
     struct json_value tree; /* owned, or none */
     bool is_object;
+    uint64_t seen;   /* a bit for the keys that are on the stack: one whose bit is not set has no namesake there */
     uint16_t *guess; /* borrowed: in the cache; the place of the key that is likely to come next */
 };
 
