@@ -13,7 +13,11 @@
 #include "base/buf.h"
 #include "json/value.h"
 
-enum { JSON_NUMBER_MAX_LEN = 32 };
+enum {
+    JSON_NUMBER_MAX_LEN = 32,
+    JSON_PRINTER_KEYS = 32,    /* keys whose text a printer keeps as it is written, ... */
+    JSON_PRINTER_KEY_MAX = 32, /* ... if that takes at most so many bytes */
+};
 
 struct json_layout {
     struct bytes indent, newline, space; /* borrowed */
@@ -28,6 +32,9 @@ struct json_printer {
     const struct json_value *value; /* borrowed: the root; after the beginning the long string that is in hand */
     size_t string_at;               /* bytes of that string that are written */
     bool in_string;
+    json_key keys[JSON_PRINTER_KEYS]; /* a small cache of what the objects of a document share; 0 is a free place */
+    uint8_t key_lens[JSON_PRINTER_KEYS];
+    char key_texts[JSON_PRINTER_KEYS][JSON_PRINTER_KEY_MAX]; /* with quotes, escapes and the colon */
     struct json_iter stack[JSON_MAX_DEPTH + 1];
 };
 

@@ -233,8 +233,14 @@ static inline void print_short(struct json_value value, struct buf *out)
     uint64_t bytes = value.bits >> 8;
     char text[8];
 
-    memcpy(text, &bytes, sizeof(text));
     *at++ = '"';
+    if (is_plain(bytes | UINT64_C(0x2020202020202020) << 8 * len)) {
+        memcpy(at, &bytes, sizeof(bytes));
+        at[len] = '"';
+        out_end(out, at + len + 1);
+        return;
+    }
+    memcpy(text, &bytes, sizeof(text));
     end = write_escaped(at, text, len);
     *end++ = '"';
     out_end(out, end);
@@ -305,20 +311,43 @@ static inline void print_value(struct json_printer *printer, const struct json_v
     }
 }
 
-static inline void print_key(struct json_printer *printer, json_key key, struct buf *out)
+/* Puts a key into its place among those that are kept; false if it is too long for that. */
+static bool keep_key(struct json_printer *printer, json_key key, unsigned place)
 {
+    char room[JSON_PRINTER_KEY_MAX * ESCAPED_MAX + 19], *at = room;
     struct bytes text = json_key_text(key);
 
-    if (text.len > STRING_PART) {
-        json_print_string(text, out);
-        out_char(out, ':');
+    if (text.len > JSON_PRINTER_KEY_MAX - 3)
+        return false;
+    *at++ = '"';
+    at = write_escaped(at, text.ptr, text.len);
+    *at++ = '"';
+    *at++ = ':';
+    size_t len = (size_t)(at - room);
+    if (len > JSON_PRINTER_KEY_MAX)
+        return false;
+    memcpy(printer->key_texts[place], room, JSON_PRINTER_KEY_MAX);
+    printer->key_lens[place] = (uint8_t)len;
+    printer->keys[place] = key;
+    return true;
+}
+
+static void print_long_key(json_key key, struct buf *out)
+{
+    json_print_string(json_key_text(key), out);
+    out_char(out, ':');
+}
+
+static inline void print_key(struct json_printer *printer, json_key key, struct buf *out)
+{
+    unsigned place = key % JSON_PRINTER_KEYS;
+
+    if (printer->keys[place] == key || keep_key(printer, key, place)) {
+        char *at = out_room(out, JSON_PRINTER_KEY_MAX);
+        memcpy(at, printer->key_texts[place], JSON_PRINTER_KEY_MAX);
+        out_end(out, at + printer->key_lens[place]);
     } else {
-        char *at = out_room(out, text.len * ESCAPED_MAX + 19);
-        *at++ = '"';
-        at = write_escaped(at, text.ptr, text.len);
-        *at++ = '"';
-        *at++ = ':';
-        out_end(out, at);
+        print_long_key(key, out);
     }
     if (!printer->compact)
         buf_append(out, printer->layout.space);
@@ -336,6 +365,7 @@ void json_printer_init(
     printer->value = value;
     printer->string_at = 0;
     printer->in_string = false;
+    memset(printer->keys, 0, sizeof(printer->keys));
 }
 
 /* The next element of the innermost container, or its end. */
