@@ -145,7 +145,7 @@ void json_replace_root(
 
 void json_drain(struct call *call, struct json_trash *trash)
 {
-    enum { SLICE = 500 };
+    enum { SLICE = 1000 };
     while (fiber_running && !json_trash_drain(trash, SLICE))
         fiber_breathe(JSON_BREATH);
     keyspace_discard_json(call->keyspace, trash);

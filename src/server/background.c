@@ -3,7 +3,9 @@
  *
  * A slice lasts SLICE_NS at most, so nobody waits longer than that for it. While clients are being served, the work
  * gets a third of the time: after a slice the requests go first for twice as long as it took. When nobody asks for
- * anything it goes on without a pause.
+ * anything it goes on without a pause, and tasks get ALONE_NS: who comes then waits once, and the next slice is short.
+ *
+ * What a task has answered is sent after the slice, so that the rest of it is short too.
  *
  * The walk over what can expire has two gaits. As long as it finds much it is work like any other. When it finds little
  * it only takes a slice every EXPIRY_NAP_NS, about 1 % of the time, and no new round over the databases begins within
@@ -19,6 +21,8 @@
 
 enum {
     SLICE_NS = 200 * 1000,
+    ALONE_NS = 400 * 1000,
+    ANSWERED_NS = 25 * 1000,
     EXPIRY_NAP_NS = 20 * 1000 * 1000,
     EXPIRY_ROUND_NS = 100 * 1000 * 1000,
     EXPIRY_BUCKETS = 64, /* visited between two looks at the clock */
@@ -109,6 +113,19 @@ static void account(struct server *server, const char *name, uint64_t *from_ns)
     *from_ns = now_ns;
 }
 
+/* Runs tasks; what is left of the slice begins when they stop. */
+static bool run_tasks(struct server *server, uint64_t *end_ns)
+{
+    struct engine *engine = server->engine;
+    size_t count = engine_task_count(engine);
+    if (!count)
+        return false;
+    bool more = engine_run_tasks(engine, server->busy_since_slice ? SLICE_NS / 2 : ALONE_NS);
+    bool answered = engine_task_count(engine) < count;
+    *end_ns = clock_mono_ns() + (answered ? ANSWERED_NS : SLICE_NS / 2);
+    return more;
+}
+
 bool background_run(void *context)
 {
     struct server *server = context;
@@ -120,7 +137,7 @@ bool background_run(void *context)
     bool short_of_memory =
         engine_is_short_of_memory(server->engine) && engine_evict_slice(server->engine, now_ns + SLICE_NS / 2);
     account(server, "eviction-cycle", &at_ns);
-    server->background_pending = engine_task_count(server->engine) && engine_run_tasks(server->engine, SLICE_NS / 2);
+    server->background_pending = run_tasks(server, &end_ns);
     at_ns = clock_mono_ns(); /* a task's steps are its command's */
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
     account(server, "lazyfree", &at_ns);
