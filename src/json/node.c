@@ -15,7 +15,9 @@ enum {
     TEXT_COST = 1000,    /* what that costs, in slots; and the last reference to a key */
     KEY_COST = 10,
     RETURNS = 32, /* keys whose references are counted before they are given back */
-    AHEAD = 4,    /* slots that are prefetched */
+    FAR = 8,      /* so many slots ahead a value is prefetched, ... */
+    NEAR = 3,     /* ... and so many what stands in it, ... */
+    FETCHED = 16, /* ... as far as this */
 };
 
 static inline _Atomic uint32_t *refs_of(struct json_value value)
@@ -281,6 +283,17 @@ static inline void prefetch_dead(struct json_value value)
         __builtin_prefetch((const char *)json_pointer(value) + 64, 1);
 }
 
+/* The same for what stands in something that has been fetched by now. */
+static inline void prefetch_content(struct json_value value)
+{
+    if (!tag_is_leaf(json_tag(value)))
+        return;
+    const struct json_node *node = node_of(value);
+    unsigned count = node->count < FETCHED ? node->count : FETCHED;
+    for (unsigned i = 0; i < count; i++)
+        prefetch_dead(node->slots[i]);
+}
+
 /* Takes slots off the container at the head of the trash, until it is gone, something that died with a slot has become
  * the head, or the budget is spent. Returns what it cost. */
 static size_t node_shorten(struct json_trash *trash, struct key_returns *returns, size_t budget)
@@ -293,13 +306,13 @@ static size_t node_shorten(struct json_trash *trash, struct key_returns *returns
     size_t cost = 0;
     bool followed = false;
 
-    for (unsigned ahead = 1; ahead <= AHEAD && ahead <= last; ahead++)
-        prefetch_dead(node->slots[last - ahead]);
     while (last > 0 && cost < budget && !followed) {
         value = node->slots[--last];
         cost++;
-        if (last >= AHEAD)
-            prefetch_dead(node->slots[last - AHEAD]);
+        if (last >= FAR)
+            prefetch_dead(node->slots[last - FAR]);
+        if (last >= NEAR)
+            prefetch_content(node->slots[last - NEAR]);
         if (keys != NULL && key_return(returns, keys[last]))
             cost += KEY_COST;
         if (!value_is_counted(value) || !value_let_go(value))

@@ -382,3 +382,69 @@ Test(document, duplicates_in_a_large_object)
     buf_fini(&text);
     cr_expect_eq(json_key_count(), 0);
 }
+
+/* Objects with keys that begin alike, in one order and in the other, so that what is expected next is often wrong. */
+static struct buf text_of_keys(int most)
+{
+    struct buf text = BUF_EMPTY;
+
+    buf_append_char(&text, '[');
+    for (int record = 0; record < 6; record++) {
+        buf_append_cstr(&text, record == 0 ? "{" : ",{");
+        for (int i = 0; i <= most; i++) {
+            int len = record % 2 == 0 ? i : most - i;
+            buf_append_cstr(&text, i == 0 ? "\"" : ",\"");
+            for (int at = 0; at < len; at++)
+                buf_append_char(&text, 'k');
+            buf_append_cstr(&text, len % 5 == 4 ? "\\n\":" : "\":");
+            buf_printf(&text, "[%d,\"seven..\",\"eight...\",\"a\\tb\",{}]", len);
+        }
+        buf_append_char(&text, '}');
+    }
+    buf_append_char(&text, ']');
+    return text;
+}
+
+Test(document, keys_of_every_length)
+{
+    struct buf text = text_of_keys(70);
+
+    expect_text(parsed_bytes(buf_bytes(&text)), buf_cstr(&text));
+    cr_expect_eq(json_key_count(), 0);
+    buf_fini(&text);
+}
+
+Test(document, keys_come_back_however_it_is_taken_down)
+{
+    struct buf text = text_of_keys(40);
+
+    for (size_t budget = 1; budget < 5000; budget = budget * 3 / 2 + 1) {
+        struct json_trash trash = { JSON_VALUE_NONE };
+        struct json_value value = parsed_bytes(buf_bytes(&text)), other = parsed_bytes(buf_bytes(&text));
+        json_value_release(value, &trash);
+        while (!json_trash_drain(&trash, budget))
+            ;
+        cr_expect_eq(json_key_count(), 41, "the other document has them too");
+        expect_text(other, buf_cstr(&text));
+        cr_expect_eq(json_key_count(), 0);
+    }
+    buf_fini(&text);
+}
+
+Test(document, namesakes_wherever_they_stand)
+{
+    for (unsigned count = 1; count <= 100; count++) {
+        struct buf text = BUF_EMPTY;
+        json_key key;
+        for (unsigned i = 0; i < count; i++)
+            buf_printf(&text, "%c\"k%u\":%u", i == 0 ? '{' : ',', i, i);
+        buf_printf(&text, ",\"k%u\":\"last\",\"more\":1,\"more\":2}", count / 2);
+        struct json_value value = parsed_bytes(buf_bytes(&text));
+        REQUIRE(json_object_len(value) == count + 1);
+        REQUIRE(json_kind(*json_object_at(value, count / 2, &key)) == JSON_STRING);
+        REQUIRE(json_int(*json_object_at(value, count, &key)) == 2);
+        json_value_destroy(value);
+        buf_fini(&text);
+    }
+    cr_expect_eq(json_key_count(), 0);
+}
