@@ -31,6 +31,7 @@ struct curve {
     uint64_t processed;            /* since the last curve_tick */
     double expected;               /* reads that should have been sampled, faded as the counts are */
     double cold;                   /* reads that miss whatever the size */
+    bool is_limited;               /* as of the last curve_tick */
 };
 
 void curve_init(struct curve *curve);
@@ -54,9 +55,10 @@ void curve_remove(struct curve *curve, uint64_t hash);
 
 /*
  * To be called some ten times a second, with the keys in memory, all reads so far and the time since the last call:
- * adapts the followed share. O(1), or O(samples) when that falls.
+ * adapts the followed share. Without a limit of memory nobody is evicted, and less is followed. O(1), or O(samples) when
+ * that falls.
  */
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms);
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited);
 
 /* Halves what was counted, so that the recent past weighs more. */
 void curve_fade(struct curve *curve, uint64_t reads);

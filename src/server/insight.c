@@ -35,7 +35,8 @@ void insight_cron(struct server *server, int64_t now_ms)
     for (int i = 0; i < keyspace->db_count; i++)
         keys += keyspace_size(keyspace->dbs[i]);
     int64_t elapsed_ms = now_ms - insight->ticked_ms;
-    curve_tick(&keyspace->curve, keys, reads_of(keyspace), elapsed_ms > 0 ? (uint64_t)elapsed_ms : 0);
+    bool is_limited = server->config.engine.memory.limit != 0;
+    curve_tick(&keyspace->curve, keys, reads_of(keyspace), elapsed_ms > 0 ? (uint64_t)elapsed_ms : 0, is_limited);
     insight->ticked_ms = now_ms;
     if (!insight->faded_ms)
         insight->faded_ms = now_ms;

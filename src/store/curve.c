@@ -20,8 +20,10 @@ enum {
     STEPS = 32, /* buckets of a power of two */
     OCTAVES = 40,
     BUCKETS = STEPS * OCTAVES,
-    SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below */
+    SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below ... */
     BUDGET_PER_S = 10 * 1000,
+    IDLE_SAMPLES_MIN = 128, /* ... unless there is no limit of memory, and a rough answer will do */
+    IDLE_BUDGET_PER_S = 1000,
     DEEPEST = 6, /* times the keys in memory: what is deeper is forgotten */
     NONE = UINT16_MAX,
 };
@@ -43,7 +45,7 @@ struct curve_samples {
 
 void curve_init(struct curve *curve)
 {
-    *curve = (struct curve){ .threshold = UINT64_MAX };
+    *curve = (struct curve){ .threshold = UINT64_MAX, .is_limited = true };
 }
 
 void curve_fini(struct curve *curve)
@@ -287,14 +289,18 @@ void curve_remove(struct curve *curve, uint64_t hash)
 
 /* --- Time --- */
 
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms)
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited)
 {
     catch_up(curve, reads);
     curve->keys = keys;
-    uint64_t budget = BUDGET_PER_S * (elapsed_ms < 1000 ? elapsed_ms : 1000) / 1000;
-    if (curve->processed > budget && curve->samples && curve->samples->count / 2 >= SAMPLES_MIN)
+    uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (elapsed_ms < 1000 ? elapsed_ms : 1000) / 1000;
+    uint32_t least = is_limited ? SAMPLES_MIN : IDLE_SAMPLES_MIN;
+    if (curve->processed > budget && curve->samples && curve->samples->count / 2 >= least)
         lower_threshold(curve, 0.5);
     curve->processed = 0;
+    if (is_limited && !curve->is_limited) /* from now on it has to be exact */
+        curve_forget(curve, reads);
+    curve->is_limited = is_limited;
 }
 
 void curve_fade(struct curve *curve, uint64_t reads)

@@ -188,13 +188,13 @@ Test(curve, forgets_what_lies_too_deep_and_slows_down_under_load)
     REQUIRE(curve_rate(&curve) > 0.999);
     for (uint64_t i = 0; i < 4000; i++)
         curve_write(&curve, hash_of(4, i));
-    curve_tick(&curve, 1000000, reads, 100);
+    curve_tick(&curve, 1000000, reads, 100, true);
     REQUIRE(curve_rate(&curve) == 0.5);
     for (int i = 0; i < 10; i++) {
         for (uint64_t j = 0; j < 100000; j++)
             if (curve_follows(&curve, hash_of(4, j % 4000)))
                 curve_write(&curve, hash_of(4, j % 4000));
-        curve_tick(&curve, 1000000, reads, 100);
+        curve_tick(&curve, 1000000, reads, 100, true);
     }
     REQUIRE(curve_rate(&curve) >= 0.1 && curve_followed(&curve) >= 800);
     curve_forget(&curve, reads);
