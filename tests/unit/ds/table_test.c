@@ -701,8 +701,8 @@ Test(table, room_made_beforehand)
     enum { ITEMS = 20000 };
     struct table table;
     struct random random;
-    struct item *items = mem_zalloc(ITEMS * sizeof *items);
     seed_random(&random);
+    struct item *items = items_create(&random, ITEMS);
     table_init(&table, &item_type);
     table_unreserve(&table);
     table_reserve(&table, 0);
@@ -711,10 +711,8 @@ Test(table, room_made_beforehand)
         table_reserve(&table, room);
     table_reserve(&table, ITEMS);
     size_t buckets = table.buckets;
-    for (size_t i = 0; i < ITEMS; i++) {
-        items[i].hash = random_next(&random);
+    for (size_t i = 0; i < ITEMS; i++)
         insert(&table, &items[i]);
-    }
     REQUIRE(table.buckets == buckets);
     check(&table);
     for (size_t i = 100; i < ITEMS; i++)
