@@ -8,8 +8,9 @@
 #include "json_priv.h"
 
 enum {
-    PIECE = 32 * 1024, /* bytes gathered before they go to the reply */
-    KEEP = 64 * 1024,  /* a buffer larger than that is given back */
+    PIECE = 32 * 1024,  /* bytes gathered before they go to the reply, ... */
+    LATER = 120 * 1024, /* ... and once the first have gone: larger pieces come from memory that was in use before */
+    KEEP = 64 * 1024,   /* a buffer larger than that is given back */
 };
 
 void json_text_begin(struct json_text *text, struct call *call)
@@ -39,7 +40,7 @@ bool json_text_value(
     struct json_printer printer;
     json_printer_init(&printer, value, layout, depth);
     while (!json_printer_step(&printer, text->buf, JSON_TEXT_SLICE)) {
-        if (text->buf->len >= PIECE) {
+        if (text->buf->len >= (text->gap ? LATER : PIECE)) {
             if (!text->gap && !text->stays && call_aside_unheld(text->call))
                 return false;
             flush(text);
