@@ -89,14 +89,15 @@ static inline size_t find(struct packer *packer, const unsigned char *at)
 
 static inline size_t match_len(const unsigned char *at, const unsigned char *end, size_t distance)
 {
+    const unsigned char *before = at - distance;
     size_t max = (size_t)(end - at) < MATCH_MAX ? (size_t)(end - at) : MATCH_MAX, len = MATCH_MIN;
     for (uint64_t one, other; len + 8 <= max; len += 8) {
         memcpy(&one, at + len, 8);
-        memcpy(&other, at + len - distance, 8);
+        memcpy(&other, before + len, 8);
         if (one != other)
             break;
     }
-    while (len < max && at[len] == at[len - distance])
+    while (len < max && at[len] == before[len])
         len++;
     return len;
 }

@@ -11,6 +11,7 @@
 
 static struct fixture make(int policy)
 {
+    hash_init_seeded(0x5eed);
     struct fixture f = { .keyspace = keyspace_create(3) };
     f.db = f.keyspace->dbs[0];
     f.other = f.keyspace->dbs[1];
