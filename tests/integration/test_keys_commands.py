@@ -158,9 +158,10 @@ def test_a_pattern_without_wildcards_is_a_name(pair):
 def test_object_checks(pair):
     pair.same("OBJECT", "OBJECT foo", "OBJECT foo bar", "OBJECT ENCODING", "OBJECT ENCODING a b", "OBJECT HELP x",
               "OBJECT ENCODING nokey", "OBJECT FREQ nokey", "OBJECT IDLETIME nokey", "OBJECT REFCOUNT nokey",
-              "SET a hello", "OBJECT FREQ a", "OBJECT IDLETIME a", "OBJECT REFCOUNT a", "SET a 10000",
+              "SET a hello", "OBJECT FREQ a", "OBJECT REFCOUNT a", "SET a 10000",
               "OBJECT REFCOUNT a", "SET a 9999", "OBJECT REFCOUNT a", "SET a -1", "OBJECT REFCOUNT a",
               "object encoding a")
+    assert pair.server.command("OBJECT", "IDLETIME", "a") <= 1
 
 
 def test_idle_time_counts_seconds_without_use(client):

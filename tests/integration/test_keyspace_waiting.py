@@ -74,6 +74,8 @@ def test_a_client_gets_its_answers_in_order(large, size):
 
 def test_memory_has_fallen_when_flushall_answers(server, size):
     with Client(server.port) as client:
+        fill(client, 1)  # with the first key comes what watches keys
+        assert client.command("FLUSHALL") == b"OK"
         before = int(client.info("memory")["used_memory"])
         fill(client, size)
         full = int(client.info("memory")["used_memory"])
