@@ -190,6 +190,8 @@ def test_term_saves_and_start_loads(start_server, tmp_path):
     assert server.stop() == 0
     again = start_server("--save", "3600 1", directory=directory)
     with Client(again.port) as client:
+        while isinstance(client.command("GET", "k"), ErrorReply):  # it answers before it has loaded
+            time.sleep(0.01)
         assert client.command("GET", "k") == b"v" and client.command("PEXPIRETIME", "k") == 4102444800000
 
 
