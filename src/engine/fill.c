@@ -294,11 +294,16 @@ void fills_touched(struct engine *engine, struct db *db, struct bytes name)
 
 void fills_replaced(struct engine *engine, struct db *db)
 {
-    for (size_t i = engine->fills->count; i-- > 0;) {
-        struct fill *fill = i < engine->fills->count ? engine->fills->heap[i] : NULL;
-        if (fill && fill->db == db)
-            discard(engine, fill);
-    }
+    size_t found = 0, count = engine->fills->count;
+    if (!count)
+        return;
+    struct fill **gone = mem_alloc(count * sizeof *gone); /* the heap moves while records are taken out */
+    for (size_t i = 0; i < count; i++)
+        if (engine->fills->heap[i]->db == db)
+            gone[found++] = engine->fills->heap[i];
+    for (size_t i = 0; i < found; i++)
+        discard(engine, gone[i]);
+    mem_free(gone);
 }
 
 int64_t fills_next_due_ms(const struct engine *engine)

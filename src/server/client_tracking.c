@@ -69,8 +69,8 @@ static void fail_overlap(struct call *call, struct bytes prefix, const char *whi
 {
     reply_error_printf(call->reply,
         "ERR Prefix '%.*s' overlaps with %s prefix '%.*s'. Prefixes for a single client must not overlap.",
-        (int)(prefix.len & 0x3ff), prefix.ptr ? prefix.ptr : "", which, (int)(other.len & 0x3ff),
-        other.ptr ? other.ptr : "");
+        prefix.len < 1024 ? (int)prefix.len : 1024, prefix.ptr ? prefix.ptr : "", which,
+        other.len < 1024 ? (int)other.len : 1024, other.ptr ? other.ptr : "");
 }
 
 /* True if no prefix overlaps with another one or with those that the client has; otherwise answers an error. */

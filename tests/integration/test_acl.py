@@ -55,7 +55,8 @@ def test_rules_together(users, rules):
     "ACL DELUSER default", "ACL DELUSER nosuch other", "ACL SETUSER", 'ACL SETUSER "a b" on', 'ACL SETUSER "a\\x00b"',
     "ACL DRYRUN nosuch GET a", "ACL DRYRUN default nosuch", "ACL DRYRUN default GET", "ACL DRYRUN default GET a",
     "ACL LOG x", "ACL LOG RESET", "ACL LOG 1 2", "ACL LOG", "ACL LOAD", "ACL SAVE", "ACL HELP", "AUTH a b", "AUTH a",
-    "AUTH a b c", "AUTH default x",
+    "AUTH a b c", "AUTH default x", "ACL DRYRUN " + "n" * 256 + " GET a", "ACL DRYRUN default " + "c" * 256,
+    "ACL CAT " + "x" * 256,
 ])
 def test_command_forms(users, command):
     users.same(command)

@@ -114,6 +114,21 @@ def test_another_change_outdates_a_lease(client, change):
     assert client.command("GET", "k") != b"v"
 
 
+@pytest.mark.parametrize("flushed, left", [("FLUSHDB", 300), ("FLUSHALL", 0)])
+def test_a_flush_ends_all_leases_of_its_databases(client, seed, flushed, left):
+    """However they lie in the heap: deadlines are random."""
+    print(f"seed {seed}: run again with LARDER_TEST_SEED={seed}")
+    rng = random.Random(seed)
+    places = [db for db in (0, 1) for _ in range(300)]
+    rng.shuffle(places)
+    for number, db in enumerate(places):
+        client.command("SELECT", db)
+        lease(client, f"k{number}", rng.randrange(60_000, 3_600_000))
+    client.command("SELECT", 0)
+    client.command(flushed)
+    assert stats(client)["fill_leases"] == left
+
+
 def test_a_value_in_its_grace(server, client):
     assert client.command("SETFILL", "k", "old", lease(client), "PX", 50, "GRACE", 60) == b"OK"
     assert client.command("GETFILL", "k", "LEASE", 1000, "STALE") == b"old"
