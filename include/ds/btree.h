@@ -44,6 +44,7 @@ struct btree {
     size_t count;                  /* items */
     uint32_t leaves, inners;       /* nodes */
     uint32_t height;               /* levels of inner nodes */
+    uint32_t cuts;                 /* trees that share the counts of nodes with this one; see btree_cut */
 };
 
 /*
@@ -93,6 +94,14 @@ bool btree_remove(struct btree *tree, const void *item);
  * many there were. O(n + log count): for removing a range in slices.
  */
 size_t btree_remove_range(struct btree *tree, size_t rank, size_t n, void **removed);
+
+/*
+ * Takes `n` items out from `rank` on, so many there are, as a tree of their own, `cut`, which is written. O(log count),
+ * whatever n is. `tree` counts the nodes of both; btree_cut_settle tells it which of them the other has given back, and
+ * is to be called last when `cut` is empty.
+ */
+void btree_cut(struct btree *tree, size_t rank, size_t n, struct btree *cut);
+void btree_cut_settle(struct btree *tree, struct btree *cut);
 
 /*
  * Puts another item in the place of this very one, where both have the same neighbours in the order: one that moved, or

@@ -175,10 +175,12 @@ void btree_fini(struct btree *tree)
 
 size_t btree_overhead_bytes(const struct btree *tree)
 {
-    if (!tree->root)
-        return 0;
-    size_t room = tree->height == 0 ? ((const struct btree_leaf *)tree->root)->room : BTREE_LEAF_ROOM;
-    return tree->leaves * mem_good_size(btree_leaf_size(room)) +
+    size_t leaves = tree->leaves, lone = 0;
+    if (tree->root && tree->height == 0) {
+        lone = mem_good_size(btree_leaf_size(((const struct btree_leaf *)tree->root)->room));
+        leaves--;
+    }
+    return lone + leaves * mem_good_size(btree_leaf_size(BTREE_LEAF_ROOM)) +
            tree->inners * mem_good_size(sizeof(struct btree_inner));
 }
 

@@ -35,7 +35,7 @@ static size_t merge_max(size_t level)
     return room_of(level) * 19 / 20;
 }
 
-static struct btree_inner *inner_create(struct btree *tree)
+struct btree_inner *btree_inner_create(struct btree *tree)
 {
     struct btree_inner *inner = mem_alloc(sizeof(*inner));
     inner->count = 0;
@@ -45,7 +45,7 @@ static struct btree_inner *inner_create(struct btree *tree)
 
 static void *node_create(struct btree *tree, size_t level)
 {
-    return level ? (void *)inner_create(tree) : (void *)btree_leaf_create(tree, BTREE_LEAF_ROOM);
+    return level ? (void *)btree_inner_create(tree) : (void *)btree_leaf_create(tree, BTREE_LEAF_ROOM);
 }
 
 static void node_destroy(struct btree *tree, void *node, size_t level)
@@ -70,7 +70,7 @@ static void inner_open(struct btree_inner *inner, size_t index, size_t n)
     inner->count += n;
 }
 
-static void inner_close(struct btree_inner *inner, size_t index, size_t n)
+void btree_inner_close(struct btree_inner *inner, size_t index, size_t n)
 {
     entries_move(inner, index, inner, index + n, inner->count - index - n);
     inner->count -= n;
@@ -97,11 +97,10 @@ static void node_move_left(struct btree *tree, size_t level, void *left, void *r
     struct btree_inner *to = left, *from = right;
     entries_move(to, to->count, from, 0, n);
     to->count += n;
-    inner_close(from, 0, n);
+    btree_inner_close(from, 0, n);
 }
 
-/* Writes the entry's first item anew. */
-static void entry_name(const struct btree *tree, struct btree_inner *parent, size_t index, size_t child_level)
+void btree_entry_name(const struct btree *tree, struct btree_inner *parent, size_t index, size_t child_level)
 {
     struct btree_entry *entry = &parent->entry[index];
     if (child_level == 0) {
@@ -118,7 +117,7 @@ static void entry_name(const struct btree *tree, struct btree_inner *parent, siz
 static void entry_renew(struct btree *tree, struct btree_inner *parent, size_t index, size_t child_level)
 {
     struct btree_entry *entry = &parent->entry[index];
-    entry_name(tree, parent, index, child_level);
+    btree_entry_name(tree, parent, index, child_level);
     entry->items = 0;
     if (child_level == 0) {
         struct btree_leaf *leaf = entry->child;
@@ -135,7 +134,7 @@ void btree_refresh_first(struct btree *tree, const struct btree_path *path, size
 {
     for (; level < tree->height; level++) {
         size_t index = path->step[level + 1].index;
-        entry_name(tree, path->step[level + 1].node, index, level);
+        btree_entry_name(tree, path->step[level + 1].node, index, level);
         if (index > 0)
             return;
     }
@@ -215,7 +214,7 @@ static void root_make_room(struct btree *tree)
         }
     }
     ASSERT(tree->height + 1 < BTREE_LEVELS_MAX);
-    struct btree_inner *root = inner_create(tree);
+    struct btree_inner *root = btree_inner_create(tree);
     root->count = 1;
     root->entry[0].child = tree->root;
     entry_renew(tree, root, 0, tree->height);
@@ -266,7 +265,7 @@ void btree_make_room(struct btree *tree, struct btree_path *path, size_t level)
 static void child_drop(struct btree *tree, struct btree_inner *parent, size_t index, size_t child_level)
 {
     node_destroy(tree, parent->entry[index].child, child_level);
-    inner_close(parent, index, 1);
+    btree_inner_close(parent, index, 1);
 }
 
 /* Repairs the path's node of a level below the root. True if its parent lost an entry. */
@@ -297,7 +296,7 @@ static bool node_relieve(struct btree *tree, struct btree_path *path, size_t lev
     return true;
 }
 
-static void root_relieve(struct btree *tree)
+void btree_root_relieve(struct btree *tree)
 {
     while (tree->height > 0) {
         struct btree_inner *root = tree->root;
@@ -319,6 +318,11 @@ static void root_relieve(struct btree *tree)
     }
 }
 
+void btree_node_relieve(struct btree *tree, struct btree_path *path, size_t level)
+{
+    node_relieve(tree, path, level, true);
+}
+
 void btree_relieve(struct btree *tree, struct btree_path *path, bool share)
 {
     if (path->step[0].index == 0 && btree_node_count(path->step[0].node, 0) > 0)
@@ -326,5 +330,5 @@ void btree_relieve(struct btree *tree, struct btree_path *path, bool share)
     for (size_t level = 0; level < tree->height; level++)
         if (!node_relieve(tree, path, level, share))
             break;
-    root_relieve(tree);
+    btree_root_relieve(tree);
 }

@@ -140,6 +140,18 @@ void btree_refresh_first(struct btree *tree, const struct btree_path *path, size
 /* Adds to, or takes from (modulo 2^64), the counts above the path's leaf, and the tree's. */
 void btree_add_count(struct btree *tree, const struct btree_path *path, uint64_t n);
 
+/* Steps of these, for btree_cut.c: a node without entries; taking `n` out; writing an entry's first item anew. */
+struct btree_inner *btree_inner_create(struct btree *tree);
+void btree_inner_close(struct btree_inner *inner, size_t index, size_t n);
+void btree_entry_name(const struct btree *tree, struct btree_inner *parent, size_t index, size_t child_level);
+
+/* Merges the path's node of that level, which is below the root's, with a neighbour, or evens both out, if it is
+ * sparse. The path is void after it. */
+void btree_node_relieve(struct btree *tree, struct btree_path *path, size_t level);
+
+/* Takes a root of one child away, and makes a lone leaf as small as it may be. */
+void btree_root_relieve(struct btree *tree);
+
 /* Ways down. */
 
 /* To the place of the first item that is not below the key; where that is the first of a leaf, to the end of the leaf

@@ -470,8 +470,35 @@ static void model_ask(struct model *model, const struct item *item)
     REQUIRE(btree_count_between(tree, &from, &below) == (high > low ? high - low : 0));
 }
 
+/* Any range is cut out, is a tree like another, and is given back while the rest goes on. */
+static void model_cut_out(struct model *model)
+{
+    struct btree cut;
+    size_t rank = random_below(&model->random, model->present + 1);
+    size_t n = random_below(&model->random, model->present - rank + 1);
+    btree_cut(&model->tree, rank, n, &cut);
+    require_order(&cut, model->sorted + rank, n);
+    check(&model->tree);
+    for (size_t left = n; left > 0;) {
+        void *taken[100];
+        size_t got = btree_drain(&cut, taken, 1 + random_below(&model->random, 100));
+        REQUIRE(got > 0 && got <= left);
+        for (size_t i = 0; i < got; i++)
+            REQUIRE(taken[i] == model->sorted[rank + --left]);
+        if (random_below(&model->random, 2))
+            btree_cut_settle(&model->tree, &cut);
+    }
+    if (cut.cuts)
+        btree_cut_settle(&model->tree, &cut);
+    model_cut(model, rank, n);
+}
+
 static void model_remove_some(struct model *model)
 {
+    if (random_below(&model->random, 4) == 0) {
+        model_cut_out(model);
+        return;
+    }
     void *removed[64];
     size_t rank = random_below(&model->random, model->present + 1), n = random_below(&model->random, 65);
     size_t expected = n < model->present - rank ? n : model->present - rank;
@@ -694,6 +721,79 @@ Test(btree, items_are_seldom_read)
         btree_fini(&tree);
         mem_free(items);
     }
+}
+
+/*
+ * Several trees that were cut out of one, which is edited meanwhile: what all of them take is what the one says, as
+ * soon as they have told it what they gave back.
+ */
+Test(btree, cut_trees_beside_the_one_they_came_from)
+{
+    enum { CUTS = 4 };
+    struct btree tree, cuts[CUTS];
+    struct random random;
+    seed_random(&random);
+    mem_thread_register();
+    bool is_counted = strncmp(mem_allocator_name(), "jemalloc", 8) == 0;
+    size_t n = 40000;
+    struct item *items = items_create(&random, n, zipf), **sorted = sorted_create(items, n);
+    size_t before = mem_used();
+    btree_init(&tree, &item_type);
+    for (size_t i = 0; i < n; i++)
+        btree_append(&tree, sorted[i]);
+    for (size_t i = 0; i < CUTS; i++) {
+        size_t part = btree_count(&tree) / 3, rank = random_below(&random, btree_count(&tree) - part);
+        btree_cut(&tree, rank, part, &cuts[i]);
+        REQUIRE(btree_count(&cuts[i]) == part);
+    }
+    for (bool more = true; more;) {
+        void *taken[50];
+        more = false;
+        for (size_t i = 0; i < CUTS; i++) {
+            if (btree_count(&cuts[i]) == 0)
+                continue;
+            size_t got = btree_drain(&cuts[i], taken, 1 + random_below(&random, 50));
+            btree_cut_settle(&tree, &cuts[i]);
+            for (size_t j = 0; j < got && j < 10; j++) /* some come back, some others go */
+                REQUIRE(!btree_insert(&tree, taken[j]));
+            REQUIRE(btree_remove(&tree, btree_at(&tree, random_below(&random, btree_count(&tree)))));
+            more = true;
+        }
+        size_t said = btree_overhead_bytes(&tree), took = mem_used() - before; /* what is lone may be a small leaf */
+        REQUIRE(!is_counted || (said >= took && said - took < CUTS * 1024));
+    }
+    check(&tree);
+    REQUIRE(tree.cuts == 0 && (!is_counted || btree_overhead_bytes(&tree) == mem_used() - before));
+    btree_fini(&tree);
+    REQUIRE(!is_counted || mem_used() == before);
+    mem_free(items);
+    mem_free(sorted);
+}
+
+static size_t cut_reads(const struct btree_type *type, size_t n)
+{
+    struct btree tree, cut;
+    struct item *items = mem_alloc(n * sizeof *items);
+    btree_init(&tree, type);
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (struct item){ (double)i, (uint32_t)i, false };
+        btree_append(&tree, &items[i]);
+    }
+    reads = 0;
+    btree_cut(&tree, n / 10, n / 2, &cut);
+    size_t done = reads;
+    btree_fini(&cut);
+    btree_fini(&tree);
+    mem_free(items);
+    return done;
+}
+
+/* Half of a million items are cut out without looking at more than what lies around the two ends. */
+Test(btree, cutting_reads_few_items)
+{
+    static const struct btree_type type = { read_prefix, read_compare };
+    size_t many = cut_reads(&type, 1000 * 1000);
+    cr_assert(many < 2000, "%zu reads", many);
 }
 
 /* Memory. */
