@@ -14,7 +14,7 @@ import random
 import pytest
 
 from harness.differential import Pair
-from harness.process import ServerProcess, larder_binary, oracle_binary
+from harness.process import ServerFailed, ServerProcess, larder_binary, oracle_binary
 from harness.resp import Client
 
 
@@ -65,9 +65,10 @@ def _stop_all(servers):
         if not server.ended_by_us:
             try:
                 server.stop_cleanly()
-            except AssertionError as failure:
+            except ServerFailed as failure:
                 failures.append(str(failure))
-    assert not failures, "\n".join(failures)
+    if failures:
+        raise ServerFailed("\n".join(failures))
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer:")
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer:",
+                   "WARNING: ThreadSanitizer")
 
 
 def larder_binary(build="test"):
@@ -42,6 +43,10 @@ def free_port():
 
 class StartFailed(Exception):
     pass
+
+
+class ServerFailed(AssertionError):
+    """The server itself is at fault, whatever the test wanted: it crashed, hung, or made a sanitizer complain."""
 
 
 class ServerProcess:
@@ -117,7 +122,7 @@ class ServerProcess:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             log = self.kill()
-            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{log[-4000:]}") from None
+            raise ServerFailed(f"{self.name} did not end within {seconds} s of SIGTERM:\n{log[-4000:]}") from None
         self._last_log = self.log()
         self._remove_directory()
         return code
@@ -128,9 +133,12 @@ class ServerProcess:
         code = self.stop()
         log = self._last_log
         marks = [mark for mark in SANITIZER_MARKS if mark in log]
-        assert not marks, f"{self.name}: a sanitizer reported ({marks}):\n{log[-8000:]}"
-        assert ended_before is None, f"{self.name} had ended by itself with code {ended_before}:\n{log[-4000:]}"
-        assert code == 0, f"{self.name} ended with code {code}:\n{log[-4000:]}"
+        if marks:
+            raise ServerFailed(f"{self.name}: a sanitizer reported ({marks}):\n{log[-8000:]}")
+        if ended_before is not None:
+            raise ServerFailed(f"{self.name} had ended by itself with code {ended_before}:\n{log[-4000:]}")
+        if code != 0:
+            raise ServerFailed(f"{self.name} ended with code {code}:\n{log[-4000:]}")
 
     def kill(self):
         """End the server at once, as a crash would; return its log."""
