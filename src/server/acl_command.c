@@ -169,9 +169,11 @@ static size_t list_commands(const struct call *call, uint32_t category, struct r
 }
 
 /* How much of a client's word an error repeats. */
-static int shown_len(struct bytes word)
+enum { SHOWN_MAX = 1024, SHOWN_CATEGORY_MAX = 128 };
+
+static int shown_len(struct bytes word, size_t max)
 {
-    return word.len < 1024 ? (int)word.len : 1024;
+    return (int)(word.len < max ? word.len : max);
 }
 
 static void run_cat(struct call *call)
@@ -193,7 +195,8 @@ static void run_cat(struct call *call)
     }
     category = command_category_named(call->argv[2]);
     if (!category) {
-        reply_error_printf(call->reply, "ERR Unknown category '%.*s'", shown_len(call->argv[2]), call->argv[2].ptr);
+        reply_error_printf(call->reply, "ERR Unknown category '%.*s'", shown_len(call->argv[2], SHOWN_CATEGORY_MAX),
+            call->argv[2].ptr);
         return;
     }
     reply_array(call->reply, list_commands(call, category, NULL));
@@ -206,14 +209,15 @@ static void run_dryrun(struct call *call)
 {
     const struct acl_user *user = acl_find(acl_of(call), call->argv[2]);
     if (!user) {
-        reply_error_printf(call->reply, "ERR User '%.*s' not found", shown_len(call->argv[2]), call->argv[2].ptr);
+        reply_error_printf(
+            call->reply, "ERR User '%.*s' not found", shown_len(call->argv[2], SHOWN_MAX), call->argv[2].ptr);
         return;
     }
     const struct bytes *argv = &call->argv[3];
     uint32_t argc = call->argc - 3;
     const struct command_info *command = command_resolve(call->engine->registry, argv, argc);
     if (!command) {
-        reply_error_printf(call->reply, "ERR Command '%.*s' not found", shown_len(argv[0]), argv[0].ptr);
+        reply_error_printf(call->reply, "ERR Command '%.*s' not found", shown_len(argv[0], SHOWN_MAX), argv[0].ptr);
         return;
     }
     if (!command_argc_fits(command, argc)) {
