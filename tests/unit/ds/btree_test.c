@@ -11,38 +11,12 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
+#include "btree_fixture.h"
 
 enum { LEAF_ROOM = 124, INNER_ROOM = 31 };
 
-struct item {
-    double score;
-    uint32_t id;
-    bool present;
-};
-
-static uint64_t item_prefix(const void *item)
-{
-    return btree_prefix_double(((const struct item *)item)->score);
-}
-
-static int item_compare(const void *item, const void *other)
-{
-    const struct item *a = item, *b = other;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->id > b->id) - (a->id < b->id);
-}
-
 /* Where every comparison has to read items. */
 static const struct btree_type plain_type = { NULL, item_compare };
-static const struct btree_type item_type = { item_prefix, item_compare };
 
 static struct btree_key key_of(const struct btree *tree, const struct item *item)
 {
@@ -66,29 +40,6 @@ static struct btree_key bound_of(const struct btree *tree, const double *score, 
     uint64_t prefix = tree->type->prefix ? btree_prefix_double(*score) : 0;
     return (struct btree_key){ prefix, score, beyond ? score_compare_beyond : score_compare };
 }
-
-static void print_complaint(void *context, const char *what)
-{
-    (void)context;
-    fprintf(stderr, "btree_check: %s\n", what);
-}
-
-static void check(const struct btree *tree)
-{
-    REQUIRE(btree_check(tree, print_complaint, NULL) == 0);
-}
-
-static void seed_random(struct random *random)
-{
-    const char *given = getenv("BTREE_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(random, seed);
-}
-
-/* Scores of an order in which items come. */
-typedef double (*order_fn)(struct random *random, size_t i);
 
 static double ascending(struct random *random, size_t i)
 {
@@ -139,30 +90,6 @@ static double exploding(struct random *random, size_t i)
 
 static const order_fn orders[] = { ascending, descending, uniform, whole, zipf, equal, exploding };
 enum { ORDERS = sizeof(orders) / sizeof(*orders) };
-
-static struct item *items_create(struct random *random, size_t n, order_fn order)
-{
-    struct item *items = mem_zalloc((n ? n : 1) * sizeof(*items));
-    for (size_t i = 0; i < n; i++) {
-        items[i].score = order(random, i);
-        items[i].id = (uint32_t)(random_next(random) >> 52 << 20 | i);
-    }
-    return items;
-}
-
-static int sort_compare(const void *a, const void *b)
-{
-    return item_compare(*(struct item *const *)a, *(struct item *const *)b);
-}
-
-static struct item **sorted_create(struct item *items, size_t n)
-{
-    struct item **sorted = mem_alloc((n ? n : 1) * sizeof(*sorted));
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &items[i];
-    qsort(sorted, n, sizeof(*sorted), sort_compare);
-    return sorted;
-}
 
 /* The tree holds exactly these, forwards and backwards, by rank and by item. */
 static void require_order(const struct btree *tree, struct item *const *sorted, size_t n)
@@ -721,79 +648,6 @@ Test(btree, items_are_seldom_read)
         btree_fini(&tree);
         mem_free(items);
     }
-}
-
-/*
- * Several trees that were cut out of one, which is edited meanwhile: what all of them take is what the one says, as
- * soon as they have told it what they gave back.
- */
-Test(btree, cut_trees_beside_the_one_they_came_from)
-{
-    enum { CUTS = 4 };
-    struct btree tree, cuts[CUTS];
-    struct random random;
-    seed_random(&random);
-    mem_thread_register();
-    bool is_counted = strncmp(mem_allocator_name(), "jemalloc", 8) == 0;
-    size_t n = 40000;
-    struct item *items = items_create(&random, n, zipf), **sorted = sorted_create(items, n);
-    size_t before = mem_used();
-    btree_init(&tree, &item_type);
-    for (size_t i = 0; i < n; i++)
-        btree_append(&tree, sorted[i]);
-    for (size_t i = 0; i < CUTS; i++) {
-        size_t part = btree_count(&tree) / 3, rank = random_below(&random, btree_count(&tree) - part);
-        btree_cut(&tree, rank, part, &cuts[i]);
-        REQUIRE(btree_count(&cuts[i]) == part);
-    }
-    for (bool more = true; more;) {
-        void *taken[50];
-        more = false;
-        for (size_t i = 0; i < CUTS; i++) {
-            if (btree_count(&cuts[i]) == 0)
-                continue;
-            size_t got = btree_drain(&cuts[i], taken, 1 + random_below(&random, 50));
-            btree_cut_settle(&tree, &cuts[i]);
-            for (size_t j = 0; j < got && j < 10; j++) /* some come back, some others go */
-                REQUIRE(!btree_insert(&tree, taken[j]));
-            REQUIRE(btree_remove(&tree, btree_at(&tree, random_below(&random, btree_count(&tree)))));
-            more = true;
-        }
-        size_t said = btree_overhead_bytes(&tree), took = mem_used() - before; /* what is lone may be a small leaf */
-        REQUIRE(!is_counted || (said >= took && said - took < CUTS * 1024));
-    }
-    check(&tree);
-    REQUIRE(tree.cuts == 0 && (!is_counted || btree_overhead_bytes(&tree) == mem_used() - before));
-    btree_fini(&tree);
-    REQUIRE(!is_counted || mem_used() == before);
-    mem_free(items);
-    mem_free(sorted);
-}
-
-static size_t cut_reads(const struct btree_type *type, size_t n)
-{
-    struct btree tree, cut;
-    struct item *items = mem_alloc(n * sizeof *items);
-    btree_init(&tree, type);
-    for (size_t i = 0; i < n; i++) {
-        items[i] = (struct item){ (double)i, (uint32_t)i, false };
-        btree_append(&tree, &items[i]);
-    }
-    reads = 0;
-    btree_cut(&tree, n / 10, n / 2, &cut);
-    size_t done = reads;
-    btree_fini(&cut);
-    btree_fini(&tree);
-    mem_free(items);
-    return done;
-}
-
-/* Half of a million items are cut out without looking at more than what lies around the two ends. */
-Test(btree, cutting_reads_few_items)
-{
-    static const struct btree_type type = { read_prefix, read_compare };
-    size_t many = cut_reads(&type, 1000 * 1000);
-    cr_assert(many < 2000, "%zu reads", many);
 }
 
 /* Memory. */
