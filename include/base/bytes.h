@@ -45,6 +45,16 @@ int bytes_compare(struct bytes a, struct bytes b);
 /* A terminated copy on the heap, owned by the caller (mem_free). A zero byte inside stays where it is. */
 char *bytes_dup_cstr(struct bytes a);
 
+/* Copies `text` to `*at`, which must have room, and moves `*at` behind it; returns the copy. */
+static inline struct bytes bytes_append(char **at, struct bytes text)
+{
+    struct bytes copy = { *at, text.len };
+    if (text.len)
+        memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return copy;
+}
+
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;

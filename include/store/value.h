@@ -23,3 +23,9 @@ struct entry *keyspace_set_value(struct keyspace *keyspace, struct db *db, struc
  * keyspace_edit before.
  */
 void entry_set_pointer(struct entry *entry, unsigned encoding, void *value);
+
+/*
+ * Elements of a collection or entries of a stream, in O(1); 0 for a string or a document. Of a hash with expiring
+ * fields those that live at `now_ms` (all of them with INT64_MIN).
+ */
+size_t value_items(const struct entry *entry, int64_t now_ms);

@@ -15,8 +15,7 @@
 
 enum { SCAN_COUNT = 10, STEPS_PER_ITEM = 10 };
 
-/* As leniently as Redis: a sign and leading zeros are fine, nothing is 0, and a zero byte ends it. */
-static bool parse_cursor(struct bytes text, uint64_t *cursor)
+bool collection_scan_parse_cursor(struct bytes text, uint64_t *cursor)
 {
     text.len = text.len ? strnlen(text.ptr, text.len) : 0;
     bool negative = text.len && text.ptr[0] == '-';
@@ -35,7 +34,7 @@ static bool parse_cursor(struct bytes text, uint64_t *cursor)
 bool collection_scan_cursor(struct call *call, struct collection_scan *scan)
 {
     *scan = (struct collection_scan){ .any = true, .count = SCAN_COUNT };
-    if (parse_cursor(call->argv[2], &scan->cursor))
+    if (collection_scan_parse_cursor(call->argv[2], &scan->cursor))
         return true;
     reply_fail(call->reply, ERROR_CURSOR);
     return false;

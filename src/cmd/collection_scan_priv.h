@@ -27,6 +27,9 @@ struct collection_scan {
     struct output_gap *cursor_gap, *items_gap;
 };
 
+/* A cursor, as leniently as Redis: a sign and leading zeros are fine, nothing is 0, and a zero byte ends it. */
+bool collection_scan_parse_cursor(struct bytes text, uint64_t *cursor);
+
 /* Reads the cursor at argument 2; otherwise answers an error. */
 bool collection_scan_cursor(struct call *call, struct collection_scan *scan);
 

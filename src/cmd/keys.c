@@ -10,10 +10,7 @@
 #include "engine/aside.h"
 #include "engine/call.h"
 #include "inspect_priv.h"
-#include "store/hash.h"
-#include "store/list.h"
-#include "store/set.h"
-#include "store/zset.h"
+#include "store/value.h"
 #include "string_priv.h"
 
 typedef bool (*key_step_fn)(struct call *call, struct key key);
@@ -171,23 +168,6 @@ static bool copy_parse(struct call *call, struct copy_options *options)
     return true;
 }
 
-/* Items of a collection, about. */
-static size_t count_items(const struct entry *entry, int64_t now_ms)
-{
-    switch (entry->type) {
-    case ENTRY_LIST:
-        return list_len(entry);
-    case ENTRY_SET:
-        return set_count(set_of(entry));
-    case ENTRY_ZSET:
-        return zset_count(entry);
-    case ENTRY_HASH:
-        return hash_len(entry, now_ms);
-    default:
-        return 0;
-    }
-}
-
 static void run_copy(struct call *call)
 {
     struct copy_options options = { .to = call->db };
@@ -199,7 +179,7 @@ static void run_copy(struct call *call)
         return;
     }
     const struct entry *entry = call_read(call, 1);
-    if (entry && call_aside(call, count_items(entry, call->now_ms)))
+    if (entry && call_aside(call, value_items(entry, call->now_ms)))
         return;
     bool copied = entry && (!is_taken(call, options.to, to) || options.replace);
     if (copied) {

@@ -11,12 +11,8 @@
 #include "base/num.h"
 #include "engine/aside.h"
 #include "resp/reply.h"
-#include "store/hash.h"
-#include "store/list.h"
-#include "store/set.h"
-#include "store/stream.h"
 #include "store/string.h"
-#include "store/zset.h"
+#include "store/value.h"
 
 enum {
     SMALL_BUFFER = 4096,
@@ -27,24 +23,10 @@ enum {
 
 size_t payload_items(const struct entry *entry, int64_t now_ms)
 {
-    switch (entry->type) {
-    case ENTRY_STRING:
+    if (entry->type == ENTRY_STRING)
         return string_len(entry) / BYTES_AN_ITEM;
-    case ENTRY_LIST:
-        return list_len(entry);
-    case ENTRY_SET:
-        return set_count(set_of(entry));
-    case ENTRY_ZSET:
-        return zset_count(entry);
-    case ENTRY_HASH:
-        return hash_len(entry, now_ms);
-    case ENTRY_STREAM:
-        return stream_meta(stream_of(entry))->length;
-    case ENTRY_JSON:
-        return CALL_AT_ONCE; /* how large it is is not known at once */
-    default:
-        return 0;
-    }
+    /* How large a document is is not known at once. */
+    return entry->type == ENTRY_JSON ? CALL_AT_ONCE : value_items(entry, now_ms);
 }
 
 static bool write_piece(struct sink *sink, const void *ptr, size_t len)

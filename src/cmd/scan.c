@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "cmd/families.h"
+#include "collection_scan_priv.h"
 #include "engine/call.h"
 #include "engine/task.h"
 
@@ -180,26 +181,6 @@ static void run_keys(struct call *call)
     walk_run(&walk, call, false);
 }
 
-/* Reads a cursor as leniently as Redis: a sign and leading zeros are fine, nothing is 0, and a zero byte ends it. */
-static bool parse_cursor(struct bytes text, uint64_t *cursor)
-{
-    text.len = text.len ? strnlen(text.ptr, text.len) : 0;
-    bool negative = text.len && text.ptr[0] == '-';
-    size_t i = negative || (text.len && text.ptr[0] == '+');
-    if (i == 1 && text.len == 1)
-        return false;
-    uint64_t value = 0;
-    for (; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        if (__builtin_mul_overflow(value, 10u, &value) ||
-            __builtin_add_overflow(value, (unsigned)(text.ptr[i] - '0'), &value))
-            return false;
-    }
-    *cursor = negative ? -value : value;
-    return true;
-}
-
 static int parse_type(struct bytes name)
 {
     int type = 0;
@@ -236,7 +217,7 @@ static void run_scan(struct call *call)
 {
     struct walk walk = { .any_name = true, .type = TYPE_ANY };
     int64_t count = SCAN_COUNT;
-    if (!parse_cursor(call->argv[1], &walk.cursor)) {
+    if (!collection_scan_parse_cursor(call->argv[1], &walk.cursor)) {
         reply_fail(call->reply, ERROR_CURSOR);
         return;
     }

@@ -214,15 +214,6 @@ static void delete_destroy(struct task *task)
     mem_free(task);
 }
 
-static struct bytes keep(char **at, struct bytes text)
-{
-    struct bytes kept = { *at, text.len };
-    if (text.len)
-        memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
 static bool delete_later(struct call *call, int64_t removed)
 {
     static const struct task_type type = { .step = delete_step, .destroy = delete_destroy };
@@ -232,9 +223,9 @@ static bool delete_later(struct call *call, int64_t removed)
         return false;
     *self = (struct delete_task){ .task.type = &type, .removed = removed };
     char *at = self->text;
-    self->key = keep(&at, argv[2]);
-    self->group = keep(&at, argv[3]);
-    self->consumer = keep(&at, argv[4]);
+    self->key = bytes_append(&at, argv[2]);
+    self->group = bytes_append(&at, argv[3]);
+    self->consumer = bytes_append(&at, argv[4]);
     call_defer(call, &self->task);
     return true;
 }

@@ -149,15 +149,6 @@ static void ids_destroy(struct task *task)
     mem_free(task);
 }
 
-static struct bytes keep(char **at, struct bytes text)
-{
-    struct bytes kept = { *at, text.len };
-    if (text.len)
-        memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
 static void work_now_or_later(struct call *call, struct work *work)
 {
     static const struct task_type type = { .step = ids_step, .destroy = ids_destroy };
@@ -173,8 +164,8 @@ static void work_now_or_later(struct call *call, struct work *work)
     memcpy(self->ids, work->ids, ids_size);
     self->work.ids = self->ids;
     char *at = (char *)self->ids + ids_size;
-    self->work.key = keep(&at, work->key);
-    self->work.group = keep(&at, work->group);
+    self->work.key = bytes_append(&at, work->key);
+    self->work.group = bytes_append(&at, work->group);
     call_propagate_nothing(call); /* the steps tell */
     call_defer(call, &self->task);
 }

@@ -15,15 +15,6 @@
 
 enum { STEP_PENDING = 100 }; /* entries looked at in a step */
 
-static struct bytes keep(char **at, struct bytes text)
-{
-    struct bytes kept = { *at, text.len };
-    if (text.len)
-        memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
 static bool fail_no_group(struct call *call)
 {
     struct bytes key = call->argv[1], group = call->argv[2];
@@ -140,10 +131,10 @@ static void answer_listing(struct call *call, struct listing *listing, size_t pe
     *self = *listing;
     self->task.type = &type;
     char *at = (char *)(self + 1);
-    self->key = keep(&at, listing->key);
-    self->group = keep(&at, listing->group);
+    self->key = bytes_append(&at, listing->key);
+    self->group = bytes_append(&at, listing->group);
     if (listing->consumer.ptr)
-        self->consumer = keep(&at, listing->consumer);
+        self->consumer = bytes_append(&at, listing->consumer);
     call_defer(call, &self->task);
 }
 
@@ -467,9 +458,9 @@ static struct sweep *sweep_to_task(const struct sweep *sweep)
     *self = *sweep;
     self->task.type = &type;
     char *at = (char *)(self + 1);
-    self->key = keep(&at, sweep->key);
-    self->group = keep(&at, sweep->group);
-    self->consumer = keep(&at, sweep->consumer);
+    self->key = bytes_append(&at, sweep->key);
+    self->group = bytes_append(&at, sweep->group);
+    self->consumer = bytes_append(&at, sweep->consumer);
     return self;
 }
 

@@ -288,15 +288,6 @@ static void read_destroy(struct task *task)
     mem_free(task);
 }
 
-static struct bytes keep(char **at, struct bytes text)
-{
-    struct bytes kept = { *at, text.len };
-    if (text.len)
-        memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
 /* The job as a task; NULL when memory is out. */
 static struct job *job_to_task(const struct job *job)
 {
@@ -312,10 +303,10 @@ static struct job *job_to_task(const struct job *job)
     self->parts = (struct part *)(self + 1);
     memcpy(self->parts, job->parts, job->count * sizeof *job->parts);
     char *at = (char *)&self->parts[job->count];
-    self->group = keep(&at, job->group);
-    self->consumer = keep(&at, job->consumer);
+    self->group = bytes_append(&at, job->group);
+    self->consumer = bytes_append(&at, job->consumer);
     for (uint32_t i = 0; i < job->count; i++)
-        self->parts[i].key.ptr = keep(&at, key_bytes(job->parts[i].key)).ptr;
+        self->parts[i].key.ptr = bytes_append(&at, key_bytes(job->parts[i].key)).ptr;
     return self;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "persist/disk.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
 
@@ -30,16 +31,9 @@ static bool sync_directory(const char *path)
 {
     struct buf name = BUF_EMPTY;
     buf_append(&name, bytes_make(path, directory_len(path)));
-    if (!name.len)
-        buf_append_char(&name, '.');
-    int fd = open(buf_cstr(&name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    buf_fini(&name);
-    if (fd < 0)
-        return false;
-    /* Some file systems cannot do this and say so. */
-    bool good = fsync(fd) == 0 || errno == EINVAL || errno == EROFS;
+    bool good = disk_sync_directory(buf_cstr(&name));
     int reason = errno;
-    close(fd);
+    buf_fini(&name);
     errno = reason;
     return good;
 }

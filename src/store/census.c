@@ -9,14 +9,10 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "store/hash.h"
 #include "store/keyspace.h"
-#include "store/list.h"
-#include "store/set.h"
-#include "store/stream.h"
 #include "store/string.h"
 #include "store/topk.h"
-#include "store/zset.h"
+#include "store/value.h"
 
 struct tally {
     struct census_bins *bins; /* owned: one for each database */
@@ -76,22 +72,9 @@ void census_destroy(struct census *census)
 
 size_t census_size(const struct entry *entry)
 {
-    switch ((enum entry_type)entry->type) {
-    case ENTRY_STRING:
+    if (entry->type == ENTRY_STRING)
         return string_len(entry);
-    case ENTRY_LIST:
-        return list_len(entry);
-    case ENTRY_SET:
-        return set_count(set_of(entry));
-    case ENTRY_ZSET:
-        return zset_count(entry);
-    case ENTRY_HASH:
-        return hash_len(entry, INT64_MIN);
-    case ENTRY_STREAM:
-        return stream_meta(stream_of(entry))->length;
-    default:
-        return 1;
-    }
+    return entry->type == ENTRY_JSON ? 1 : value_items(entry, INT64_MIN);
 }
 
 static unsigned bin_of(size_t size)

@@ -9,6 +9,7 @@
  */
 #include "store/stream.h"
 
+#include "base/fiber.h"
 #include "ds/listpack.h"
 #include "entry_priv.h"
 #include "store/reclaim.h"
@@ -234,6 +235,8 @@ static void value_free(struct entry *entry)
     stream_destroy(stream_of(entry));
 }
 
+enum { BLOCK_COST = 200 }; /* of copying, for fiber_breathe */
+
 static void value_duplicate(struct entry *entry)
 {
     const struct stream *from = stream_of(entry);
@@ -241,6 +244,7 @@ static void value_duplicate(struct entry *entry)
     to->meta = from->meta;
     struct btree_iter place = btree_seek_rank(&from->blocks, 0);
     for (const struct stream_block *block = btree_iter_item(&place); block; block = btree_iter_next(&place)) {
+        fiber_breathe(BLOCK_COST);
         append_block(to, block->id, mem_dup(block->pack, listpack_bytes(block->pack)), block->live);
     }
     stream_groups_copy(to, from);

@@ -7,6 +7,7 @@
  */
 #include "store/stream_group.h"
 
+#include "base/fiber.h"
 #include "stream_group_priv.h"
 #include "stream_priv.h"
 
@@ -301,14 +302,18 @@ bool stream_groups_drain(struct stream *stream, size_t *items)
     return btree_count(&stream->groups) > 0;
 }
 
+enum { PENDING_COST = 20 }; /* of copying, for fiber_breathe */
+
 static void copy_consumer(struct stream_group *to, const struct stream_consumer *from)
 {
     struct stream_consumer *consumer = stream_consumer_create(to, from->name, from->seen_ms);
     ASSERT(consumer);
     consumer->active_ms = from->active_ms;
     struct btree_iter place = btree_seek_rank(&from->pending, 0);
-    for (const struct stream_pending *pending = btree_iter_item(&place); pending; pending = btree_iter_next(&place))
+    for (const struct stream_pending *pending = btree_iter_item(&place); pending; pending = btree_iter_next(&place)) {
+        fiber_breathe(PENDING_COST);
         stream_pending_add(to, consumer, pending->id, stream_pending_time(pending), stream_pending_count(pending));
+    }
 }
 
 void stream_groups_copy(struct stream *to, const struct stream *from)

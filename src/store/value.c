@@ -4,6 +4,11 @@
 #include "store/value.h"
 
 #include "keyspace_priv.h"
+#include "store/hash.h"
+#include "store/list.h"
+#include "store/set.h"
+#include "store/stream.h"
+#include "store/zset.h"
 #include "value_priv.h"
 
 const struct value_type *const value_types[ENTRY_TYPES] = {
@@ -15,6 +20,24 @@ const struct value_type *const value_types[ENTRY_TYPES] = {
     [ENTRY_STREAM] = &stream_value_type,
     [ENTRY_JSON] = &document_value_type,
 };
+
+size_t value_items(const struct entry *entry, int64_t now_ms)
+{
+    switch ((enum entry_type)entry->type) {
+    case ENTRY_LIST:
+        return list_len(entry);
+    case ENTRY_SET:
+        return set_count(set_of(entry));
+    case ENTRY_ZSET:
+        return zset_count(entry);
+    case ENTRY_HASH:
+        return hash_len(entry, now_ms);
+    case ENTRY_STREAM:
+        return stream_meta(stream_of(entry))->length;
+    default:
+        return 0;
+    }
+}
 
 void entry_set_pointer(struct entry *entry, unsigned encoding, void *value)
 {
