@@ -33,6 +33,13 @@ bool call_aside(struct call *call, size_t items);
  */
 bool call_sleep(struct call *call);
 
+/*
+ * For a handler that has answered in full and goes on with what its client need not wait for, as giving memory back:
+ * the answer leaves at once. The client's next request waits until the handler has returned, so that nobody can make
+ * more such work than is done. Aside it breathes, otherwise it is nothing; the handler changes nothing more after it.
+ */
+void call_answered(struct call *call);
+
 /* As call_aside, for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
 bool call_aside_everywhere(struct call *call, size_t items);
 

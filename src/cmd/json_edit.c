@@ -146,8 +146,13 @@ void json_replace_root(
 void json_drain(struct call *call, struct json_trash *trash)
 {
     enum { SLICE = 1000 };
-    while (fiber_running && !json_trash_drain(trash, SLICE))
+    bool answered = false;
+    while (fiber_running && !json_trash_drain(trash, SLICE)) {
+        if (!answered)
+            call_answered(call);
+        answered = true;
         fiber_breathe(JSON_BREATH);
+    }
     keyspace_discard_json(call->keyspace, trash);
 }
 

@@ -68,12 +68,14 @@ void json_replace_root(
     struct call *call, struct key key, struct entry *entry, struct json_value root, struct json_trash *trash);
 
 /*
- * Gives memory back. Aside that is done in slices before the command is answered: whoever changes large documents again
- * and again waits for it, and never needs room for more than two versions.
+ * Gives memory back, after the command was answered in full. Aside that is done in slices, before anything else is done
+ * for the client: whoever changes large documents again and again waits for it, and never needs room for more than two
+ * versions; an answer does not.
  */
 void json_drain(struct call *call, struct json_trash *trash);
 
-/* Lets go of everything; what was opened apart and not published is forgotten. */
+/* Lets go of everything, once the command was answered (json_drain); what was opened apart and not published is
+ * forgotten. */
 void json_change_end(struct json_change *change);
 
 /*

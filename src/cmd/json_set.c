@@ -245,8 +245,8 @@ static void set_root(struct call *call, struct entry *entry, struct json_value v
     if (options->timed)
         call_notify(call, NOTIFY_GENERIC, "expire", call->argv[1]);
     propagate_set(call, options);
-    json_drain(call, &trash);
     reply_ok(call->reply);
+    json_drain(call, &trash);
 }
 
 static void set_time(struct call *call, const struct set_options *options)
@@ -276,12 +276,12 @@ static void set_part(
         set_time(call, options);
         propagate_set(call, options);
     }
-    change.opened = false;
-    json_change_end(&change);
     if (done == PUT_DONE)
         reply_ok(call->reply);
     else if (done == PUT_NOTHING)
         reply_null(call->reply);
+    change.opened = false;
+    json_change_end(&change);
 }
 
 static void run_set(struct call *call)
@@ -342,12 +342,12 @@ static void merge(struct call *call, const struct json_path *path, const struct 
     enum put done = put(&change, path, putting);
     if (done == PUT_DONE || (done == PUT_FAILED && change.opened && !change.apart))
         json_change_publish(&change, "json.merge");
-    change.opened = false;
-    json_change_end(&change);
     if (done == PUT_DONE)
         reply_ok(call->reply);
     else if (done == PUT_NOTHING)
         reply_null(call->reply);
+    change.opened = false;
+    json_change_end(&change);
 }
 
 static void run_merge(struct call *call)
@@ -442,10 +442,10 @@ static void run_mset(struct call *call)
     }
     for (size_t i = 0; i < changes.count && done; i++)
         json_change_publish(changes.list[i], "json.mset");
-    for (size_t i = 0; i < changes.count; i++)
-        json_change_end(changes.list[i]);
     if (done)
         reply_ok(call->reply);
+    for (size_t i = 0; i < changes.count; i++)
+        json_change_end(changes.list[i]);
 }
 
 const struct command json_set_commands[] = {

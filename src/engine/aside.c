@@ -263,6 +263,15 @@ bool call_sleep(struct call *call)
     return true;
 }
 
+void call_answered(struct call *call)
+{
+    if (!fiber_running)
+        return;
+    struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
+    task_answer(&self->task);
+    fiber_yield();
+}
+
 static void aside_destroy(struct task *task)
 {
     struct aside *self = (struct aside *)task;

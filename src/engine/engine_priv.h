@@ -41,6 +41,10 @@ void call_container_name(const struct call *call, char out[48]);
 /* The session leaves its task, if it has one: that ends unfinished, or goes on without anybody. */
 void task_abandon(struct session *session);
 
+/* What the task has answered so far goes to its client now, as a whole reply; the client's next request waits for the
+ * end of the task all the same. */
+void task_answer(struct task *task);
+
 /* Carries out all tasks that last to their ends, at once. */
 void tasks_finish(struct engine *engine);
 

@@ -28,6 +28,7 @@ struct task_link {
     struct output out;
     struct reply reply;
     uint64_t ticks; /* spent so far */
+    size_t sent;    /* bytes of the answer that have left ahead of the end */
     bool silent;    /* the client wants no answer */
 };
 
@@ -137,12 +138,22 @@ static void finish(struct engine *engine, struct task_link *link)
     execute_log_if_slow(engine, session, link->command, link->ticks, link->task->argv, link->task->argc);
     if (link->task->argv)
         insight_note_task(engine, session->db->index, link->command, link->task->argv, link->task->argc, link->ticks,
-            output_len(&link->out));
+            link->sent + output_len(&link->out));
     if (!link->silent)
         output_append_output(session->reply.out, &link->out);
     link_destroy(link);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
+}
+
+void task_answer(struct task *task)
+{
+    struct task_link *link = task->link;
+    if (!link->session || link->silent || !output_len(&link->out))
+        return;
+    link->sent += output_len(&link->out);
+    output_append_output(link->session->reply.out, &link->out);
+    link->session->transport->wake(link->session->connection);
 }
 
 /* Turns the ring to a task that has something to do; false if there is none. */
@@ -163,15 +174,18 @@ void engine_wake_tasks(struct engine *engine)
         link->task->asleep = false;
 }
 
-/* One step of the task whose turn it is. */
-static void run_next(struct engine *engine)
+/* One step of the task whose turn it is; true if it has answered and is not done yet. */
+static bool run_next(struct engine *engine)
 {
     struct task_link *link = engine->tasks;
+    size_t sent = link->sent;
     engine->tasks = link->next;
     struct call call;
     make_call(engine, link, &call);
-    if (step(engine, link->task, link, &call))
-        finish(engine, link);
+    if (!step(engine, link->task, link, &call))
+        return link->sent != sent;
+    finish(engine, link);
+    return false;
 }
 
 bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
@@ -180,12 +194,11 @@ bool engine_run_tasks(struct engine *engine, uint64_t budget_ns)
     engine->now_ms = clock_wall_ms();
     bool more = engine_task_count(engine);
     while (more) {
-        if (find_awake(engine))
-            run_next(engine);
+        bool answered = find_awake(engine) && run_next(engine);
         if (engine->keys_ready)
             waits_serve(engine);
         more = waits_go_on(engine) || find_awake(engine);
-        if (clock_mono_ns() >= end_ns)
+        if (answered || clock_mono_ns() >= end_ns)
             break;
     }
     return more;

@@ -178,6 +178,26 @@ def test_what_has_to_wait_keeps_its_order(server, scale):
     assert one.command("JSON.GET", "d", "$[1].id") == b"[1]"
 
 
+def test_what_was_replaced_has_gone_before_the_next_request(server, scale):
+    """The answer does not wait for the old document to be taken down, the client's next request does."""
+    big = json.dumps([{"n": i} for i in range(scale(40_000))])
+    client = Client(server.port)
+
+    def used():
+        return int(dict(line.split(b":", 1) for line in client.command("INFO", "memory").split(b"\r\n")
+                        if b":" in line)[b"used_memory"])
+    empty = used()
+    client.load([("JSON.SET", "d", "$", big)])
+    once = used() - empty
+    for command in ("JSON.SET", "JSON.MERGE") * 2:
+        assert client.command(command, "d", "$", big) == b"OK"
+        assert used() - empty < once * 1.3, command
+    assert client.command("JSON.DEL", "d", "$[*].n") == scale(40_000)
+    assert used() - empty < once * 0.8
+    client.send_raw(encode(("JSON.SET", "d", "$", big)) * 3 + encode(("JSON.GET", "d", "$[0]")))
+    assert [client.read().value for _ in range(4)] == [b"OK", b"OK", b"OK", b'[{"n":0}]']
+
+
 def test_clients_that_leave_early(server, scale):
     big = json.dumps(long_list(scale(30_000)))
     steady = Client(server.port)
