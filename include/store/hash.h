@@ -144,3 +144,14 @@ bool hash_put(struct hash_writer *writer, const struct hash_place *place, struct
 
 /* Takes out the field that was found; the place then says that it is missing. */
 void hash_remove(struct hash_writer *writer, struct hash_place *place);
+
+/* --- Many fields at once, into a new hash that ends as a table --- */
+
+/* Makes room for so many fields, more than the settings allow to be packed, where there are none. O(count). */
+void hash_make_reserve(struct hash_writer *writer, size_t count);
+
+/* The hash of a field's name, whose place is asked for. */
+uint64_t hash_make_ahead(const struct hash_writer *writer, struct bytes field);
+
+/* Adds a field that does not expire. False if it is there already (*present), or memory is out. */
+bool hash_make_add(struct hash_writer *writer, uint64_t hash, struct bytes field, struct bytes value, bool *present);

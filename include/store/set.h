@@ -167,3 +167,17 @@ void set_destroy(struct set set);
 
 /* Adds a member, copied. The set may move and change its encoding. */
 enum set_added set_add(struct set *set, const struct store_settings *settings, struct set_member member);
+
+/* --- Many members at once, into a set that ends as a table --- */
+
+/* Makes a new set a table with room for so many members: more than the settings allow to be packed. O(count). */
+void set_make_reserve(struct set *set, size_t count);
+
+/* The hash of a member, whose place is asked for. */
+uint64_t set_make_ahead(const struct set *set, struct bytes member);
+
+/* As set_add, with that hash. */
+enum set_added set_make_add(struct set *set, struct bytes member, uint64_t hash);
+
+/* To be called after the last one: the table shrinks again as it always does. */
+void set_make_end(struct set *set);

@@ -30,8 +30,8 @@ static bool backlen_is(const unsigned char *backlen, uint32_t backlen_size, uint
     return true;
 }
 
-/* Bytes of the entry at `at`, if it and its backlen are right and end at `end` or before; else 0. */
-static uint32_t checked_entry_size(const unsigned char *pack, uint32_t at, uint32_t end)
+/* As checked_entry_size, of any entry. */
+static uint32_t checked_wide_entry_size(const unsigned char *pack, uint32_t at, uint32_t end)
 {
     uint32_t head = head_size(pack[at]);
     if (head == 0 || head > end - at)
@@ -44,6 +44,16 @@ static uint32_t checked_entry_size(const unsigned char *pack, uint32_t at, uint3
     if (size + backlen_size > end - at || !backlen_is(pack + at + size, backlen_size, (uint32_t)size))
         return 0;
     return (uint32_t)size + backlen_size;
+}
+
+/* Bytes of the entry at `at`, if it and its backlen are right and end at `end` or before; else 0. */
+static inline uint32_t checked_entry_size(const unsigned char *pack, uint32_t at, uint32_t end)
+{
+    /* Most are short strings and small integers, whose backlen is one byte. */
+    uint32_t narrow = pack[at] < 0x80 ? 1 : (pack[at] & 63) + 1u;
+    if (__builtin_expect(pack[at] < 0xc0, 1))
+        return narrow < end - at && pack[at + narrow] == narrow ? narrow + 1 : 0;
+    return checked_wide_entry_size(pack, at, end);
 }
 
 bool listpack_validate(const void *data, size_t len, listpack_visit_fn visit, void *context)

@@ -20,6 +20,7 @@ enum {
     MATCH_SHORT = 8, /* longest match in two bytes */
     DISTANCE_MAX = 8192,
     HASH_BITS_MAX = 13,
+    WORD = 16, /* bytes that are copied at once */
     BREATHE_BYTES = 4096,
     BREATHE_COST = 1000,
 };
@@ -142,10 +143,18 @@ size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
     return put_literals(&packer, literals, packer.end) ? (size_t)(packer.to - (unsigned char *)to) : 0;
 }
 
-/* A match's bytes, which may overlap what they repeat. */
+/*
+ * A match's bytes, which may overlap what they repeat. Where there is room behind them they are copied in words, and
+ * bytes that come next are written over what that makes too much.
+ */
 static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t room)
 {
     const unsigned char *from = to - distance;
+    if (distance >= WORD && room >= len + WORD) {
+        for (size_t i = 0; i < len; i += WORD)
+            memcpy(to + i, from + i, WORD);
+        return;
+    }
     if (distance >= 8 && room >= len + 8) {
         for (size_t i = 0; i < len; i += 8)
             memcpy(to + i, from + i, 8);
@@ -169,7 +178,10 @@ size_t lzf_unpack(const void *from, size_t len, void *to, size_t room)
             size_t count = head + 1;
             if ((size_t)(end - at) < count || (size_t)(out_end - out) < count)
                 return 0;
-            memcpy(out, at, count);
+            if (end - at >= LITERALS_MAX && out_end - out >= LITERALS_MAX)
+                memcpy(out, at, LITERALS_MAX);
+            else
+                memcpy(out, at, count);
             at += count;
             out += count;
             continue;

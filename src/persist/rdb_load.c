@@ -1,8 +1,8 @@
 /*
  * Reading RDB files, and what DUMP answered.
  *
- * Strings, most of what files hold, are gathered while they and their keys lie in the source's window, and stored a
- * batch at a time: the buckets they will go to are asked for as soon as a key is known, so that they wait for memory
+ * Small values, most of what files hold, are gathered while they and their keys lie in the source's window, and stored
+ * a batch at a time: the buckets they will go to are asked for as soon as a key is known, so that they wait for memory
  * together. Everything else is read value by value.
  *
  * A value that is restored is first read into a keyspace of its own, and moved from there when it is whole.
@@ -14,25 +14,17 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "persist/rdb.h"
+#include "rdb_gather_priv.h"
 #include "rdb_priv.h"
-#include "store/string.h"
 
 enum {
     MAGIC_LEN = 9, /* "REDIS" and four digits */
     BATCH = 64,
-    BATCH_WINDOW = 2048, /* bytes of the window that a string and its key must lie in to be gathered */
+    BATCH_WINDOW = 2048, /* bytes in the window below which it is filled again first */
     FOOTER = 10,         /* of what DUMP answers: version and checksum */
     NO_CLOCK = -1,
     KEY_BYTES_MIN = 3, /* type, length of the key, and of the value */
     RESERVE_STEP = 200 * 1000,
-};
-
-/* A string that will be stored. */
-struct pending {
-    struct key key;
-    struct bytes value; /* ptr NULL: an integer */
-    int64_t number;
-    int64_t at_ms;
 };
 
 struct loader {
@@ -45,7 +37,7 @@ struct loader {
     int64_t at_ms;
     int64_t idle_s; /* NO_CLOCK if not given */
     size_t pending_count;
-    struct pending pending[BATCH];
+    struct rdb_pending pending[BATCH];
 };
 
 void rdb_extras_fini(struct rdb_extras *extras)
@@ -101,67 +93,47 @@ static inline bool is_over(const struct loader *loader, int64_t at_ms)
     return at_ms != EXPIRY_NONE && !loader->load->keep_expired && loader->load->now_ms > at_ms;
 }
 
+static void set_clock(struct loader *loader, struct entry *entry, int64_t idle_s)
+{
+    if (idle_s == NO_CLOCK)
+        return;
+    uint32_t idle = idle_s < ENTRY_CLOCK_MASK ? (uint32_t)idle_s : (uint32_t)ENTRY_CLOCK_MASK;
+    entry->clock = (loader->keyspace->clock - idle) & ENTRY_CLOCK_MASK;
+}
+
 /* Stores what was gathered. */
 static bool store_pending(struct loader *loader)
 {
-    struct db *db = loader->db;
     size_t count = loader->pending_count;
     loader->pending_count = 0;
     for (size_t i = 0; i < count; i++) {
-        struct pending *pending = &loader->pending[i];
-        size_t before = keyspace_size(db);
-        if (pending->value.ptr)
-            keyspace_set_string(loader->keyspace, db, pending->key, pending->value, pending->at_ms, RDB_BEFORE_ALL);
-        else
-            keyspace_set_integer(loader->keyspace, db, pending->key, pending->number, pending->at_ms, RDB_BEFORE_ALL);
-        if (keyspace_size(db) == before)
-            return fail_duplicate(loader, key_bytes(pending->key));
-        count_key(loader, ENTRY_STRING, pending->at_ms != EXPIRY_NONE);
-        if (loader->load->discard)
-            keyspace_remove(loader->keyspace, db, pending->key);
+        struct rdb_pending *pending = &loader->pending[i];
+        size_t before = keyspace_size(loader->db);
+        set_clock(loader, rdb_pending_store(loader->keyspace, loader->db, pending), pending->idle_s);
+        if (keyspace_size(loader->db) != before) {
+            count_key(loader, pending->type, pending->at_ms != EXPIRY_NONE);
+            continue;
+        }
+        while (++i < count)
+            rdb_pending_drop(&loader->pending[i]);
+        return fail_duplicate(loader, key_bytes(pending->key));
     }
     return true;
 }
 
-/* As rdb_look_at_string of an integer in 1, 2 or 4 bytes. */
-static inline bool look_at_integer(const unsigned char **at, const unsigned char *end, int64_t *number)
+/* Gathers a key if that is simple; false if it is not, and then nothing was taken. */
+static inline bool gather(struct loader *loader, uint8_t opcode)
 {
-    const unsigned char *from = *at;
-    uint32_t word;
-    if (end - from < 5 || *from < RDB_LEN_ENCODED || *from > (RDB_LEN_ENCODED | RDB_ENC_INT32))
+    if (opcode > RDB_HASH_LISTPACK_EX || loader->load->discard || is_over(loader, loader->at_ms))
         return false;
-    unsigned size = 1u << (*from & 63);
-    memcpy(&word, from + 1, sizeof word);
-    word = le32toh(word);
-    *number = size == 1 ? (int8_t)word : size == 2 ? (int16_t)word : (int32_t)word;
-    *at = from + 1 + size;
-    return true;
-}
-
-/* Gathers a string if that is simple; false if it is not, and then nothing was taken. */
-static inline bool gather_string(struct loader *loader)
-{
-    struct source *source = loader->reader.source;
-    struct bytes name, value = { 0 };
-    int64_t number = 0;
-    const unsigned char *at = source->at;
-    if (loader->load->discard || loader->idle_s != NO_CLOCK || is_over(loader, loader->at_ms) ||
-        !rdb_look_at_string(&at, source->end, &name) ||
-        !(rdb_look_at_string(&at, source->end, &value) || look_at_integer(&at, source->end, &number)))
+    struct rdb_pending *pending = &loader->pending[loader->pending_count];
+    if (!rdb_gather(loader->reader.source, loader->keyspace->settings, (enum rdb_type)opcode, pending))
         return false;
-    struct pending *pending = &loader->pending[loader->pending_count++];
-    *pending = (struct pending){ key_make(name), value, number, loader->at_ms };
+    pending->at_ms = loader->at_ms;
+    pending->idle_s = loader->idle_s;
+    loader->pending_count++;
     keyspace_prefetch_bucket(loader->db, pending->key.hash);
-    source->at = at;
     return true;
-}
-
-static void set_clock(struct loader *loader, struct entry *entry)
-{
-    if (loader->idle_s == NO_CLOCK)
-        return;
-    uint32_t idle = loader->idle_s < ENTRY_CLOCK_MASK ? (uint32_t)loader->idle_s : (uint32_t)ENTRY_CLOCK_MASK;
-    entry->clock = (loader->keyspace->clock - idle) & ENTRY_CLOCK_MASK;
 }
 
 static bool get_key(struct loader *loader, enum rdb_type type)
@@ -175,15 +147,18 @@ static bool get_key(struct loader *loader, enum rdb_type type)
     name = bytes_make(copy, len);
     note_key(loader, name);
     struct rdb_place place = { loader->keyspace, loader->db, key_make(name), loader->at_ms };
-    bool good = !keyspace_glance(loader->db, place.key) || fail_duplicate(loader, name);
-    good = good && rdb_get_value(&loader->reader, type, &place, &entry);
+    size_t before = keyspace_size(loader->db);
+    keyspace_prefetch_bucket(loader->db, place.key.hash);
+    bool good = rdb_get_value(&loader->reader, type, &place, &entry);
+    if (good && entry && keyspace_size(loader->db) == before)
+        good = fail_duplicate(loader, name);
     if (good && entry) {
         bool over = is_over(loader, loader->at_ms);
         if (over)
             loader->loaded->expired++;
         else
             count_key(loader, entry->type, loader->at_ms != EXPIRY_NONE);
-        set_clock(loader, entry);
+        set_clock(loader, entry, loader->idle_s);
         if (over || loader->load->discard)
             keyspace_remove(loader->keyspace, loader->db, place.key);
     }
@@ -376,6 +351,12 @@ static bool get_checksum(struct loader *loader)
         (unsigned long long)said);
 }
 
+/* What belongs to the key that follows. It takes a few bytes, which are in the window. */
+static bool is_prefix(uint8_t opcode)
+{
+    return opcode == RDB_EXPIRETIME_MS || opcode == RDB_EXPIRETIME || opcode == RDB_IDLE || opcode == RDB_FREQ;
+}
+
 static bool load_all(struct loader *loader)
 {
     struct source *source = loader->reader.source;
@@ -388,12 +369,13 @@ static bool load_all(struct loader *loader)
         }
         if (!rdb_get_byte(&loader->reader, &opcode))
             return false;
-        if (opcode == RDB_STRING && gather_string(loader)) {
+        if (gather(loader, opcode)) {
             loader->at_ms = EXPIRY_NONE;
+            loader->idle_s = NO_CLOCK;
             continue;
         }
-        /* Other keys, and other databases, come behind what was gathered; expiries belong to what follows. */
-        if (opcode != RDB_EXPIRETIME_MS && !store_pending(loader))
+        /* Other keys, and other databases, come behind what was gathered. */
+        if (!is_prefix(opcode) && !store_pending(loader))
             return false;
         if (opcode != RDB_EOF && !get_record(loader, opcode))
             return false;
@@ -422,6 +404,8 @@ bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb
         source->context = loader;
     }
     bool good = get_magic(loader) && load_all(loader);
+    while (loader->pending_count)
+        rdb_pending_drop(&loader->pending[--loader->pending_count]);
     loaded->bytes = source_offset(source);
     for (int i = 0; i < keyspace->db_count; i++)
         table_unreserve(&keyspace->dbs[i]->table);

@@ -71,14 +71,13 @@ bool rdb_seen_add(struct rdb_seen *seen, struct bytes text)
     }
 }
 
-bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride)
+enum twins { TWINS_NONE, TWINS_FOUND, TWINS_UNKNOWN /* memory is out */ };
+
+static enum twins look_for_twins(const unsigned char *pack, size_t groups, unsigned stride)
 {
-    size_t count = listpack_count(pack);
-    if (count == 0 || count % stride)
-        return rdb_fail(reader, "The listpack of a %s holds %zu elements", what, count);
     struct rdb_seen seen;
-    if (!rdb_seen_init(&seen, count / stride))
-        return rdb_fail(reader, "Out of memory");
+    if (!rdb_seen_init(&seen, groups))
+        return TWINS_UNKNOWN;
     char digits[NUM_I64_MAX_LEN];
     bool good = true;
     for (uint32_t at = LISTPACK_HEADER; good && pack[at] != LISTPACK_END;) {
@@ -87,7 +86,24 @@ bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsig
             at = listpack_after(pack, at);
     }
     rdb_seen_fini(&seen);
-    return good || rdb_fail(reader, "A %s has the same member twice", what);
+    return good ? TWINS_NONE : TWINS_FOUND;
+}
+
+bool rdb_pack_has_no_twins(const unsigned char *pack, unsigned stride)
+{
+    size_t count = listpack_count(pack);
+    return count && count % stride == 0 && look_for_twins(pack, count / stride, stride) == TWINS_NONE;
+}
+
+bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride)
+{
+    size_t count = listpack_count(pack);
+    if (count == 0 || count % stride)
+        return rdb_fail(reader, "The listpack of a %s holds %zu elements", what, count);
+    enum twins twins = look_for_twins(pack, count / stride, stride);
+    if (twins == TWINS_UNKNOWN)
+        return rdb_fail(reader, "Out of memory");
+    return twins == TWINS_NONE || rdb_fail(reader, "A %s has the same member twice", what);
 }
 
 /* --- Ziplists --- */

@@ -61,3 +61,9 @@ bool rdb_seen_add(struct rdb_seen *seen, struct bytes text);
  * error otherwise.
  */
 bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride);
+
+/* The same, saying nothing; false too when memory is out. */
+bool rdb_pack_has_no_twins(const unsigned char *pack, unsigned stride);
+
+/* True if the pairs of a sorted set's listpack are as the store keeps them: scores are numbers, members in order. */
+bool rdb_zset_is_in_order(const unsigned char *pack);

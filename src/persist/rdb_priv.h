@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -106,6 +107,37 @@ static inline bool rdb_look_at_string(const unsigned char **at, const unsigned c
     *at = from + len;
     return true;
 }
+
+/* The same of an integer in 1, 2 or 4 bytes. */
+static inline bool rdb_look_at_integer(const unsigned char **at, const unsigned char *end, int64_t *number)
+{
+    const unsigned char *from = *at;
+    uint32_t word;
+    if (end - from < 5 || *from < RDB_LEN_ENCODED || *from > (RDB_LEN_ENCODED | RDB_ENC_INT32))
+        return false;
+    unsigned size = 1u << (*from & 63);
+    memcpy(&word, from + 1, sizeof word);
+    word = le32toh(word);
+    *number = size == 1 ? (int8_t)word : size == 2 ? (int16_t)word : (int32_t)word;
+    *at = from + 1 + size;
+    return true;
+}
+
+/* The same of either; an integer is spelt into `digits`, which has room for NUM_I64_MAX_LEN. */
+static inline bool rdb_look_at_text(
+    const unsigned char **at, const unsigned char *end, char *digits, struct bytes *text)
+{
+    int64_t number;
+    if (rdb_look_at_string(at, end, text))
+        return true;
+    if (!rdb_look_at_integer(at, end, &number))
+        return false;
+    *text = bytes_make(digits, num_format_i64(digits, number));
+    return true;
+}
+
+/* Elements of a collection that are looked at, and their places asked for, before the first of them is added. */
+enum { RDB_AHEAD = 32 };
 
 bool rdb_skip_string(struct rdb_reader *reader);
 

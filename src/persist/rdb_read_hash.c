@@ -58,6 +58,35 @@ static bool add_part(void *context, struct bytes text)
     return add_field(input, input->parts[0], input->parts[1], at_ms);
 }
 
+/*
+ * Adds what lies in the window as simple strings, at most `max` fields: their places are asked for before any is used.
+ * *count is how many, 0 if the next one is not of that kind.
+ */
+static bool add_batch(struct hash_input *input, uint64_t max, uint64_t *count)
+{
+    struct source *source = input->reader->source;
+    struct bytes names[RDB_AHEAD], values[RDB_AHEAD];
+    char digits[2 * RDB_AHEAD][NUM_I64_MAX_LEN];
+    uint64_t hashes[RDB_AHEAD];
+    const unsigned char *at = source->at, *end = source->end, *ends[RDB_AHEAD];
+    unsigned n = 0;
+    for (; n < RDB_AHEAD && n < max && rdb_look_at_text(&at, end, digits[2 * n], &names[n]) &&
+           rdb_look_at_text(&at, end, digits[2 * n + 1], &values[n]);
+         n++) {
+        hashes[n] = hash_make_ahead(&input->writer, names[n]);
+        ends[n] = at;
+    }
+    *count = n;
+    for (unsigned i = 0; i < n; i++) {
+        bool present;
+        source->at = ends[i];
+        if (!hash_make_add(&input->writer, hashes[i], names[i], values[i], &present))
+            return rdb_fail(
+                input->reader, present ? "A hash has the same field twice" : "Out of memory for a hash's field");
+    }
+    return true;
+}
+
 static bool get_pairs(struct rdb_reader *reader, struct hash_input *input, enum rdb_type type)
 {
     uint64_t first_ms = 0, count, expiry = 0;
@@ -67,7 +96,16 @@ static bool get_pairs(struct rdb_reader *reader, struct hash_input *input, enum 
         return false;
     if (!rdb_get_count(reader, with_expiry ? 3 : 2, &count))
         return false;
-    while (count--) {
+    bool large = count > (uint64_t)input->writer.keyspace->settings->hash_max_listpack_entries;
+    if (large)
+        hash_make_reserve(&input->writer, (size_t)count);
+    for (uint64_t done; count; count -= done) {
+        done = 0;
+        if (large && !with_expiry && !add_batch(input, count, &done))
+            return false;
+        if (done)
+            continue;
+        done = 1;
         if ((with_expiry && !rdb_get_len(reader, &expiry)) || !rdb_get_string(reader, 0, &name) ||
             !rdb_get_string(reader, 1, &value))
             return false;

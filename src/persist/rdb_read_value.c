@@ -36,17 +36,60 @@ struct set_input {
     struct set set; /* owned */
 };
 
+static bool judge(struct set_input *input, enum set_added added)
+{
+    if (added == SET_ADDED)
+        return true;
+    return rdb_fail(
+        input->reader, added == SET_PRESENT ? "A set has the same member twice" : "Out of memory for a set's member");
+}
+
 static bool add_member(void *context, struct bytes text)
 {
     struct set_input *input = context;
-    switch (set_add(&input->set, input->settings, set_member_from_bytes(text))) {
-    case SET_ADDED:
-        return true;
-    case SET_PRESENT:
-        return rdb_fail(input->reader, "A set has the same member twice");
-    default:
-        return rdb_fail(input->reader, "Out of memory for a set's member");
+    return judge(input, set_add(&input->set, input->settings, set_member_from_bytes(text)));
+}
+
+/*
+ * Adds what lies in the window as simple strings, at most `max`: their places are asked for before any is used. *count
+ * is how many, 0 if the next one is not of that kind.
+ */
+static bool add_batch(struct set_input *input, uint64_t max, uint64_t *count)
+{
+    struct source *source = input->reader->source;
+    struct bytes members[RDB_AHEAD];
+    char digits[RDB_AHEAD][NUM_I64_MAX_LEN];
+    uint64_t hashes[RDB_AHEAD];
+    const unsigned char *at = source->at, *ends[RDB_AHEAD];
+    unsigned n = 0;
+    for (; n < RDB_AHEAD && n < max && rdb_look_at_text(&at, source->end, digits[n], &members[n]); n++) {
+        hashes[n] = set_make_ahead(&input->set, members[n]);
+        ends[n] = at;
     }
+    *count = n;
+    for (unsigned i = 0; i < n; i++) {
+        source->at = ends[i];
+        if (!judge(input, set_make_add(&input->set, members[i], hashes[i])))
+            return false;
+    }
+    return true;
+}
+
+static bool get_large(struct rdb_reader *reader, struct set_input *input, uint64_t count)
+{
+    struct bytes text;
+    set_make_reserve(&input->set, (size_t)count);
+    for (uint64_t done; count; count -= done) {
+        if (!add_batch(input, count, &done))
+            return false;
+        if (done)
+            continue;
+        if (!rdb_get_string(reader, 0, &text) || !add_member(input, text))
+            return false;
+        done = 1;
+    }
+    set_make_end(&input->set);
+    return true;
 }
 
 static bool get_members(struct rdb_reader *reader, struct set_input *input)
@@ -55,6 +98,9 @@ static bool get_members(struct rdb_reader *reader, struct set_input *input)
     struct bytes text;
     if (!rdb_get_count(reader, 1, &count))
         return false;
+    if (count > (uint64_t)input->settings->set_max_intset_entries &&
+        count > (uint64_t)input->settings->set_max_listpack_entries)
+        return get_large(reader, input, count);
     while (count--)
         if (!rdb_get_string(reader, 0, &text) || !add_member(input, text))
             return false;

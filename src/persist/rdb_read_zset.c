@@ -145,7 +145,7 @@ static bool get_ziplist(struct rdb_reader *reader, struct zset_input *input)
 }
 
 /* True if all scores are numbers, and members in the order of score and then text, all of them different. */
-static bool is_in_order(const unsigned char *pack)
+bool rdb_zset_is_in_order(const unsigned char *pack)
 {
     char digits[2][NUM_I64_MAX_LEN];
     struct bytes last = { 0 };
@@ -178,7 +178,7 @@ static bool get_packed(
         return false;
     }
     const struct store_settings *settings = place->keyspace->settings;
-    if (listpack_count(pack) / 2 <= (uint64_t)settings->zset_max_listpack_entries && is_in_order(pack)) {
+    if (listpack_count(pack) / 2 <= (uint64_t)settings->zset_max_listpack_entries && rdb_zset_is_in_order(pack)) {
         *entry = keyspace_set_value(
             place->keyspace, place->db, place->key, ENTRY_ZSET, ZSET_PACKED, pack, place->at_ms, RDB_BEFORE_ALL);
         return true;

@@ -16,11 +16,15 @@
 #include "store/hash.h"
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "hash_priv.h"
 #include "keyspace_priv.h"
 #include "store/settings.h"
 #include "store/value.h"
 #include "value_priv.h"
+
+/* Of making large ones: fields that room is made for between two breaths, and what things cost for them. */
+enum { RESERVE_STEP = 10 * 1000, RESERVE_COST = 2000, FIELD_COST = 20 };
 
 /* --- As a value type --- */
 
@@ -234,6 +238,8 @@ void hash_end(struct hash_writer *writer)
         return;
     }
     if (!entry) {
+        if (writer->encoding == HASH_TABLE)
+            table_unreserve(&((struct hash_table *)writer->value)->table);
         entry = keyspace_set_value(writer->keyspace, writer->db, writer->key, ENTRY_HASH, writer->encoding,
             writer->value, EXPIRY_NONE, writer->now_ms);
     } else if (writer->encoding != entry->encoding || writer->value != entry_pointer(entry)) {
@@ -370,4 +376,35 @@ void hash_remove(struct hash_writer *writer, struct hash_place *place)
     listpack_delete_range(&pack, place->at, hash_stride(writer->encoding));
     writer->value = pack;
     place->at = 0;
+}
+
+/* --- Many at once --- */
+
+void hash_make_reserve(struct hash_writer *writer, size_t count)
+{
+    ASSERT(!writer->entry && !writer->value);
+    struct hash_table *hash = hash_table_create();
+    writer->value = hash;
+    writer->encoding = HASH_TABLE;
+    writer->edited = true;
+    for (size_t room = 0; room < count;) {
+        room = count - room > RESERVE_STEP ? room + RESERVE_STEP : count;
+        table_reserve(&hash->table, room);
+        fiber_breathe(RESERVE_COST);
+    }
+}
+
+uint64_t hash_make_ahead(const struct hash_writer *writer, struct bytes field)
+{
+    uint64_t hash = hash_bytes(field.ptr, field.len);
+    table_prefetch_bucket(&((const struct hash_table *)writer->value)->table, hash);
+    return hash;
+}
+
+bool hash_make_add(struct hash_writer *writer, uint64_t hash, struct bytes field, struct bytes value, bool *present)
+{
+    struct hash_table *made = writer->value;
+    fiber_breathe(FIELD_COST);
+    *present = table_find(&made->table, hash, field_has_name, &field) != NULL;
+    return !*present && hash_table_add(made, hash, field, value, EXPIRY_NONE);
 }

@@ -12,12 +12,16 @@
 #include "store/set.h"
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "ds/intset.h"
 #include "ds/listpack.h"
 #include "set_priv.h"
 #include "store/settings.h"
 #include "store/value.h"
 #include "value_priv.h"
+
+/* Of making large ones: members that room is made for between two breaths, and what things cost for them. */
+enum { RESERVE_STEP = 10 * 1000, RESERVE_COST = 2000, MEMBER_COST = 20 };
 
 /* --- Tables of members --- */
 
@@ -490,4 +494,40 @@ void set_edit_end(struct set_edit *edit, int64_t now_ms)
         }
     }
     keyspace->stats.dirty += edit->changes - told;
+}
+
+/* --- Many at once --- */
+
+void set_make_reserve(struct set *set, size_t count)
+{
+    ASSERT(set_count(*set) == 0);
+    struct set_table *made = set_table_create();
+    set_destroy(*set);
+    *set = (struct set){ SET_TABLE, made };
+    for (size_t room = 0; room < count;) {
+        room = count - room > RESERVE_STEP ? room + RESERVE_STEP : count;
+        table_reserve(&made->table, room);
+        fiber_breathe(RESERVE_COST);
+    }
+}
+
+uint64_t set_make_ahead(const struct set *set, struct bytes member)
+{
+    uint64_t hash = set_hash(member);
+    table_prefetch_bucket(&((const struct set_table *)set->value)->table, hash);
+    return hash;
+}
+
+enum set_added set_make_add(struct set *set, struct bytes member, uint64_t hash)
+{
+    struct set_table *made = set->value;
+    fiber_breathe(MEMBER_COST);
+    if (set_table_find(made, member, hash))
+        return SET_PRESENT;
+    return set_table_put(made, member, hash) ? SET_ADDED : SET_NO_MEMORY;
+}
+
+void set_make_end(struct set *set)
+{
+    table_unreserve(&((struct set_table *)set->value)->table);
 }

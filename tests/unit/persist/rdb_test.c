@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "ds/listpack.h"
 #include "persist/rdb.h"
 #include "persist/sink.h"
 #include "persist/source.h"
@@ -209,4 +210,173 @@ Test(rdb, memory_that_is_out_leaves_the_key_alone)
         buf_fini(&payload);
     }
     keyspace_destroy(keyspace);
+}
+
+/* --- Files made by hand --- */
+
+static void complain(void *context, const char *what)
+{
+    (void)context;
+    cr_log_error("%s", what);
+}
+
+static void put_record(struct buf *file, int type, struct bytes key, struct bytes value)
+{
+    cr_assert(key.len < 64 && value.len < 64);
+    buf_append_char(file, (char)type);
+    buf_append_char(file, (char)key.len);
+    buf_append(file, key);
+    buf_append_char(file, (char)value.len);
+    buf_append(file, value);
+}
+
+static void put_pack(struct buf *file, int type, const char *key, const char *const *texts)
+{
+    unsigned char *pack = listpack_create(0);
+    for (; *texts; texts++)
+        cr_assert(listpack_append(&pack, bytes_from_cstr(*texts)));
+    put_record(file, type, bytes_from_cstr(key), bytes_make(pack, listpack_bytes(pack)));
+    listpack_destroy(pack);
+}
+
+/* Loads a file of these records; what is wrong, or "". */
+static const char *load_records(struct keyspace *keyspace, const struct buf *records, struct rdb_error *error)
+{
+    struct buf file = BUF_EMPTY;
+    buf_append_cstr(&file, "REDIS0011");
+    buf_append(&file, buf_bytes(records));
+    buf_append(&file, bytes_make("\xff\0\0\0\0\0\0\0\0", 9));
+    bool good = load(keyspace, buf_bytes(&file), true, error);
+    cr_assert(good == !error->text[0]);
+    buf_fini(&file);
+    return error->text;
+}
+
+enum { HASH_OF_PACK = 16, ZSET_OF_PACK = 17, SET_OF_PACK = 20, TYPE_IDLE = 248 };
+
+Test(rdb, small_values_are_tested_although_many_are_taken_at_once)
+{
+    static const struct {
+        int type;
+        const char *texts[8];
+        const char *wrong;
+    } cases[] = {
+        { HASH_OF_PACK, { "a", "1", "b", "2" }, "" },
+        { HASH_OF_PACK, { "a", "1", "a", "2" }, "same member twice" },
+        { HASH_OF_PACK, { "a", "1", "b" }, "holds 3 elements" },
+        { HASH_OF_PACK, { NULL }, "holds 0 elements" },
+        { SET_OF_PACK, { "a", "12", "b" }, "" },
+        { SET_OF_PACK, { "12", "a", "12" }, "same member twice" },
+        { ZSET_OF_PACK, { "a", "1", "b", "0.5" }, "" }, /* put into order */
+        { ZSET_OF_PACK, { "a", "1", "a", "2" }, "same member twice" },
+        { ZSET_OF_PACK, { "a", "1", "b", "x" }, "not a number" },
+    };
+    hash_init();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct keyspace *keyspace = keyspace_create(1);
+        struct buf records = BUF_EMPTY;
+        struct rdb_error error;
+        put_pack(&records, HASH_OF_PACK, "before", cases[0].texts);
+        put_pack(&records, cases[i].type, "key", cases[i].texts);
+        put_pack(&records, HASH_OF_PACK, "behind", cases[0].texts);
+        const char *wrong = load_records(keyspace, &records, &error);
+        cr_assert(*cases[i].wrong ? strstr(wrong, cases[i].wrong) != NULL : !*wrong, "%zu: %s", i, wrong);
+        cr_assert_eq(keyspace_size(keyspace->dbs[0]), *cases[i].wrong ? 1 : 3);
+        cr_assert_eq(keyspace_check(keyspace, complain, NULL), 0);
+        keyspace_destroy(keyspace);
+        buf_fini(&records);
+    }
+}
+
+Test(rdb, the_same_key_twice_is_an_error_whatever_its_values_are)
+{
+    static const char *const texts[] = { "a", "1", NULL };
+    hash_init();
+    for (int kind = 0; kind < 4; kind++) {
+        struct keyspace *keyspace = keyspace_create(1);
+        struct buf records = BUF_EMPTY;
+        struct rdb_error error;
+        for (int i = 0; i < 2; i++) {
+            if ((kind >> i & 1) == 0)
+                put_record(&records, 0, BYTES("twin"), BYTES("text"));
+            else
+                put_pack(&records, HASH_OF_PACK, "twin", texts);
+            put_pack(&records, HASH_OF_PACK, i ? "other" : "one", texts);
+        }
+        cr_assert(strstr(load_records(keyspace, &records, &error), "same key twice"));
+        cr_assert_eq(keyspace_check(keyspace, complain, NULL), 0);
+        keyspace_destroy(keyspace);
+        buf_fini(&records);
+    }
+}
+
+Test(rdb, what_stands_before_a_key_is_its_own)
+{
+    enum { COUNT = 300, IDLE_S = 40 };
+    static const char *const texts[] = { "a", "1", NULL };
+    hash_init();
+    struct keyspace *keyspace = keyspace_create(1);
+    struct buf records = BUF_EMPTY;
+    struct rdb_error error;
+    keyspace->clock = 1000;
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        struct bytes key = bytes_make(name, (size_t)snprintf(name, sizeof name, "key %d", i));
+        if (i % 3 == 1) {
+            int64_t at_ms = NOW + i;
+            buf_append_char(&records, (char)252);
+            buf_append(&records, bytes_make((const char *)&at_ms, sizeof at_ms)); /* of a little-endian machine */
+        }
+        if (i % 5 == 2) {
+            buf_append_char(&records, (char)TYPE_IDLE);
+            buf_append_char(&records, IDLE_S);
+        }
+        if (i % 2)
+            put_record(&records, 0, key, BYTES("text"));
+        else
+            put_pack(&records, HASH_OF_PACK, name, texts);
+    }
+    cr_assert_str_empty(load_records(keyspace, &records, &error));
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        struct bytes key = bytes_make(name, (size_t)snprintf(name, sizeof name, "key %d", i));
+        const struct entry *entry = keyspace_glance(keyspace->dbs[0], key_make(key));
+        cr_assert(entry && entry->type == (i % 2 ? ENTRY_STRING : ENTRY_HASH));
+        cr_assert_eq(entry_expiry(entry), i % 3 == 1 ? NOW + i : EXPIRY_NONE);
+        cr_assert_eq(entry->clock, i % 5 == 2 ? 1000 - IDLE_S : 1000);
+    }
+    keyspace_destroy(keyspace);
+    buf_fini(&records);
+}
+
+/* Records of large sets and hashes, whose elements are added many at a time. */
+Test(rdb, a_large_collection_has_no_element_twice)
+{
+    enum { COUNT = 1000, LEN_14 = 0x40 };
+    hash_init();
+    for (int type = 2; type <= 4; type += 2)
+        for (int twin = 0; twin < 2; twin++) {
+            struct keyspace *keyspace = keyspace_create(1);
+            struct buf records = BUF_EMPTY;
+            struct rdb_error error;
+            buf_append_char(&records, (char)type);
+            buf_append(&records, BYTES("\x01k"));
+            buf_append_char(&records, (char)(LEN_14 | COUNT >> 8));
+            buf_append_char(&records, (char)(COUNT & 255));
+            for (int i = 0; i < COUNT; i++) {
+                char text[16];
+                int number = twin && i == COUNT - 1 ? COUNT / 2 : i;
+                size_t len = (size_t)snprintf(text, sizeof text, "element %d", number);
+                for (int part = 0; part < type / 2; part++) {
+                    buf_append_char(&records, (char)len);
+                    buf_append(&records, bytes_make(text, len));
+                }
+            }
+            const char *wrong = load_records(keyspace, &records, &error);
+            cr_assert(twin ? strstr(wrong, "twice") != NULL : !*wrong, "type %d: %s", type, wrong);
+            cr_assert_eq(keyspace_size(keyspace->dbs[0]), !twin);
+            cr_assert_eq(keyspace_check(keyspace, complain, NULL), 0);
+            keyspace_destroy(keyspace);
+            buf_fini(&records);
+        }
 }
