@@ -18,6 +18,7 @@ struct session;
 struct db;
 struct keyspace;
 struct table_type;
+struct task;
 struct waits;
 
 extern const struct table_type session_table_type;
