@@ -81,6 +81,7 @@ struct engine {
     uint64_t next_session_id;
     struct task_link *tasks;         /* owned ring of what runs in slices; the one to run next */
     size_t task_count, orphan_count; /* all, and those whose client has left */
+    uint64_t task_steps;             /* that they may still make; UINT64_MAX: any number (DEBUG TASK-STEPS) */
     struct asides *asides;           /* owned: handlers that run in slices, and the keys they hold */
     struct trackers *trackers;       /* owned: keys that clients have cached (engine/tracking.h) */
     bool told_of_flush;              /* in the command under way: all trackers know that everything changed */

@@ -79,6 +79,7 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
+    int64_t key_load_delay_us; /* below zero: so many keys for a microsecond */
 
     bool appendonly;
     char *appendfilename, *appenddirname; /* owned */

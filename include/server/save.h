@@ -27,6 +27,7 @@ struct saves {
     int64_t load_started_ms;
     uint64_t load_bytes, load_size; /* so far, of so many */
     uint64_t load_memory;           /* used-mem of who saved */
+    uint64_t load_delayed;          /* keys that were waited for (key-load-delay) */
     uint64_t loaded_keys, loaded_expired;
     uint64_t load_progress_ns; /* when progress was told last */
 };

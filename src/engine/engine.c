@@ -93,6 +93,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->keyspace = keyspace;
     engine->settings = settings;
     engine->host = host;
+    engine->task_steps = UINT64_MAX;
     engine->registry = command_registry_create();
     engine->acl = acl_create(engine->registry);
     engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);

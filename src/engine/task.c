@@ -159,6 +159,8 @@ void task_answer(struct task *task)
 /* Turns the ring to a task that has something to do; false if there is none. */
 static bool find_awake(struct engine *engine)
 {
+    if (engine->task_steps == 0)
+        return false;
     for (size_t i = 0; i < engine->task_count; i++) {
         if (!engine->tasks->task->asleep)
             return true;
@@ -180,6 +182,8 @@ static bool run_next(struct engine *engine)
     struct task_link *link = engine->tasks;
     size_t sent = link->sent;
     engine->tasks = link->next;
+    if (engine->task_steps != UINT64_MAX)
+        engine->task_steps--;
     struct call call;
     make_call(engine, link, &call);
     if (!step(engine, link->task, link, &call))

@@ -138,6 +138,17 @@ static void run_pause_cron(struct call *call)
     reply_ok(call->reply);
 }
 
+/* Answers how many were left. */
+static void run_task_steps(struct call *call)
+{
+    uint64_t *steps = &call->engine->task_steps;
+    int64_t left = *steps == UINT64_MAX ? -1 : (int64_t)*steps, count = left;
+    if (call->argc > 2 && !call_arg_i64(call, 2, -1, INT64_MAX, NULL, &count))
+        return;
+    *steps = count < 0 ? UINT64_MAX : (uint64_t)count;
+    reply_int(call->reply, left);
+}
+
 /* Stores "value:<i>", cut or padded with zero bytes to `size` bytes if that is above 0, unless the key exists. */
 static void populate_one(struct call *call, struct bytes prefix, int64_t i, int64_t size, struct buf *key, char *value)
 {
@@ -389,6 +400,9 @@ static void run_help(struct call *call)
         "    Stop the whole server for some time.",
         "STRUCTSIZE",
         "    Show the sizes of some structures.",
+        "TASK-STEPS [<count>]",
+        "    Let commands that go on in slices make so many steps more, all together, and then hold them; -1: go on.",
+        "    Answers how many were left.",
         NULL,
     };
     call_reply_help(call, lines);
@@ -424,6 +438,7 @@ static const struct {
     { "SET-ACTIVE-EXPIRE", run_set_active_expire, 3, 3 },
     { "SLEEP", run_sleep, 3, 3 },
     { "STRUCTSIZE", run_structsize, 2, 2 },
+    { "TASK-STEPS", run_task_steps, 2, 3 },
 };
 
 static void run_debug(struct call *call)

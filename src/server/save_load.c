@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +25,7 @@ enum {
     BAR_NS = 100 * 1000 * 1000,
     LOG_NS = 2 * 1000 * 1000 * 1000LL,
     BAR_WIDTH = 40,
+    DELAY_NAP_NS = 1000 * 1000,
     PERCENT = 100,
 };
 
@@ -77,8 +79,27 @@ void saves_load_begin(struct server *server, uint64_t size)
     saves->load_bytes = 0;
     saves->load_size = size;
     saves->load_memory = 0;
+    saves->load_delayed = 0;
     saves->load_progress_ns = clock_mono_ns();
     server->engine->loading = true;
+}
+
+/* Serves clients for as long as key-load-delay says for the keys that came since: for tests of what happens meanwhile. */
+static void delay(struct server *server)
+{
+    struct saves *saves = server->saves;
+    uint64_t keys = 0;
+    for (int i = 0; i < server->keyspace->db_count; i++)
+        keys += keyspace_size(server->keyspace->dbs[i]);
+    int64_t delay_us = server->config.key_load_delay_us;
+    uint64_t came = keys > saves->load_delayed ? keys - saves->load_delayed : 0;
+    uint64_t owed_ns = delay_us < 0 ? came * 1000 / (uint64_t)-delay_us : came * 1000 * (uint64_t)delay_us;
+    uint64_t began_ns = clock_mono_ns();
+    saves->load_delayed = keys;
+    while (server->config.key_load_delay_us && !server->shutting_down && clock_mono_ns() - began_ns < owed_ns) {
+        net_turn(server->net);
+        nanosleep(&(struct timespec){ .tv_nsec = DELAY_NAP_NS }, NULL);
+    }
 }
 
 bool saves_load_progress(struct server *server, uint64_t bytes)
@@ -87,11 +108,13 @@ bool saves_load_progress(struct server *server, uint64_t bytes)
     server->keyspace->clock = (uint32_t)(clock_wall_ms() / 1000) & ENTRY_CLOCK_MASK;
     tell_progress(server);
     net_turn(server->net);
+    delay(server);
     return !server->shutting_down;
 }
 
 void saves_load_end(struct server *server)
 {
+    delay(server);
     if (has_terminal(server))
         wipe_bar();
     server->saves->loading = false;

@@ -1,0 +1,57 @@
+"""Waiting for what must come, and holding what must not be over yet: so that no test depends on how fast a machine is.
+
+Commands over large values go on in steps, while others are served. `hold` lets them make a number of steps and no more
+(DEBUG TASK-STEPS), so that a test finds such a command in the midst of its work.
+"""
+import contextlib
+import select
+import time
+
+from .resp import encode
+
+
+def until(condition, seconds=60, pause=0.005):
+    """Waits until a condition holds, and returns what it gave; fails when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "this takes too long"
+        time.sleep(pause)
+    return found
+
+
+def has_answered(client):
+    return bool(select.select([client.sock], [], [], 0)[0])
+
+
+def begin(client, *command):
+    """Sends a command that takes long; when this returns the server has begun it."""
+    client.send_raw(encode(["PING"]) + encode(command))
+    assert client.read().value == b"PONG"
+
+
+@contextlib.contextmanager
+def hold(other, steps=0):
+    """Within it, commands that go on in steps make so many of them, all together, and wait."""
+    other.command("DEBUG", "TASK-STEPS", steps)
+    try:
+        yield
+    finally:
+        other.command("DEBUG", "TASK-STEPS", -1)
+
+
+def held(other):
+    """Waits until all steps that were allowed have been made."""
+    until(lambda: other.command("DEBUG", "TASK-STEPS") == 0)
+
+
+def steps_of(client, other, *command):
+    """In how many steps the server carries out a command; another client is answered before each of them."""
+    with hold(other):
+        begin(client, *command)
+        made = 0
+        while not has_answered(client):
+            left = other.command("DEBUG", "TASK-STEPS", 1)
+            assert left in (0, 1)
+            made += 1 - left
+            assert made < 10**6
+        return made
