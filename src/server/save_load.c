@@ -84,7 +84,7 @@ void saves_load_begin(struct server *server, uint64_t size)
     server->engine->loading = true;
 }
 
-/* Serves clients for as long as key-load-delay says for the keys that came since: for tests of what happens meanwhile. */
+/* Serves clients for as long as key-load-delay says for the keys that came since; tests want to see that time. */
 static void delay(struct server *server)
 {
     struct saves *saves = server->saves;
