@@ -137,8 +137,12 @@ enum zset_added zset_add(struct zset_edit *edit, struct bytes member, double sco
 /* Takes a member out; false if it is none. The same cost. */
 bool zset_remove(struct zset_edit *edit, struct bytes member);
 
-/* Takes a span out; O(span + log n), O(1) if it is everything. */
+/*
+ * Takes a span out: O(log n), O(1) if it is everything, and the memory follows in slices. Only where much was taken out
+ * just before, which has not been given back yet, zset_removal_work members have to be freed first; that breathes.
+ */
 void zset_remove_span(struct zset_edit *edit, struct zset_span span);
+size_t zset_removal_work(const struct entry *entry, struct zset_span span);
 
 /* To be called after the last change: removes the key if nothing is left under it. */
 void zset_edit_end(struct zset_edit *edit);

@@ -3,7 +3,8 @@
  *
  * Random members are drawn by rank, so every one is as likely as any other, however the set is kept.
  *
- * Costs: O(log n) for each member that is answered. A sample of more than half of a set is one walk over all of it.
+ * Costs: O(log n) for each member that is answered. A sample of more than half of a set is one walk over all of it. What
+ * is popped is answered aside if it is much (engine/aside.h), and then leaves the set all at once, in O(log n).
  */
 #include "zset_priv.h"
 
@@ -74,6 +75,8 @@ static void pop_key(struct call *call, bool max)
     if (!zset_open(call, 1, &edit))
         return;
     size_t count = pop_count(&edit, &pop);
+    if (call_aside(call, count))
+        return;
     reply_array(call->reply, pop.nested ? count : 2 * count);
     if (count)
         pop_members(call, &edit, &pop, count);
@@ -157,6 +160,8 @@ static void run_zmpop(struct call *call)
     if (!read_keys_and_pop(call, 1, &keys, &pop))
         return;
     uint32_t index = open_first(call, 2, keys, &edit);
+    if (index && call_aside(call, pop_count(&edit, &pop)))
+        return;
     if (index)
         reply_key_and_members(call, index, &edit, &pop);
     else if (!call->reply->failed)
@@ -205,6 +210,8 @@ static void run_bzmpop(struct call *call)
     if (!deadline_read(call, 1, &deadline_ms) || !read_keys_and_pop(call, 2, &keys, &pop))
         return;
     uint32_t index = open_first(call, 3, keys, &edit);
+    if (index && call_aside(call, pop_count(&edit, &pop)))
+        return;
     if (index)
         reply_key_and_members(call, index, &edit, &pop);
     else if (!call->reply->failed)

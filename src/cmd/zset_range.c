@@ -4,8 +4,8 @@
  * Every range becomes a span of ranks first (store/zset.h). Where all scores are equal, members are in the order of
  * their bytes, and ranges by text make sense; elsewhere they give some part of the set.
  *
- * Costs: O(log n + members that are answered or removed); counting is O(log n). Long answers are given
- * and stored in slices (engine/aside.h), removing is done at once.
+ * Costs: O(log n + members that are answered); counting is O(log n), and so is removing, whose memory follows in the
+ * background. Long answers are given and stored in slices (engine/aside.h).
  */
 #include "zset_priv.h"
 
@@ -306,6 +306,8 @@ static void remove_range(struct call *call, enum range_by by)
     if (!read_range(call, 2, 3, &range) || !zset_open(call, 1, &edit))
         return;
     struct zset_span span = span_of(edit.entry, &range);
+    if (call_aside(call, zset_removal_work(edit.entry, span)))
+        return;
     zset_remove_span(&edit, span);
     if (span.count)
         zset_notify_removal(call, &edit, removal_events[by]);
@@ -452,7 +454,8 @@ const struct command zset_range_commands[] = {
         .group = GROUP_SORTED_SET,
         .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) },
         .since = "2.0.0",
-        .complexity = "O(log N + M) where N is the number of members and M that of the removed ones.",
+        .complexity =
+            "O(log N) where N is the number of members; the memory of removed ones follows in the background.",
         .usage = "key start stop",
         .brief = "Removes the members in a range of ranks.",
     },
@@ -464,7 +467,8 @@ const struct command zset_range_commands[] = {
         .group = GROUP_SORTED_SET,
         .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) },
         .since = "1.2.0",
-        .complexity = "O(log N + M) where N is the number of members and M that of the removed ones.",
+        .complexity =
+            "O(log N) where N is the number of members; the memory of removed ones follows in the background.",
         .usage = "key min max",
         .brief = "Removes the members in a range of scores.",
     },
@@ -476,7 +480,8 @@ const struct command zset_range_commands[] = {
         .group = GROUP_SORTED_SET,
         .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) },
         .since = "2.8.9",
-        .complexity = "O(log N + M) where N is the number of members and M that of the removed ones.",
+        .complexity =
+            "O(log N) where N is the number of members; the memory of removed ones follows in the background.",
         .usage = "key min max",
         .brief = "Removes the members between two texts, of a set whose scores are all equal.",
     },

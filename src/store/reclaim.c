@@ -17,6 +17,7 @@
 enum {
     RECLAIM_SMALL_WEIGHT = 64, /* items of a value that are freed at once */
     RECLAIM_BATCH = 16,
+    CHORE_PART = 64, /* items of a chore that are done before the next one's turn */
 };
 
 struct reclaim_node {
@@ -28,9 +29,10 @@ struct reclaim_node {
 };
 
 struct reclaim {
-    struct reclaim_node *first; /* owned */
-    struct reclaim_node *last;  /* borrowed: of the queue */
-    uint64_t queued;            /* number of the last node */
+    struct reclaim_node *first;   /* owned */
+    struct reclaim_node *last;    /* borrowed: of the queue */
+    struct reclaim_chore *chores; /* borrowed: the one whose turn it is, in a ring */
+    uint64_t queued;              /* number of the last node */
     size_t pending;
     uint64_t freed;
 };
@@ -153,8 +155,55 @@ static size_t step_table(struct reclaim *reclaim, struct reclaim_node *node, siz
     return done;
 }
 
+void reclaim_chore_add(struct reclaim *reclaim, struct reclaim_chore *chore, size_t items)
+{
+    chore->left += items;
+    reclaim->pending += items;
+    if (chore->reclaim)
+        return;
+    chore->reclaim = reclaim;
+    chore->prev = chore->next = chore;
+    if (reclaim->chores) {
+        chore->next = reclaim->chores;
+        chore->prev = chore->next->prev;
+        chore->prev->next = chore->next->prev = chore;
+    }
+    reclaim->chores = chore;
+}
+
+void reclaim_chore_end(struct reclaim_chore *chore)
+{
+    struct reclaim *reclaim = chore->reclaim;
+    if (!reclaim)
+        return;
+    reclaim->pending -= chore->left;
+    if (reclaim->chores == chore)
+        reclaim->chores = chore->next == chore ? NULL : chore->next;
+    chore->prev->next = chore->next;
+    chore->next->prev = chore->prev;
+    chore->reclaim = NULL;
+    chore->left = 0;
+}
+
+/* Does at most so many items of chores, in turn; returns how many items are left to be done of something else. */
+static size_t step_chores(struct reclaim *reclaim, size_t items)
+{
+    while (reclaim->chores && items) {
+        struct reclaim_chore *chore = reclaim->chores;
+        size_t part = items < CHORE_PART ? items : CHORE_PART, counted = part < chore->left ? part : chore->left;
+        reclaim->chores = chore->next;
+        reclaim->pending -= counted;
+        chore->left -= counted;
+        reclaim->freed += part;
+        items -= part;
+        chore->step(chore, part);
+    }
+    return items;
+}
+
 bool reclaim_step(struct reclaim *reclaim, size_t items)
 {
+    items = step_chores(reclaim, items);
     while (reclaim->first && items) {
         struct reclaim_node *node = reclaim->first;
         bool is_table = node->table.type != NULL;
@@ -168,7 +217,7 @@ bool reclaim_step(struct reclaim *reclaim, size_t items)
             table_fini(&node->table);
         pop(reclaim);
     }
-    return reclaim->first != NULL;
+    return reclaim->first || reclaim->chores;
 }
 
 uint64_t reclaim_ticket(const struct reclaim *reclaim)

@@ -10,7 +10,7 @@
  * but storing a whole new value. A packed zero has no sign, one in a tree has, as redis-server has it.
  *
  * Costs: O(log n) for what goes by rank or score, O(1) for a score. Large sets are taken down in slices, which read
- * none of the members.
+ * none of the members; long spans are cut out of the order at once, and out of the table in slices (zset_cut.c).
  */
 #include "store/zset.h"
 
@@ -24,8 +24,8 @@
 #include "zset_priv.h"
 
 enum {
-    BATCH = 32,      /* members taken out together */
     PACK_FIRST = 64, /* bytes that a new listpack has room for */
+    CUT_MIN = 256,   /* members of a span that are rather cut out of the order than taken out one by one */
 };
 
 /* --- Members --- */
@@ -107,6 +107,7 @@ struct zset *zset_create(void)
     table_init(&zset->members, &members_type);
     zset->member_bytes = 0;
     zset->stamp = 0;
+    zset->cuts = NULL;
     return zset;
 }
 
@@ -116,9 +117,11 @@ struct zset *zset_create(void)
  */
 static bool drain(struct zset *zset, size_t items)
 {
-    void *batch[BATCH];
+    void *batch[ZSET_BATCH];
     while (items && table_count(&zset->members)) {
-        size_t n = btree_drain(&zset->order, batch, items < BATCH ? items : BATCH);
+        size_t max = items < ZSET_BATCH ? items : ZSET_BATCH, n = btree_drain(&zset->order, batch, max);
+        if (n == 0)
+            n = zset_cuts_drain(zset, batch, max);
         for (size_t i = 0; i < n; i++) {
             table_drain(&zset->members);
             mem_free(batch[i]);
@@ -131,6 +134,7 @@ static bool drain(struct zset *zset, size_t items)
     }
     if (table_count(&zset->members))
         return true;
+    zset_cuts_destroy(zset);
     btree_fini(&zset->order);
     table_fini(&zset->members);
     mem_free_sized(zset, sizeof *zset);
@@ -215,22 +219,31 @@ static void note_complaint(void *context, const char *what)
         *first = what;
 }
 
+const char *zset_members_check(const struct zset *zset, const struct btree *tree, size_t *bytes)
+{
+    struct btree_iter iter = btree_seek_rank(tree, 0);
+    for (const struct zset_member *member = btree_iter_item(&iter); member; member = btree_iter_next(&iter)) {
+        struct bytes text = zset_member_text(member);
+        const uint64_t *slot = zset_find_slot(zset, text, hash_bytes(text.ptr, text.len));
+        *bytes += member_good_size(zset_member_size(text.len));
+        if (!slot || table_slot_item(slot) != member)
+            return "a sorted set's table lacks a member of the tree";
+    }
+    return NULL;
+}
+
 static const char *check_tree(const struct zset *zset)
 {
     const char *wrong = NULL;
+    size_t bytes = 0, count = btree_count(&zset->order);
     btree_check(&zset->order, note_complaint, &wrong);
     table_check(&zset->members, note_complaint, &wrong);
-    if (!wrong && btree_count(&zset->order) != table_count(&zset->members))
+    if (!wrong)
+        wrong = zset_cuts_check(zset, &count, &bytes);
+    if (!wrong && count != table_count(&zset->members))
         wrong = "a sorted set's tree and table differ in number";
-    size_t bytes = 0;
-    struct btree_iter iter = btree_seek_rank(&zset->order, 0);
-    for (const struct zset_member *member = btree_iter_item(&iter); member && !wrong; member = btree_iter_next(&iter)) {
-        struct bytes text = zset_member_text(member);
-        const uint64_t *slot = zset_find_slot(zset, text, hash_bytes(text.ptr, text.len));
-        bytes += member_good_size(zset_member_size(text.len));
-        if (!slot || table_slot_item(slot) != member)
-            wrong = "a sorted set's table lacks a member of the tree";
-    }
+    if (!wrong)
+        wrong = zset_members_check(zset, &zset->order, &bytes);
     if (!wrong && bytes != zset->member_bytes)
         wrong = "a sorted set's members do not add up to its bytes";
     return wrong;
@@ -338,7 +351,7 @@ static bool find(const struct entry *entry, struct bytes text, struct found *fou
     found->at = 0;
     found->hash = hash_bytes(text.ptr, text.len);
     const uint64_t *slot = zset_find_slot(zset, text, found->hash);
-    if (!slot)
+    if (!slot || zset_has_lost(zset, table_slot_item(slot)))
         return false;
     found->member = table_slot_item(slot);
     found->score = found->member->score;
@@ -351,7 +364,7 @@ size_t zset_count(const struct entry *entry)
         return 0;
     if (entry->encoding == ZSET_PACKED)
         return listpack_count(entry_pointer(entry)) / 2;
-    return table_count(&zset_of(entry)->members);
+    return btree_count(&zset_of(entry)->order);
 }
 
 bool zset_score(const struct entry *entry, struct bytes member, double *score)
@@ -407,6 +420,8 @@ static enum zset_added tree_insert(struct zset *zset, struct bytes text, uint64_
     struct zset_member *member = zset_member_create(zset, text, score);
     if (!member)
         return ZSET_NO_MEMORY;
+    if (__builtin_expect(zset->cuts != NULL, 0))
+        zset_bury(zset, text, hash);
     table_insert(&zset->members, hash, member);
     const void *equal = btree_insert(&zset->order, member);
     ASSERT(!equal);
@@ -535,25 +550,43 @@ static bool is_this(const void *item, const void *sought)
     return item == sought;
 }
 
+void zset_members_remove(struct zset *zset, void *const *members, size_t n)
+{
+    uint64_t hashes[ZSET_BATCH];
+    ASSERT(n <= ZSET_BATCH);
+    for (size_t i = 0; i < n && n > 1; i++)
+        __builtin_prefetch(members[i]);
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = member_hash(members[i]);
+        table_prefetch_bucket(&zset->members, hashes[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        table_remove(&zset->members, hashes[i], table_find(&zset->members, hashes[i], is_this, members[i]));
+        zset_member_destroy(zset, members[i]);
+    }
+}
+
 static void tree_remove_span(struct zset *zset, struct zset_span span)
 {
-    void *batch[BATCH];
-    uint64_t hashes[BATCH];
+    void *batch[ZSET_BATCH];
     while (span.count) {
-        size_t n = btree_remove_range(&zset->order, span.first, span.count < BATCH ? span.count : BATCH, batch);
+        size_t n =
+            btree_remove_range(&zset->order, span.first, span.count < ZSET_BATCH ? span.count : ZSET_BATCH, batch);
         ASSERT(n);
         span.count -= n;
-        for (size_t i = 0; i < n && n > 1; i++)
-            __builtin_prefetch(batch[i]);
-        for (size_t i = 0; i < n; i++) {
-            hashes[i] = member_hash(batch[i]);
-            table_prefetch_bucket(&zset->members, hashes[i]);
-        }
-        for (size_t i = 0; i < n; i++) {
-            table_remove(&zset->members, hashes[i], table_find(&zset->members, hashes[i], is_this, batch[i]));
-            zset_member_destroy(zset, batch[i]);
-        }
+        zset_members_remove(zset, batch, n);
     }
+}
+
+/* True if the span is cut out of the order. */
+static bool is_worth_cutting(const struct entry *entry, struct zset_span span)
+{
+    return entry && entry->encoding == ZSET_TREE && span.count >= CUT_MIN && span.count < zset_count(entry);
+}
+
+size_t zset_removal_work(const struct entry *entry, struct zset_span span)
+{
+    return is_worth_cutting(entry, span) ? zset_cut_work(zset_of(entry)) : 0;
 }
 
 void zset_remove_span(struct zset_edit *edit, struct zset_span span)
@@ -561,6 +594,12 @@ void zset_remove_span(struct zset_edit *edit, struct zset_span span)
     struct entry *entry = edit->entry;
     if (!entry || !span.count)
         return;
+    if (is_worth_cutting(entry, span)) {
+        zset_cut_prepare(zset_of(entry));
+        begin(edit);
+        zset_cut(zset_of(entry), edit->keyspace->reclaim, span);
+        return;
+    }
     begin(edit);
     if (span.count == zset_count(entry)) {
         keyspace_remove(edit->keyspace, edit->db, edit->key);

@@ -19,7 +19,13 @@
 #include "ds/table.h"
 #include "store/zset.h"
 
-enum { ZSET_MEMBER_WIDE = UINT8_MAX };
+enum {
+    ZSET_MEMBER_WIDE = UINT8_MAX,
+    ZSET_BATCH = 32, /* members taken out together */
+};
+
+struct reclaim;
+struct zset_cuts;
 
 struct zset_member {
     double score;
@@ -28,10 +34,11 @@ struct zset_member {
 };
 
 struct zset {
-    struct btree order;   /* of members, owned */
-    struct table members; /* the same ones */
-    size_t member_bytes;  /* of their allocations */
-    uint64_t stamp;       /* of this state; 0: it was given none, or was changed since */
+    struct btree order;     /* of members, owned */
+    struct table members;   /* the same ones */
+    size_t member_bytes;    /* of their allocations */
+    uint64_t stamp;         /* of this state; 0: it was given none, or was changed since */
+    struct zset_cuts *cuts; /* owned; what was cut from the order and is in the table still, or NULL */
 };
 
 static inline struct bytes zset_member_text(const struct zset_member *member)
@@ -77,6 +84,40 @@ bool zset_pack_insert(unsigned char **pack, uint32_t at, struct bytes member, do
 /* Makes a member; NULL when memory is out. */
 struct zset_member *zset_member_create(struct zset *zset, struct bytes text, double score);
 void zset_member_destroy(struct zset *zset, struct zset_member *member);
+
+/* Takes members that are in no tree any more out of the table, and frees them; at most ZSET_BATCH. */
+void zset_members_remove(struct zset *zset, void *const *members, size_t n);
+
+/*
+ * zset_cut.c: a span that is cut out of the order is gone at once. Its members stay in the table until they are taken
+ * out in the background; whoever finds one there has found nothing.
+ */
+bool zset_is_cut_off(const struct zset *zset, const struct zset_member *member);
+
+static inline bool zset_has_lost(const struct zset *zset, const struct zset_member *member)
+{
+    return __builtin_expect(zset->cuts != NULL, 0) && zset_is_cut_off(zset, member);
+}
+
+/* Cuts the span, not all that there is, out of the order; zset_cut_prepare came right before. O(log n). */
+void zset_cut(struct zset *zset, struct reclaim *reclaim, struct zset_span span);
+
+/* Makes sure that one more span can be cut out: takes zset_cut_work members out of the table, and breathes. */
+void zset_cut_prepare(struct zset *zset);
+size_t zset_cut_work(const struct zset *zset);
+
+/* Takes the member of that name out of the table if it was cut off: another is to come in. */
+void zset_bury(struct zset *zset, struct bytes text, uint64_t hash);
+
+/* For taking the whole set down: up to `max` members that were cut off, which stay in the table; 0: none are left. */
+size_t zset_cuts_drain(struct zset *zset, void **members, size_t max);
+void zset_cuts_destroy(struct zset *zset);
+
+/* What is wrong with them, or NULL; adds their number to *count, their bytes to *bytes. */
+const char *zset_cuts_check(const struct zset *zset, size_t *count, size_t *bytes);
+
+/* What is wrong with members that are in a tree: the table lacks one. Adds up their bytes. */
+const char *zset_members_check(const struct zset *zset, const struct btree *tree, size_t *bytes);
 
 /* The slot of a member, or NULL. */
 uint64_t *zset_find_slot(const struct zset *zset, struct bytes text, uint64_t hash);

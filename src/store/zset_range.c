@@ -192,6 +192,7 @@ struct zset_span zset_span_texts(const struct entry *entry, const struct zset_te
 /* --- Scanning --- */
 
 struct scan {
+    const struct zset *zset;
     zset_visit_fn visit;
     void *context;
 };
@@ -200,13 +201,15 @@ static void visit_slot(void *context, uint64_t *slot)
 {
     const struct scan *scan = context;
     const struct zset_member *member = table_slot_item(slot);
+    if (zset_has_lost(scan->zset, member))
+        return;
     scan->visit(scan->context, zset_member_text(member), member->score);
 }
 
 uint64_t zset_scan(const struct entry *entry, uint64_t cursor, zset_visit_fn visit, void *context)
 {
     if (entry->encoding == ZSET_TREE) {
-        struct scan scan = { visit, context };
+        struct scan scan = { zset_of(entry), visit, context };
         return table_scan_once(&zset_of(entry)->members, cursor, visit_slot, &scan);
     }
     struct zset_iter iter;
