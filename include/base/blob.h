@@ -13,6 +13,8 @@
 
 #include "base/bytes.h"
 
+struct buf;
+
 struct blob {
     _Atomic uint32_t refs;
     uint32_t unused;
@@ -28,6 +30,10 @@ struct blob *blob_try_create(size_t cap);
 
 /* A blob that holds a copy of `content`. */
 struct blob *blob_from_bytes(struct bytes content);
+
+/* A blob of what a buf holds, taken over with its memory: the buf's first sizeof(struct blob) bytes were left free for
+ * it, and it is empty afterwards. */
+struct blob *blob_from_buf(struct buf *buf);
 
 /* Takes one more reference; returns its argument. Any thread. */
 struct blob *blob_ref(struct blob *blob);

@@ -16,7 +16,7 @@
 enum {
     JSON_NUMBER_MAX_LEN = 32,
     JSON_PRINTER_KEYS = 32,    /* keys whose text a printer keeps as it is written, ... */
-    JSON_PRINTER_KEY_MAX = 32, /* ... if that takes at most so many bytes */
+    JSON_PRINTER_KEY_MAX = 32, /* ... if that takes at most so many bytes, ... */
 };
 
 struct json_layout {
@@ -34,7 +34,8 @@ struct json_printer {
     bool in_string;
     json_key keys[JSON_PRINTER_KEYS]; /* a small cache of what the objects of a document share; 0 is a free place */
     uint8_t key_lens[JSON_PRINTER_KEYS];
-    char key_texts[JSON_PRINTER_KEYS][JSON_PRINTER_KEY_MAX]; /* with quotes, escapes and the colon */
+    char key_texts[JSON_PRINTER_KEYS]
+                  [JSON_PRINTER_KEY_MAX]; /* ... with a separator before it, quotes, escapes and the colon */
     struct json_iter stack[JSON_MAX_DEPTH + 1];
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/mem.h"
 
 /* The allocation that holds a blob of at least `cap`, or 0 if no size can. */
@@ -54,6 +55,19 @@ struct blob *blob_from_bytes(struct bytes content)
     if (content.len != 0)
         memcpy(blob->data, content.ptr, content.len);
     blob->len = content.len;
+    return blob;
+}
+
+struct blob *blob_from_buf(struct buf *buf)
+{
+    struct blob *blob = (struct blob *)(void *)buf->ptr;
+
+    ASSERT(buf->len >= sizeof(*blob) && buf->cap >= sizeof(*blob));
+    atomic_init(&blob->refs, 1);
+    blob->unused = 0;
+    blob->len = buf->len - sizeof(*blob);
+    blob->cap = buf->cap - sizeof(*blob);
+    *buf = BUF_EMPTY;
     return blob;
 }
 

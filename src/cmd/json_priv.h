@@ -139,6 +139,7 @@ struct json_text {
     struct buf own;
     struct output_gap *gap; /* where the length will stand, once the first piece has gone */
     size_t sent;            /* bytes that have gone */
+    bool is_piece;          /* `buf` will be a blob */
     bool stays;             /* the call cannot go aside any more */
 };
 

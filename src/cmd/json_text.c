@@ -1,7 +1,12 @@
 /*
  * JSON documents in replies: as text, and as data of RESP3.
+ *
+ * Once the first piece of a long text has gone, aside, it is written straight into the memory that is sent: each piece
+ * is a buf that becomes a blob.
  */
+#include "base/blob.h"
 #include "base/fiber.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "engine/aside.h"
 #include "engine/engine.h"
@@ -10,7 +15,8 @@
 enum {
     PIECE = 32 * 1024,  /* bytes gathered before they go to the reply, ... */
     LATER = 120 * 1024, /* ... and once the first have gone: larger pieces come from memory that was in use before */
-    KEEP = 64 * 1024,   /* a buffer larger than that is given back */
+    LATER_ROOM = 160 * 1024, /* for such a piece: what one step of the printer asks for beyond it, too */
+    KEEP = 64 * 1024,        /* a buffer larger than that is given back */
 };
 
 void json_text_begin(struct json_text *text, struct call *call)
@@ -19,19 +25,47 @@ void json_text_begin(struct json_text *text, struct call *call)
     text->buf = fiber_running ? &text->own : &call->engine->text;
 }
 
+/* Where text is written; behind the first piece that is a buf that will be a blob. */
+static struct buf *room(struct json_text *text)
+{
+    if (text->gap && text->buf == &text->own && !text->own.ptr) {
+        text->own = (struct buf){ .ptr = mem_alloc(LATER_ROOM), .len = sizeof(struct blob), .cap = LATER_ROOM };
+        text->is_piece = true;
+    }
+    return text->buf;
+}
+
+/* True if there is enough for a piece. */
+static bool is_full(const struct json_text *text)
+{
+    return text->buf->len >= (text->gap ? LATER : PIECE);
+}
+
 /* Lets what was gathered go to the reply. */
 static void flush(struct json_text *text)
 {
+    struct output *out = text->call->reply->out;
     if (!text->gap)
-        text->gap = output_gap(text->call->reply->out);
-    output_append(text->call->reply->out, buf_bytes(text->buf));
+        text->gap = output_gap(out);
+    if (text->is_piece) {
+        struct blob *blob = blob_from_buf(text->buf);
+        text->sent += blob->len;
+        output_append_blob(out, blob, blob_bytes(blob));
+        blob_unref(blob);
+        text->is_piece = false;
+        return;
+    }
     text->sent += text->buf->len;
-    buf_clear(text->buf);
+    output_append(out, buf_bytes(text->buf));
+    if (text->buf == &text->own)
+        buf_fini(text->buf);
+    else
+        buf_clear(text->buf);
 }
 
 void json_text_append(struct json_text *text, struct bytes content)
 {
-    buf_append(text->buf, content);
+    buf_append(room(text), content);
 }
 
 bool json_text_value(
@@ -39,20 +73,17 @@ bool json_text_value(
 {
     struct json_printer printer;
     json_printer_init(&printer, value, layout, depth);
-    while (!json_printer_step(&printer, text->buf, JSON_TEXT_SLICE)) {
-        if (text->buf->len >= (text->gap ? LATER : PIECE)) {
+    for (bool done = false; !done;) {
+        done = json_printer_step(&printer, room(text), JSON_TEXT_SLICE);
+        if (is_full(text)) {
             if (!text->gap && !text->stays && call_aside_unheld(text->call))
                 return false;
             flush(text);
+        } else if (done) {
+            break;
         }
         fiber_breathe(JSON_BREATH);
     }
-    if (text->buf->len < PIECE)
-        return true;
-    if (!text->gap && !text->stays && call_aside_unheld(text->call))
-        return false;
-    flush(text);
-    fiber_breathe(JSON_BREATH);
     return true;
 }
 

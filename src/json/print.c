@@ -2,6 +2,10 @@
  * The printer: walks the tree with a stack of positions, and writes into a buffer in which there is always room for the
  * next small thing, so that hardly anything is checked on the way.
  *
+ * Compact text, which is nearly all, has a loop of its own (print_run): its places in the text and in the tree stay in
+ * registers, a key is one copy of what was written for it before, with quotes, colon and the comma or bracket before
+ * it. What is long, or is behind a pointer that leads elsewhere, is left to the general functions.
+ *
  * Doubles: the shortest digits (base/num), laid out with all digits from 1e-5 up to below 1e16, else with an exponent.
  */
 #include "json/print.h"
@@ -15,7 +19,14 @@
 enum {
     STRING_PART = 4096, /* bytes of a string that are written in one go */
     ESCAPED_MAX = 6,
+    SMALL_STRING = 64, /* such strings are written without looking for room, ... */
+    ITEM_ROOM = 512,   /* ... as there is always so much: enough for a key that is kept and any small value */
 };
+
+/* json_iter.at before the first element. */
+#define ITER_AT_BEGIN UINT32_MAX
+
+_Static_assert(ITEM_ROOM >= JSON_PRINTER_KEY_MAX + SMALL_STRING * ESCAPED_MAX + 32, "an item has room");
 
 /* Room for `len` more bytes behind what there is; what is written is counted by out_end. */
 static inline char *out_room(struct buf *out, size_t len)
@@ -142,9 +153,31 @@ static char *write_plain(char *at, const char *digits, int count, int point)
     return at + point + 2;
 }
 
+/*
+ * Money and times seldom have more than three decimals. If the value is the nearest to a decimal of at most 15 digits,
+ * that is the shortest text: no two such decimals have the same double. NULL: it is not.
+ */
+static inline char *write_few_decimals(char *at, double value)
+{
+    if (!(value >= 1 && value < 1e12))
+        return NULL;
+    uint64_t thousandths = (uint64_t)(value * 1000 + 0.5);
+    if ((double)thousandths / 1000 != value)
+        return NULL;
+    unsigned rest = (unsigned)(thousandths % 1000);
+    at += num_format_u64(at, thousandths / 1000);
+    *at++ = '.';
+    *at++ = (char)('0' + rest / 100);
+    if (rest % 100 != 0)
+        *at++ = (char)('0' + rest / 10 % 10);
+    if (rest % 10 != 0)
+        *at++ = (char)('0' + rest % 10);
+    return at;
+}
+
 static char *write_double(char *at, double value)
 {
-    char digits[NUM_I64_MAX_LEN];
+    char digits[NUM_I64_MAX_LEN], *end;
     int exponent;
 
     if (signbit(value))
@@ -154,6 +187,9 @@ static char *write_double(char *at, double value)
         memcpy(at, "0.0", 3);
         return at + 3;
     }
+    end = write_few_decimals(at, value);
+    if (end != NULL)
+        return end;
     uint64_t shortest = num_shortest_digits(value, &exponent);
     int count = (int)num_format_u64(digits, shortest), point = count + exponent;
     if (point > -5 && point <= 16)
@@ -226,33 +262,46 @@ static bool print_long(struct json_printer *printer, struct buf *out, size_t sto
     return true;
 }
 
-static inline void print_short(struct json_value value, struct buf *out)
+/* A string that is in its slot. */
+static inline char *write_short(char *at, struct json_value value)
 {
-    char *at = out_room(out, (JSON_SHORT_STRING + 1) * ESCAPED_MAX + 18), *end;
     unsigned len = value.bits >> 4 & 15;
     uint64_t bytes = value.bits >> 8;
     char text[8];
 
     *at++ = '"';
-    if (is_plain(bytes | UINT64_C(0x2020202020202020) << 8 * len)) {
+    if (__builtin_expect(is_plain(bytes | UINT64_C(0x2020202020202020) << 8 * len), 1)) {
         memcpy(at, &bytes, sizeof(bytes));
         at[len] = '"';
-        out_end(out, at + len + 1);
-        return;
+        return at + len + 1;
     }
     memcpy(text, &bytes, sizeof(text));
-    end = write_escaped(at, text, len);
-    *end++ = '"';
-    out_end(out, end);
+    at = write_escaped(at, text, len);
+    *at++ = '"';
+    return at;
+}
+
+static inline char *write_text(char *at, struct bytes text)
+{
+    *at++ = '"';
+    at = write_escaped(at, text.ptr, text.len);
+    *at++ = '"';
+    return at;
+}
+
+static inline char *write_literal(char *at, struct json_value value)
+{
+    if (value.bits > JSON_VALUE_TRUE.bits)
+        return write_double(at, json_double(value));
+    bool is_false = value.bits == JSON_VALUE_FALSE.bits;
+    memcpy(at, is_false ? "false" : value.bits == JSON_VALUE_TRUE.bits ? "true" : "null", is_false ? 5 : 4);
+    return at + (is_false ? 5 : 4);
 }
 
 static inline void print_string(struct json_printer *printer, const struct json_value *value, struct buf *out)
 {
-    if (json_tag(*value) == JSON_TAG_SHORT) {
-        print_short(*value, out);
-        return;
-    }
     struct bytes text = json_string(value);
+
     if (text.len > STRING_PART) {
         out_char(out, '"');
         printer->value = value;
@@ -261,23 +310,42 @@ static inline void print_string(struct json_printer *printer, const struct json_
         return;
     }
     char *at = out_room(out, text.len * ESCAPED_MAX + 18);
-    *at++ = '"';
-    at = write_escaped(at, text.ptr, text.len);
-    *at++ = '"';
-    out_end(out, at);
+    out_end(out, write_text(at, text));
+}
+
+/* Opens a container that is not empty; its bracket is written before its first element. */
+static inline void container_open(struct json_printer *printer, struct json_value value)
+{
+    ASSERT(printer->depth <= JSON_MAX_DEPTH);
+    struct json_iter *iter = &printer->stack[printer->depth++];
+    unsigned tag = json_tag(value);
+    if (!tag_is_leaf(tag)) {
+        json_iter_init(iter, value);
+        return;
+    }
+    const struct json_node *leaf = node_of(value);
+    *iter = (struct json_iter){ .at = ITER_AT_BEGIN,
+        .slot = leaf->slots,
+        .end = leaf->slots + leaf->count,
+        .keys = tag == JSON_TAG_OBJECT ? leaf_keys(leaf) : NULL,
+        .len = leaf->count,
+        .container = value };
 }
 
 static void print_container(struct json_printer *printer, struct json_value value, struct buf *out)
 {
-    bool is_array = json_kind(value) == JSON_ARRAY;
+    if (json_len(value) == 0)
+        print_word(out, json_kind(value) == JSON_ARRAY ? "[]" : "{}", 2);
+    else
+        container_open(printer, value);
+}
 
-    if (json_len(value) == 0) {
-        print_word(out, is_array ? "[]" : "{}", 2);
-        return;
-    }
-    out_char(out, is_array ? '[' : '{');
-    ASSERT(printer->depth <= JSON_MAX_DEPTH);
-    json_iter_init(&printer->stack[printer->depth++], value);
+/* What stands before the next element of a container: its bracket or a comma. */
+static inline char separator_of(const struct json_iter *iter)
+{
+    if (iter->at != ITER_AT_BEGIN)
+        return ',';
+    return json_kind_of_tag[json_tag(iter->container)] == JSON_ARRAY ? '[' : '{';
 }
 
 static inline void print_value(struct json_printer *printer, const struct json_value *value, struct buf *out)
@@ -311,14 +379,15 @@ static inline void print_value(struct json_printer *printer, const struct json_v
     }
 }
 
-/* Puts a key into its place among those that are kept; false if it is too long for that. */
+/* Puts a key into its place among those that are kept, behind room for a separator; false if it is too long for it. */
 static bool keep_key(struct json_printer *printer, json_key key, unsigned place)
 {
     char room[JSON_PRINTER_KEY_MAX * ESCAPED_MAX + 19], *at = room;
     struct bytes text = json_key_text(key);
 
-    if (text.len > JSON_PRINTER_KEY_MAX - 3)
+    if (text.len > JSON_PRINTER_KEY_MAX - 4)
         return false;
+    *at++ = ',';
     *at++ = '"';
     at = write_escaped(at, text.ptr, text.len);
     *at++ = '"';
@@ -344,8 +413,8 @@ static inline void print_key(struct json_printer *printer, json_key key, struct 
 
     if (printer->keys[place] == key || keep_key(printer, key, place)) {
         char *at = out_room(out, JSON_PRINTER_KEY_MAX);
-        memcpy(at, printer->key_texts[place], JSON_PRINTER_KEY_MAX);
-        out_end(out, at + printer->key_lens[place]);
+        memcpy(at, printer->key_texts[place] + 1, JSON_PRINTER_KEY_MAX - 1);
+        out_end(out, at + printer->key_lens[place] - 1);
     } else {
         print_long_key(key, out);
     }
@@ -372,7 +441,7 @@ void json_printer_init(
 static inline void print_next(struct json_printer *printer, struct buf *out)
 {
     struct json_iter *iter = &printer->stack[printer->depth - 1];
-    bool is_first = iter->slot == NULL;
+    char separator = separator_of(iter);
 
     if (!json_iter_next(iter)) {
         printer->depth--;
@@ -381,15 +450,146 @@ static inline void print_next(struct json_printer *printer, struct buf *out)
         out_char(out, iter->keys == NULL ? ']' : '}');
         return;
     }
-    if (iter->slot != iter->end && json_tag(*iter->slot) >= JSON_TAG_STRING)
-        __builtin_prefetch(json_pointer(*iter->slot));
-    if (!is_first)
-        out_char(out, ',');
+    out_char(out, separator);
     if (!printer->compact)
         print_break(printer, out);
     if (iter->keys != NULL)
         print_key(printer, iter->key, out);
     print_value(printer, iter->value, out);
+}
+
+/* Where a run of compact text is: in the text, and in the innermost container. */
+struct run {
+    char *at, *limit;                    /* at the limit there is ITEM_ROOM more */
+    struct json_iter *iter;              /* where slot and keys were when the container was last turned to */
+    const struct json_value *slot, *end; /* the next element in this leaf */
+    const json_key *keys;                /* its key, NULL in an array */
+    char separator;
+};
+
+/* Turns to the innermost container. */
+static inline void run_load(struct run *run, struct json_printer *printer)
+{
+    struct json_iter *iter = &printer->stack[printer->depth - 1];
+
+    run->iter = iter;
+    run->slot = iter->slot;
+    run->end = iter->end;
+    run->keys = iter->keys;
+    run->separator = separator_of(iter);
+}
+
+/* Notes how far it came in the container. */
+static inline void run_save(const struct run *run)
+{
+    run->iter->at += (uint32_t)(run->slot - run->iter->slot);
+    run->iter->slot = run->slot;
+    run->iter->keys = run->keys;
+}
+
+/* At the end of a leaf: goes to the next one, or closes the container. False: that was the root. */
+static inline bool run_next_leaf(struct run *run, struct json_printer *printer)
+{
+    run_save(run);
+    if (run->iter->at + 1 < run->iter->len) {
+        json_iter_next_leaf(run->iter);
+    } else {
+        *run->at++ = run->keys == NULL ? ']' : '}';
+        if (--printer->depth == 0)
+            return false;
+    }
+    run_load(run, printer);
+    return true;
+}
+
+/* Writes what is small, or opens a container; false for what has to be looked at with care. */
+static inline bool run_value(struct run *run, struct json_printer *printer, struct json_value value)
+{
+    switch (json_tag(value)) {
+    case JSON_TAG_LITERAL:
+        run->at = write_literal(run->at, value);
+        return true;
+    case JSON_TAG_INT:
+        run->at += num_format_i64(run->at, (int64_t)value.bits >> 4);
+        return true;
+    case JSON_TAG_SHORT:
+        run->at = write_short(run->at, value);
+        return true;
+    case JSON_TAG_STRING: {
+        const struct json_text *text = json_pointer(value);
+        if (text->len > SMALL_STRING)
+            return false;
+        run->at = write_text(run->at, bytes_make(text->data, text->len));
+        return true;
+    }
+    case JSON_TAG_ARRAY:
+    case JSON_TAG_OBJECT:
+        if (node_of(value)->count == 0)
+            return false;
+        run_save(run);
+        container_open(printer, value);
+        run_load(run, printer);
+        return true;
+    case JSON_TAG_ARRAY_TREE:
+    case JSON_TAG_OBJECT_TREE:
+    case JSON_TAG_BOX:
+        return false;
+    default:
+        run->at = write_double(run->at, json_double(value));
+        return true;
+    }
+}
+
+/* The separator and the key of the element that comes; false if the key is none of those that are kept. */
+static inline bool run_key(struct run *run, struct json_printer *printer)
+{
+    json_key key = *run->keys;
+    unsigned place = key % JSON_PRINTER_KEYS;
+
+    if (printer->keys[place] != key && !keep_key(printer, key, place))
+        return false;
+    memcpy(run->at, printer->key_texts[place], JSON_PRINTER_KEY_MAX);
+    *run->at = run->separator;
+    run->at += printer->key_lens[place];
+    run->keys++;
+    return true;
+}
+
+/* Elements one after the other, as far as the budget and the room go. True if it stopped before a key that is too long
+ * to be kept. */
+static bool print_run(struct json_printer *printer, struct buf *out, size_t stop)
+{
+    struct run run = { .at = out_room(out, 2 * ITEM_ROOM) };
+    size_t room = out->cap - ITEM_ROOM;
+    bool key_is_long = false;
+
+    run.limit = out->ptr + (stop < room ? stop : room);
+    run_load(&run, printer);
+    while (run.at < run.limit) {
+        if (run.slot == run.end) {
+            if (!run_next_leaf(&run, printer))
+                break;
+            continue;
+        }
+        if (run.slot + 1 != run.end && json_tag(run.slot[1]) >= JSON_TAG_STRING)
+            __builtin_prefetch(json_pointer(run.slot[1]));
+        if (run.keys == NULL)
+            *run.at++ = run.separator;
+        else if ((key_is_long = !run_key(&run, printer)))
+            break;
+        run.separator = ',';
+        const struct json_value *value = run.slot++;
+        if (run_value(&run, printer, *value))
+            continue;
+        run_save(&run);
+        out_end(out, run.at);
+        print_value(printer, value, out);
+        return false;
+    }
+    if (printer->depth != 0)
+        run_save(&run);
+    out_end(out, run.at);
+    return key_is_long;
 }
 
 bool json_printer_step(struct json_printer *printer, struct buf *out, size_t budget)
@@ -407,7 +607,8 @@ bool json_printer_step(struct json_printer *printer, struct buf *out, size_t bud
             break;
         if (out->len >= stop)
             break;
-        print_next(printer, out);
+        if (!printer->compact || print_run(printer, out, stop))
+            print_next(printer, out);
     }
     if (out->ptr != NULL)
         out->ptr[out->len] = '\0';

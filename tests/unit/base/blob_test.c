@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 Test(blob, create_gives_room)
@@ -31,6 +32,21 @@ Test(blob, from_bytes_copies)
     blob_unref(blob);
     blob = blob_from_bytes(bytes_make(NULL, 0));
     cr_assert_eq(blob->len, 0);
+    blob_unref(blob);
+}
+
+Test(blob, from_buf_takes_its_memory)
+{
+    struct buf buf = BUF_EMPTY;
+
+    buf_extend(&buf, sizeof(struct blob));
+    for (int i = 0; i < 1000; i++)
+        buf_append(&buf, BYTES("content "));
+    const char *ptr = buf.ptr;
+    struct blob *blob = blob_from_buf(&buf);
+    cr_expect(buf.ptr == NULL && buf.len == 0 && buf.cap == 0);
+    cr_expect((const char *)blob == ptr && blob->len == 8000 && blob->cap >= blob->len && !blob_is_shared(blob));
+    cr_expect(bytes_equal(bytes_make(blob->data + 7992, 8), BYTES("content ")));
     blob_unref(blob);
 }
 

@@ -1,6 +1,7 @@
 /*
  * Documents: what is read and written, and in which form; what is refused, and where; slices; looking things up.
  */
+#include <math.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -412,6 +413,50 @@ Test(document, keys_of_every_length)
     expect_text(parsed_bytes(buf_bytes(&text)), buf_cstr(&text));
     cr_expect_eq(json_key_count(), 0);
     buf_fini(&text);
+}
+
+Test(document, strings_of_every_length)
+{
+    static const char *const parts[] = { "x", "\\n", "é", "\\\"", "\\u0001", "😀" };
+    struct buf text = BUF_EMPTY;
+
+    for (size_t part = 0; part < LEN(parts); part++) {
+        for (int len = 0; len < 150; len++) {
+            buf_append_cstr(&text, part == 0 && len == 0 ? "[[\"" : ",[\"");
+            for (int at = 0; at < len; at++)
+                buf_append_char(&text, (char)('a' + at % 26));
+            buf_append_cstr(&text, parts[part]);
+            buf_append_cstr(&text, len % 3 == 0 ? "\"]" : "zz\",\"\"]");
+        }
+    }
+    buf_append_char(&text, ']');
+    expect_text(parsed_bytes(buf_bytes(&text)), buf_cstr(&text));
+    buf_fini(&text);
+}
+
+/* Texts of at most 15 digits are what is printed for them; their neighbours read back as themselves. */
+Test(document, decimals)
+{
+    static const unsigned units[] = { 1, 10, 100, 1000, 10000, 1000000 };
+    struct random random = seed_random();
+    char text[64], number[JSON_NUMBER_MAX_LEN + 1];
+
+    for (int i = 0; i < 300000; i++) {
+        uint64_t unit = units[random_below(&random, LEN(units))];
+        uint64_t digits = random_below(&random, UINT64_C(1000000000000000) >> random_below(&random, 50));
+        int len = snprintf(text, sizeof text, "%s%" PRIu64 ".%0*" PRIu64, i % 3 == 0 ? "-" : "", digits / unit,
+            unit == 1 ? 1 : (int)(snprintf(NULL, 0, "%" PRIu64, unit) - 1), digits % unit);
+        while (text[len - 1] == '0' && text[len - 2] != '.')
+            len--;
+        text[len] = '\0';
+        struct json_value value = parsed(text);
+        number[json_format_number(number, value)] = '\0';
+        if (strtod(text, NULL) == 0 || fabs(strtod(text, NULL)) >= 1e-5)
+            cr_expect_str_eq(number, text);
+        double above = nextafter(json_double(value), INFINITY);
+        number[json_format_number(number, json_make_double(above))] = '\0';
+        REQUIRE(strtod(number, NULL) == above);
+    }
 }
 
 Test(document, keys_come_back_however_it_is_taken_down)
