@@ -1,6 +1,6 @@
 /*
  * Tests of trees that are cut out of a btree: that nodes are counted right between them, and what a cut looks at. That
- * a cut takes the right items is tested by the model in btree_test.c. BTREE_TEST_SEED repeats a run.
+ * a cut takes the right items is tested by the model in btree_test.c. LARDER_TEST_SEED repeats a run.
  */
 #include "ds/btree.h"
 

@@ -50,7 +50,7 @@ static inline void check(const struct btree *tree)
 
 static inline void seed_random(struct random *random)
 {
-    const char *given = getenv("BTREE_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
     fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);

@@ -1,6 +1,6 @@
 /*
  * Tests of the btree: the contract case by case, then a sorted array that random operations must agree with, then the
- * promises of memory. Random tests print their seed; BTREE_TEST_SEED repeats one.
+ * promises of memory. Random tests print their seed; LARDER_TEST_SEED repeats one.
  */
 #include "ds/btree.h"
 

@@ -17,10 +17,10 @@ static const struct geo_place palermo = { 13.361389, 38.115556 }, catania = { 15
 
 static void seed_random(struct random *random)
 {
-    const char *given = getenv("DS_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "DS_TEST_SEED=%#" PRIx64 "\n", seed);
+    fprintf(stderr, "LARDER_TEST_SEED=%#" PRIx64 "\n", seed);
     random_init(random, seed);
 }
 

@@ -1,6 +1,6 @@
 /*
  * Tests of the table: the contract case by case, then a model of flags in an array that random operations must agree
- * with, then the promises of scanning, draining, drawing and memory. Random tests print their seed; TABLE_TEST_SEED
+ * with, then the promises of scanning, draining, drawing and memory. Random tests print their seed; LARDER_TEST_SEED
  * repeats one.
  */
 #include "ds/table.h"
@@ -36,7 +36,7 @@ static const struct table_type item_type = { item_hash };
 
 static void seed_random(struct random *random)
 {
-    const char *given = getenv("TABLE_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
     fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);

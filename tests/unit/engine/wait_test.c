@@ -3,6 +3,7 @@
  */
 #include "engine/wait.h"
 
+#include "../base/seed.h"
 #include "base/random.h"
 #include "engine/slowlog.h"
 #include "fixture.h"
@@ -567,11 +568,7 @@ static void model_end(struct random *random, int client)
 
 Test(wait, behaves_as_the_model)
 {
-    struct random random;
-    random_init_secret(&random);
-    uint64_t seed = random_next(&random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(&random, seed);
+    struct random random = seed_random("behaves as the model");
     for (int step = 1; step <= STEPS; step++) {
         int client = 1 + (int)random_below(&random, CLIENTS - 1);
         if (random_below(&random, 3) == 0)

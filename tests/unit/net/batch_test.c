@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../base/seed.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "fixture.h"
@@ -358,8 +359,7 @@ static void model_run(uint64_t seed)
 
 Test(batch, random_streams_split_at_random)
 {
-    struct random random;
-    random_init_secret(&random);
+    struct random random = seed_random("streams split at random");
     for (int i = 0; i < 40; i++)
         model_run(random_next(&random));
 }

@@ -1,6 +1,6 @@
 /*
  * Tests of the output: the contract case by case, then random appends, references, gaps, rewinds and sends against a
- * flat string, which print their seed; OUTPUT_TEST_SEED repeats one.
+ * flat string, which print their seed; LARDER_TEST_SEED repeats one.
  */
 #include "resp/output.h"
 
@@ -23,7 +23,7 @@
 
 static void seed_random(struct random *random)
 {
-    const char *given = getenv("OUTPUT_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : random_next(random);
     fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);

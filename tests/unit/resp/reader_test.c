@@ -1,7 +1,7 @@
 /*
  * Tests of the reader: each case is parsed whole, cut in two at every byte, and byte by byte; then limits, large
  * arguments, inputs that end against a guard page, memory that is refused, and random pipelines cut at random. Random
- * tests print their seed; READER_TEST_SEED repeats one.
+ * tests print their seed; LARDER_TEST_SEED repeats one.
  */
 #include "resp/reader.h"
 
@@ -32,7 +32,7 @@ struct example {
 
 static void seed_random(struct random *random)
 {
-    const char *given = getenv("READER_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : random_next(random);
     fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);

@@ -130,12 +130,12 @@ static inline bool holds_text(const struct entry *entry, const char *text)
     return holds(entry, bytes_from_cstr(text));
 }
 
-/* Seeds from STORE_TEST_SEED, or else from the system, and prints the seed. */
+/* Seeds from LARDER_TEST_SEED, or else from the system, and prints the seed. */
 static inline void seed_random(struct random *random)
 {
-    const char *given = getenv("STORE_TEST_SEED");
+    const char *given = getenv("LARDER_TEST_SEED");
     random_init_secret(random);
     uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "STORE_TEST_SEED=%#" PRIx64 "\n", seed);
+    fprintf(stderr, "LARDER_TEST_SEED=%#" PRIx64 "\n", seed);
     random_init(random, seed);
 }

@@ -1,7 +1,7 @@
 /*
  * Tests of the store against a naive model: random operations on a small world of keys, whose lengths and values cross
  * every border of the layout. The model is an array of cells; everything that the keyspace says (content, encoding,
- * expiry, statistics, what the observer hears) must agree with it. STORE_TEST_SEED repeats a run.
+ * expiry, statistics, what the observer hears) must agree with it. LARDER_TEST_SEED repeats a run.
  */
 #include "fixture.h"
 

@@ -27,10 +27,8 @@ static uint64_t number_of(struct bytes key)
 
 static uint64_t seeded(struct random *random)
 {
-    random_init_secret(random);
+    seed_random(random);
     uint64_t seed = random_next(random);
-    fprintf(stderr, "seed %" PRIu64 "\n", seed);
-    random_init(random, seed);
     hash_init_seeded(seed);
     return seed;
 }
