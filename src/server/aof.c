@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/latency.h"
 #include "engine/propagate.h"
 #include "engine/session.h"
 #include "persist/disk.h"
@@ -209,6 +210,16 @@ static bool postpone(struct server *server)
     return false;
 }
 
+/* What writing is called that took long: Redis's names tell what else was going on. */
+static void note_write(struct server *server, uint64_t us)
+{
+    const char *beside = aof_log_is_syncing(&server->aof->log) ? "aof-write-pending-fsync"
+                         : server->child.kind != CHILD_NONE    ? "aof-write-active-child"
+                                                               : "aof-write-alone";
+    latency_note(server->engine, beside, us);
+    blame_background(server, "aof-write", us);
+}
+
 static bool write_buffer(struct server *server)
 {
     struct aof *aof = server->aof;
@@ -216,8 +227,11 @@ static bool write_buffer(struct server *server)
     aof->tried_ns = clock_mono_ns();
     if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
         aof_log_reserve(&aof->log);
-    if (!aof_log_write(&aof->log)) {
-        fail_write(server, errno);
+    bool written = aof_log_write(&aof->log);
+    int reason = errno;
+    note_write(server, (clock_mono_ns() - aof->tried_ns) / 1000);
+    if (!written) {
+        fail_write(server, reason);
         return false;
     }
     if (aof->failure && !aof->distrusted) {
@@ -236,10 +250,14 @@ static bool sync_is_off(const struct server *server)
 
 static bool sync_now(struct server *server)
 {
-    if (aof_log_sync(&server->aof->log))
-        return true;
-    fail_sync(server, errno);
-    return false;
+    uint64_t began_ns = clock_mono_ns();
+    bool synced = aof_log_sync(&server->aof->log);
+    int reason = errno;
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+        blame_background(server, "aof-fsync-always", (clock_mono_ns() - began_ns) / 1000);
+    if (!synced)
+        fail_sync(server, reason);
+    return synced;
 }
 
 static bool sync_if_due(struct server *server, bool force)

@@ -121,7 +121,9 @@ static void remove_temporary(struct server *server, pid_t pid)
 {
     struct buf name = BUF_EMPTY;
     rdb_temporary_name(&name, server->config.dbfilename, (int)pid);
-    unlink(buf_cstr(&name));
+    uint64_t began_ns = clock_mono_ns();
+    unlink(buf_cstr(&name)); /* of a large file that takes long */
+    blame_background(server, "rdb-unlink-temp-file", (clock_mono_ns() - began_ns) / 1000);
     buf_fini(&name);
 }
 

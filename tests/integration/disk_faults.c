@@ -3,6 +3,7 @@
  *
  *   write=28 fdatasync=5 fsync=5 rename=5    the call fails with that errno (write: only of files that are appended to)
  *   slow=3000                                fdatasync takes so many ms more
+ *   late=30                                  write does (only of files that are appended to)
  *   exit=7                                   the machine stops before the 7th step that changes what is on the disk,
  *                                            counted from when the file says so
  */
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,19 +66,26 @@ static void step(void)
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
+static void pause_ms(int ms)
+{
+    struct timespec pause = { ms / 1000, ms % 1000 * 1000000L };
+    if (ms)
+        nanosleep(&pause, NULL);
+}
+
 ssize_t write(int fd, const void *ptr, size_t len)
 {
-    if (fcntl(fd, F_GETFL) & O_APPEND && fails("write"))
+    bool appends = fcntl(fd, F_GETFL) & O_APPEND;
+    if (appends)
+        pause_ms(fault("late"));
+    if (appends && fails("write"))
         return -1;
     return NEXT(write)(fd, ptr, len);
 }
 
 int fdatasync(int fd)
 {
-    int slow_ms = fault("slow");
-    struct timespec pause = { slow_ms / 1000, slow_ms % 1000 * 1000000L };
-    if (slow_ms)
-        nanosleep(&pause, NULL);
+    pause_ms(fault("slow"));
     return fails("fdatasync") ? -1 : NEXT(fdatasync)(fd);
 }
 
