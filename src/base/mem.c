@@ -53,9 +53,13 @@ static _Noreturn __attribute__((cold, noinline)) void mem_out_of(size_t size)
  * Read by jemalloc when it starts. A loop turn has the output of many clients in flight, one chunk each: the thread's
  * cache must hold more of a size than the default of 20 for the larger small classes, or each turn goes to the arena
  * and its locks.
+ *
+ * By default what is freed in one piece of 8 MB or more goes back to the system on the spot, which takes 40 ms for 500
+ * MB. Without that rule (a threshold of 0) it waits with all other free pages until the allocator's own thread gives
+ * them back. The arenas that jemalloc makes by itself may be older than this rule: the main thread gets one of its own.
  */
 __attribute__((visibility("default"), used)) const char *malloc_conf =
-    "tcache_nslots_small_min:128,tcache_nslots_small_max:256,lg_tcache_nslots_mul:2";
+    "tcache_nslots_small_min:128,tcache_nslots_small_max:256,lg_tcache_nslots_mul:2,oversize_threshold:0";
 
 enum { MEM_MAX_THREADS = 64 };
 
@@ -105,6 +109,11 @@ static void threads_prepare(void)
     /* A child forked while another thread held the lock would wait for it for ever. */
     error = pthread_atfork(threads_lock_take, threads_lock_give, threads_lock_give);
     ASSERT(error == 0);
+    /* The first thread to come here is the main one. */
+    unsigned arena;
+    size_t size = sizeof(arena);
+    if (mallctl("arenas.create", &arena, &size, NULL, 0) == 0)
+        (void)mallctl("thread.arena", NULL, NULL, &arena, size);
 }
 
 void mem_thread_register(void)

@@ -99,7 +99,7 @@ class Table:
 
     @staticmethod
     def _cell(result, figure):
-        return f"{'-':>20s}" if result is None else f"{result[figure]:20.3f}"
+        return f"{'-':>20s}" if not result or result[figure] is None else f"{result[figure]:20.3f}"
 
 
 def temporary_directory():
