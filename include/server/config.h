@@ -79,7 +79,7 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
-    int64_t key_load_delay_us; /* below zero: so many keys for a microsecond */
+    int64_t key_load_delay_us, rdb_key_save_delay_us; /* below zero: so many keys for a microsecond */
 
     bool appendonly;
     char *appendfilename, *appenddirname; /* owned */
@@ -141,10 +141,10 @@ bool config_set(struct server *server, const struct bytes *pairs, size_t count, 
 
 /*
  * Writes the configuration back to its file: lines and comments that are there stay, values that changed are replaced,
- * new ones appended. The file is replaced as a whole: a crash leaves the old or the new one. On failure `error` says
- * why.
+ * new ones appended, with `all` those too that have their default. The file is replaced as a whole: a crash leaves the
+ * old or the new one. On failure `error` says why.
  */
-bool config_rewrite(const struct config *config, struct buf *error);
+bool config_rewrite(const struct config *config, bool all, struct buf *error);
 
 /* Replaces a file: written beside it, fsynced, renamed over it, its directory fsynced. False, with the system's reason
  * in `error`, and then the old one is still there. */

@@ -51,7 +51,7 @@ static void run_rewrite(struct call *call)
     acl_file_update_config(server_of(call));
     if (!config->file)
         reply_error(call->reply, BYTES("ERR The server is running without a config file"));
-    else if (config_rewrite(config, &error)) {
+    else if (config_rewrite(config, false, &error)) {
         log_write(LOG_NOTICE, "CONFIG REWRITE executed with success.");
         reply_ok(call->reply);
     } else {
@@ -81,6 +81,18 @@ static void run_help(struct call *call)
         NULL,
     };
     call_reply_help(call, lines);
+}
+
+/* The value of a directive that is a secret. */
+static bool set_hides(const struct bytes *argv, uint32_t argc, uint32_t at)
+{
+    static const char *const secrets[] = { "requirepass", "masterauth", "masteruser", "tls-key-file-pass",
+        "tls-client-key-file-pass" };
+    (void)argc;
+    for (size_t i = 0; at > 2 && at % 2 == 1 && i < sizeof secrets / sizeof *secrets; i++)
+        if (bytes_is(argv[at - 1], secrets[i]))
+            return true;
+    return false;
 }
 
 static const char *const get_history[] = { "7.0.0", "Added the ability to pass multiple pattern parameters in one call",
@@ -129,6 +141,7 @@ static const struct command subcommands[] = {
         .run = run_set,
         .argc = AT_LEAST(4),
         .flags = CMD_SECRET | CMD_ADMIN | CMD_LOADING | CMD_STALE | CMD_NO_SCRIPT,
+        .hides = set_hides,
         .group = GROUP_SERVER,
         .since = "2.0.0",
         .complexity = "O(N) when N is the number of configuration parameters provided",

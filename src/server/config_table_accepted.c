@@ -108,11 +108,6 @@ const struct config_row config_accepted_rows[] = {
         .choices = propagation_error_behavior_choices,
         .initial = "ignore" },
     { .name = "rdb-del-sync-files", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "rdb-key-save-delay",
-        .type = CONFIG_INTEGER,
-        .flags = CONFIG_HIDDEN,
-        LIMITS(INT32_MIN, INT32_MAX),
-        .initial = "0" },
     { .name = "repl-backlog-size",
         .type = CONFIG_MEMORY,
         LIMITS(1, INT64_MAX),
@@ -181,6 +176,10 @@ const struct config_row config_accepted_rows[] = {
     { .name = "tls-replication", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "use-exit-on-panic", .type = CONFIG_BOOL, .flags = CONFIG_HIDDEN, .initial = "no" },
     { .name = "watchdog-period", .type = CONFIG_INTEGER, .flags = CONFIG_HIDDEN, LIMITS(0, INT32_MAX), .initial = "0" },
+    /* What Redis no longer knows but in files. */
+    { .name = "list-max-ziplist-entries", .flags = CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },
+    { .name = "list-max-ziplist-value", .flags = CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },
+    { .name = "lua-replicate-commands", .flags = CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },
     { .name = "loadmodule", .flags = CONFIG_MULTI | CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },
     { .name = "user", .flags = CONFIG_MULTI | CONFIG_IMMUTABLE | CONFIG_FILE_ONLY | CONFIG_SECRET, .initial = "" },
 };

@@ -89,6 +89,19 @@ static void run_htstats(struct call *call)
     buf_fini(&out);
 }
 
+static void run_config_rewrite_all(struct call *call)
+{
+    const struct config *config = &server_of(call)->config;
+    struct buf error = BUF_EMPTY;
+    if (!config->file)
+        buf_append_cstr(&error, "The server is running without a config file");
+    if (config->file && config_rewrite(config, true, &error))
+        reply_ok(call->reply);
+    else
+        reply_error_printf(call->reply, "ERR CONFIG-REWRITE-FORCE-ALL failed: %s", buf_cstr(&error));
+    buf_fini(&error);
+}
+
 static void run_structsize(struct call *call)
 {
     char text[128];
@@ -365,6 +378,8 @@ static void run_help(struct call *call)
         "    Take a new run ID.",
         "CHECK",
         "    Check every invariant of the keyspace.",
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Like CONFIG REWRITE, but write also what has its default.",
         "DIGEST",
         "    Show a digest of the contents of all databases.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -418,6 +433,7 @@ static const struct {
     { "ASSERT", run_crash, 2, 2 },
     { "CHANGE-REPL-ID", run_change_repl_id, 2, 2 },
     { "CHECK", run_check, 2, 2 },
+    { "CONFIG-REWRITE-FORCE-ALL", run_config_rewrite_all, 2, 2 },
     { "DIGEST", run_digest, 2, 2 },
     { "DIGEST-VALUE", run_digest_value, 2, 0 },
     { "ERROR", run_error, 3, 3 },

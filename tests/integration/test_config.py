@@ -467,6 +467,22 @@ def test_rewritten_files_mean_the_same(with_file, oracle_command):
         assert {k: got[k] for k in wanted} == wanted
 
 
+def test_all_directives_can_be_written(tmp_path):
+    """What stands in the file then means what the server was set to, and old directives are understood."""
+    path = tmp_path / "all.conf"
+    path.write_text("enable-debug-command yes\nlist-max-ziplist-entries 512\nlist-max-ziplist-value 64\n"
+                    "lua-replicate-commands yes\nhz 12\n")
+    seen = []
+    for _ in range(2):
+        server = ServerProcess([larder_binary(), str(path)], (), tmp_path, name="server")
+        with Client(server.port) as client:
+            seen.append({k: v for k, v in settings(client, "*").items() if k != "port"})
+            assert client.command("DEBUG", "CONFIG-REWRITE-FORCE-ALL") == b"OK"
+        server.stop_cleanly()
+    assert seen[0] == seen[1] and seen[0]["hz"] == "12"
+    assert len(path.read_text().splitlines()) > 150
+
+
 def test_rewrite_fails_whole(with_file):
     client, path = with_file
     moved = path.parent.rename(path.parent.with_name("moved"))
