@@ -83,7 +83,8 @@ struct server {
     uint64_t cron_ticks;
     uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
     bool background_pending;               /* the last slice left work */
-    bool busy_since_slice;                 /* requests were executed since */
+    bool busy_since_slice;                 /* requests were executed since, */
+    bool busy_before_slice;                /* and between it and the one before */
     struct server_rate commands_rate, input_rate, output_rate;
     struct server_expiry expiry;
     struct server_defrag defrag;

@@ -11,6 +11,8 @@
 #include "net/net.h"
 
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -49,7 +51,7 @@ static void run_ready(struct net *net)
 static void run_background(struct net *net)
 {
     net->in_background = true;
-    net->background_wanted = false;
+    net->background_wanted = net->naps = false;
     bool more = net->background(net->background_context);
     net->background_wanted |= more;
     net->in_background = false;
@@ -101,7 +103,7 @@ static void turn(struct ev_loop *loop)
 
     net->in_turn = is_nested;
     bool again = net->ready.count > 0 || net->writers.count > 0 || net->woken.count > 0 || net->closing.count > 0 ||
-                 net->doomed != NULL || net->background_wanted || net->unread.count > 0;
+                 net->doomed != NULL || (net->background_wanted && !net->naps) || net->unread.count > 0;
     if (again && !ev_is_active(&net->again))
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
@@ -127,6 +129,16 @@ static void on_notify(struct ev_loop *loop, struct ev_async *async, int events)
         net->notify_fire(net->notify_context);
 }
 
+/* The timer descriptor stays readable until it is read. */
+static void on_nap_end(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+    (void)events;
+    struct net *net = ev_userdata(loop);
+    uint64_t expirations;
+    if (read(watcher->fd, &expirations, sizeof(expirations)) > 0)
+        net->nap_end_ns = 0;
+}
+
 struct net *net_create(const struct net_settings *settings, const struct net_receiver *receiver)
 {
     struct net *net = mem_zalloc(sizeof(*net));
@@ -147,6 +159,10 @@ struct net *net_create(const struct net_settings *settings, const struct net_rec
     ev_timer_start(net->loop, &net->sweep);
     ev_async_init(&net->notify, on_notify);
     ev_async_start(net->loop, &net->notify);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    ASSERT(timer >= 0);
+    ev_io_init(&net->nap, on_nap_end, timer, EV_READ);
+    ev_io_start(net->loop, &net->nap);
     return net;
 }
 
@@ -169,6 +185,8 @@ void net_destroy(struct net *net)
         ev_signal_stop(net->loop, &signal->signal);
         mem_free(signal);
     }
+    ev_io_stop(net->loop, &net->nap);
+    close(net->nap.fd);
     ev_async_stop(net->loop, &net->notify);
     ev_timer_stop(net->loop, &net->sweep);
     ev_timer_stop(net->loop, &net->accept_again);
@@ -275,7 +293,18 @@ void net_set_background(struct net *net, bool (*run)(void *context), void *conte
 void net_wake_background(struct net *net)
 {
     net->background_wanted = net->background != NULL;
+    net->naps = false;
     net_hurry(net);
+}
+
+void net_nap_background(struct net *net, uint64_t moment_ns)
+{
+    net->naps = true;
+    if (net->nap_end_ns != 0 && net->nap_end_ns <= moment_ns)
+        return;
+    net->nap_end_ns = moment_ns;
+    struct itimerspec when = { .it_value = { (time_t)(moment_ns / 1000000000), (long)(moment_ns % 1000000000) } };
+    timerfd_settime(net->nap.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 void net_hold_sending(struct net *net)

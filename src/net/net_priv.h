@@ -130,6 +130,9 @@ struct net {
     bool (*background)(void *context);
     void *background_context;
     bool background_wanted, in_background, in_turn;
+    bool naps;           /* the background work is content with the timer */
+    uint64_t nap_end_ns; /* for when the timer is set; 0: it is not */
+    struct ev_io nap;    /* of a timer descriptor: finer than libev's timers, which last a millisecond at least */
     void (*before_send)(void *context);
     void *before_send_context;
     bool held; /* nothing is sent in this turn */

@@ -3,7 +3,14 @@
  *
  * A slice lasts SLICE_NS at most, so nobody waits longer than that for it. While clients are being served, the work
  * gets a third of the time: after a slice the requests go first for twice as long as it took. When nobody asks for
- * anything it goes on without a pause, and tasks get ALONE_NS: who comes then waits once, and the next slice is short.
+ * anything, tasks and what makes room under a memory limit go on without a pause, and tasks get ALONE_NS: who comes then
+ * waits once, and the next slice is short. What nobody waits for (memory to give back, keys that expired) gets half of
+ * the time.
+ *
+ * In its rests the loop sleeps. Schedulers run a thread at once that has slept and is woken, but let one that was always
+ * busy queue for a processor, for milliseconds, behind whoever else is: it is that which clients would feel. And a
+ * client that was answered is often woken on the loop's own processor, where it cannot run before the loop sleeps: so
+ * there is a rest after a slice too if somebody was served just before it.
  *
  * What a task has answered is sent after the slice, so that the rest of it is short too.
  *
@@ -14,6 +21,7 @@
 #include "base/clock.h"
 #include "engine/blame.h"
 #include "engine/latency.h"
+#include "engine/tracking.h"
 #include "server_priv.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
@@ -27,6 +35,7 @@ enum {
     EXPIRY_ROUND_NS = 100 * 1000 * 1000,
     EXPIRY_BUCKETS = 64, /* visited between two looks at the clock */
     RECLAIM_ITEMS = 128,
+    TRACKING_KEYS = 128,
     SETTLE_BUCKETS = 256,
     /* The walk hurries while it removes at least one key per this many buckets (of about five keys each). */
     EXPIRY_POOR_BUCKETS = 4,
@@ -38,6 +47,16 @@ static bool run_reclaim(struct server *server, uint64_t end_ns)
     bool more = true;
     while (more && clock_mono_ns() < end_ns)
         more = reclaim_step(server->keyspace->reclaim, RECLAIM_ITEMS);
+    return more;
+}
+
+/* Takes down what tracking remembers no more; true while more is left. */
+static bool run_tracking(struct server *server, uint64_t end_ns)
+{
+    bool more;
+    do
+        more = tracking_step(server->engine, TRACKING_KEYS);
+    while (more && clock_mono_ns() < end_ns);
     return more;
 }
 
@@ -69,7 +88,7 @@ static uint64_t nap_ns(const struct server *server)
 static bool run_expiry(struct server *server, uint64_t now_ns, uint64_t end_ns)
 {
     struct server_expiry *expiry = &server->expiry;
-    if (!expiry->active || now_ns < expiry->resume_ns)
+    if (!expiry->active || server->engine->pause_until_ms || now_ns < expiry->resume_ns)
         return false;
     if (expiry->db < 0 && !expiry_begin(server, now_ns)) {
         expiry->resume_ns = now_ns + EXPIRY_ROUND_NS;
@@ -126,12 +145,23 @@ static bool run_tasks(struct server *server, uint64_t *end_ns)
     return more;
 }
 
+/* Is there more to do, but not yet? Then the loop may sleep until it is. */
+static bool rests(struct server *server, uint64_t now_ns)
+{
+    bool is_urgent = engine_task_count(server->engine) || engine_is_short_of_memory(server->engine);
+    bool is_busy = server->busy_since_slice || server->busy_before_slice;
+    uint64_t rest_ns = server->slice_spent_ns * (is_busy ? 2 : !is_urgent);
+    if (!server->background_pending || now_ns >= server->slice_end_ns + rest_ns)
+        return false;
+    net_nap_background(server->net, server->slice_end_ns + rest_ns);
+    return true;
+}
+
 bool background_run(void *context)
 {
     struct server *server = context;
     uint64_t now_ns = clock_mono_ns();
-    bool rests = server->busy_since_slice && now_ns < server->slice_end_ns + 2 * server->slice_spent_ns;
-    if (rests && server->background_pending)
+    if (rests(server, now_ns))
         return true;
     uint64_t end_ns = now_ns + SLICE_NS, at_ns = now_ns;
     bool short_of_memory =
@@ -140,6 +170,7 @@ bool background_run(void *context)
     server->background_pending = run_tasks(server, &end_ns);
     at_ns = clock_mono_ns(); /* a task's steps are its command's */
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
+    server->background_pending |= run_tracking(server, end_ns);
     account(server, "lazyfree", &at_ns);
     server->background_pending |= server->defrag.running && defrag_run(server, end_ns);
     account(server, "active-defrag-cycle", &at_ns);
@@ -149,6 +180,8 @@ bool background_run(void *context)
     account(server, "expire-cycle", &at_ns);
     server->slice_end_ns = clock_mono_ns();
     server->slice_spent_ns = server->slice_end_ns - now_ns;
+    server->busy_before_slice = server->busy_since_slice;
     server->busy_since_slice = false;
+    rests(server, server->slice_end_ns);
     return server->background_pending;
 }

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef LARDER_SYSTEMD
@@ -25,6 +27,7 @@
 enum {
     RESERVED_FILES = 32, /* descriptors that are not clients: listeners, log, files being saved */
     BACKTRACE_MAX = 64,
+    LATENCY_SLICE_NS = 100 * 1000, /* the shortest that Linux grants */
 };
 
 extern char **environ;
@@ -98,6 +101,30 @@ uint32_t process_raise_file_limit(uint32_t clients)
     if (limit.rlim_cur >= wanted)
         return clients;
     return limit.rlim_cur > RESERVED_FILES ? (uint32_t)(limit.rlim_cur - RESERVED_FILES) : 1;
+}
+
+/* As the system call has it; the C library knows it only in later versions. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* Where the system refuses or does not know of it, nothing changes. */
+void process_ask_for_latency(void)
+{
+    const uint64_t reset_on_fork = 1;
+    struct scheduling now = { 0 };
+    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) != 0 ||
+        (now.policy != SCHED_OTHER && now.policy != SCHED_BATCH))
+        return;
+    now.size = sizeof now;
+    now.flags = reset_on_fork;
+    now.runtime = LATENCY_SLICE_NS;
+    if (syscall(SYS_sched_setattr, 0, &now, 0) != 0)
+        log_write(LOG_VERBOSE, "Short scheduling slices are refused: %s", strerror(errno));
 }
 
 bool process_notify(const char *state)

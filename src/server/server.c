@@ -296,6 +296,7 @@ static bool load(struct server *server)
 int server_run(struct server *server)
 {
     log_write(LOG_NOTICE, "Server initialized");
+    process_ask_for_latency();
     if (!load(server))
         return server->shutting_down ? server->exit_code : 1;
     cron_start(server);

@@ -141,6 +141,62 @@ Test(loop, clients_are_served_during_background_work)
     client_fini(&client);
 }
 
+enum { NAP_MS = 10 };
+static uint64_t nap_ms;
+
+static bool work_and_nap(void *context)
+{
+    net_nap_background(world.net, clock_mono_ns() + nap_ms * 1000000);
+    fire(context);
+    return fired < stop_at;
+}
+
+static uint64_t turns_so_far(void)
+{
+    struct net_stats stats;
+    net_stats_read(world.net, &stats);
+    return stats.turns;
+}
+
+/* Nothing but the naps' ends and the sweep, every 100 ms, makes a turn. */
+Test(loop, background_sleeps_between_its_slices)
+{
+    stop_at = 6;
+    nap_ms = NAP_MS;
+    uint64_t began = clock_mono_ns(), turns = turns_so_far();
+    net_set_background(world.net, work_and_nap, &world);
+    net_run(world.net);
+    uint64_t took_ms = (clock_mono_ns() - began) / 1000000;
+    cr_assert_eq(fired, 6);
+    cr_assert_geq(took_ms, 5 * NAP_MS);
+    cr_assert_leq(turns_so_far() - turns, 6 + 3 + took_ms / 100);
+}
+
+/* It is called whenever there is a turn, and its last word on when to wake it counts. */
+Test(loop, a_nap_of_background_work_is_cut_short)
+{
+    struct client client;
+    client_init(&client, &world);
+    stop_at = INT32_MAX;
+    nap_ms = 3600 * 1000;
+    net_set_background(world.net, work_and_nap, &world);
+    client_expect(&client, &world, "PING\r\n", "+PONG\r\n");
+    int before = fired;
+    client_expect(&client, &world, "PING\r\n", "+PONG\r\n");
+    cr_assert_gt(fired, before);
+    nap_ms = 1;
+    client_expect(&client, &world, "PING\r\n", "+PONG\r\n");
+    stop_at = fired + 3;
+    net_run(world.net);
+    cr_assert_eq(fired, stop_at);
+    nap_ms = 3600 * 1000;
+    net_wake_background(world.net);
+    stop_at = fired + 1;
+    net_run(world.net);
+    cr_assert_eq(fired, stop_at);
+    client_fini(&client);
+}
+
 static struct client *other;
 
 static bool work_nested(void *context)
