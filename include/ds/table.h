@@ -190,11 +190,11 @@ uint64_t table_scan_once(const struct table *table, uint64_t cursor, table_visit
 uint64_t *table_random(const struct table *table, struct random *random);
 
 /*
- * Takes and returns any item, NULL when empty; reads no hash and moves no item. For taking a table down in slices,
- * together with table_fini: buckets are given back as they become empty, so at the end only small remains are left to
- * table_fini. Amortised O(1). The table stays valid for every other use.
+ * Takes and returns any item, NULL when empty; reads no hash and moves no item. For taking a table down in slices: as
+ * buckets become empty they are given back, so that little is left to table_fini. Amortised O(1); the table stays valid.
  */
 void *table_drain(struct table *table);
+void *table_drain_marked(struct table *table, bool *marked); /* telling whether it was marked */
 
 /* Checks every invariant and calls `complain` with a text for each one that is broken; returns how many. O(n). */
 size_t table_check(const struct table *table, void (*complain)(void *context, const char *what), void *context);

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "engine/call.h"
 #include "engine/engine.h"
@@ -49,6 +50,21 @@ void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc);
         const struct bytes words_[] = { BYTES(word), __VA_ARGS__ };                   \
         call_propagate((call), words_, (uint32_t)(sizeof words_ / sizeof words_[0])); \
     } while (0)
+
+/*
+ * Words of a long command that are made little by little, while the handler breathes, and told of at once when the
+ * change is made. All zero at first.
+ */
+struct propagate_later {
+    struct buf text; /* owned: commands, encoded one behind the other */
+    size_t *ends;    /* owned: where each ends */
+    size_t count, room;
+};
+
+void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc);
+
+/* Tells of them instead of the command as it came, and frees them. O(commands): the text is not copied. */
+void call_propagate_later(struct call *call, struct propagate_later *later);
 
 /* Tells of nothing, although something may have changed. */
 static inline void call_propagate_nothing(struct call *call)

@@ -18,6 +18,7 @@
 #include "store/keyspace.h"
 
 struct random;
+struct set_remains;
 struct store_settings;
 struct table_bucket;
 
@@ -78,8 +79,8 @@ struct set_member set_random(struct set set, struct random *random);
 /* Where a walk over all members is. The set must not change meanwhile. */
 struct set_walk {
     struct set set;
-    uint64_t at;                       /* index, place, or number of the bucket to come */
-    const struct table_bucket *bucket; /* of a table: where in the chain */
+    uint64_t at;                 /* index, place, or number of the bucket to come */
+    struct table_bucket *bucket; /* borrowed: of a table, where in the chain */
     unsigned slot;
 };
 
@@ -128,6 +129,7 @@ struct set_edit {
     struct entry *entry; /* borrowed; NULL if the key is missing */
     struct set set;      /* entry's, or owned until set_edit_end */
     size_t changes;
+    struct set_remains *remains; /* owned; what set_edit_pop left, or NULL */
 };
 
 enum set_added {
@@ -151,8 +153,17 @@ enum set_added set_edit_add(struct set_edit *edit, struct bytes member);
 /* False if it was no member. `member` must not lie in the set. */
 bool set_edit_remove(struct set_edit *edit, struct bytes member);
 
-/* Takes out `count` members, at most all, chosen uniformly, visiting each before it goes. O(count) in a table. */
+/*
+ * Takes out `count` members, at most all, chosen uniformly, visiting each before it goes. O(count) in a table, and
+ * breathes while members are chosen; until it returns everybody finds all of them. After set_edit_end,
+ * set_edit_give_back is to be called, which breathes too, and is about as much work; meanwhile nobody else may change
+ * the set or walk over it in slices.
+ */
 void set_edit_pop(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context);
+void set_edit_give_back(struct set_edit *edit);
+
+/* Between these two: visits what was popped once more, at once; false if it was little, and is not known any more. */
+bool set_edit_visit_popped(const struct set_edit *edit, set_visit_fn visit, void *context);
 
 /* Closes it: a new set is stored, an empty one is removed. Counts as as many changes as there were. */
 void set_edit_end(struct set_edit *edit, int64_t now_ms);

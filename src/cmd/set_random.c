@@ -1,8 +1,9 @@
 /*
  * Sets: members chosen at random, to look at or to take out. Every choice is uniform.
  *
- * Costs: expected O(1) a member. SRANDMEMBER with a count that is a large part of a table, or of a packed set, makes
- * one pass over the members instead.
+ * Costs: expected O(1) a member. A count that is a large part of a table, or of a packed set, makes one pass over the
+ * members instead. Where it is much, it is done aside (engine/aside.h): what SPOP chooses is there for everybody until
+ * all is chosen, then gone at once; the client is answered, and the memory given back.
  */
 #include "set_priv.h"
 
@@ -12,51 +13,77 @@
 #include "cmd/families.h"
 #include "engine/aside.h"
 
-/* Members that were drawn, on their way to be told of, some at a time. */
-struct drawn {
+/* Members that are popped: answered, and put into words that they are told of by. */
+struct popped {
     struct call *call;
-    struct buf text; /* their bytes, one behind the other */
+    bool told;       /* those words are made */
+    struct buf text; /* members that are not in them yet, one behind the other */
     size_t lens[SET_BATCH];
     uint32_t count;
+    struct propagate_later words;
 };
 
-static void tell_drawn(struct drawn *drawn)
+static void flush_words(struct popped *popped)
 {
-    struct bytes argv[2 + SET_BATCH] = { BYTES("SREM"), drawn->call->argv[1] };
+    struct bytes argv[2 + SET_BATCH] = { BYTES("SREM"), popped->call->argv[1] };
     size_t at = 0;
-    for (uint32_t i = 0; i < drawn->count; at += drawn->lens[i++])
-        argv[2 + i] = bytes_make(drawn->text.ptr + at, drawn->lens[i]);
-    if (drawn->count)
-        call_propagate(drawn->call, argv, 2 + drawn->count);
-    drawn->count = 0;
-    buf_clear(&drawn->text);
+    for (uint32_t i = 0; i < popped->count; at += popped->lens[i++])
+        argv[2 + i] = bytes_make(popped->text.ptr + at, popped->lens[i]);
+    if (popped->count)
+        propagate_later_add(&popped->words, argv, 2 + popped->count);
+    popped->count = 0;
+    buf_clear(&popped->text);
 }
 
-static void reply_drawn(void *context, struct set_member member)
+static void add_word(void *context, struct set_member member)
 {
-    struct drawn *drawn = context;
-    set_reply_member(drawn->call, member);
-    if (!call_is_propagated(drawn->call))
-        return;
+    struct popped *popped = context;
     struct set_scratch scratch;
     struct bytes text = set_member_bytes(member, &scratch);
-    buf_append(&drawn->text, text);
-    drawn->lens[drawn->count++] = text.len;
-    if (drawn->count == SET_BATCH)
-        tell_drawn(drawn);
+    buf_append(&popped->text, text);
+    popped->lens[popped->count++] = text.len;
+    if (popped->count == SET_BATCH)
+        flush_words(popped);
 }
 
+static void reply_popped(void *context, struct set_member member)
+{
+    struct popped *popped = context;
+    set_reply_member(popped->call, member);
+    if (popped->told)
+        add_word(context, member);
+}
+
+/* Nothing is told of before all is chosen and gone, for that may take many slices. */
 static void pop_some(struct call *call, struct set_edit *edit, size_t count)
 {
-    struct drawn drawn = { .call = call, .text = BUF_EMPTY };
-    set_edit_pop(edit, count, call_random(call), reply_drawn, &drawn);
-    tell_drawn(&drawn);
-    buf_fini(&drawn.text);
+    struct popped popped = { .call = call, .told = call_is_propagated(call), .text = BUF_EMPTY };
+    set_edit_pop(edit, count, call_random(call), reply_popped, &popped);
+    if (!popped.told && call_is_propagated(call)) /* somebody listens now who did not in the beginning */
+        set_edit_visit_popped(edit, add_word, &popped);
+    flush_words(&popped);
+    call_propagate_later(call, &popped.words);
+    buf_fini(&popped.text);
     set_close(call, edit, true, "spop");
+    if (edit->remains)
+        call_answered(call);
+    set_edit_give_back(edit);
+}
+
+static void pop_all(struct call *call, const struct set_edit *edit, size_t members)
+{
+    set_reply_all(call, edit->set, false);
+    if (members == 0)
+        return;
+    call_notify(call, NOTIFY_SET, "spop", call->argv[1]);
+    call_remove(call, edit->key);
+    call->keyspace->stats.dirty += members - 1;
+    call_propagate_words(call, "DEL", call->argv[1]);
 }
 
 static void run_spop(struct call *call)
 {
+    enum { POP_WORK = 4 }; /* one member is as much work as so many items that are only looked at */
     int64_t count = 1;
     bool counted = call->argc == 3;
     if (call->argc > 3) {
@@ -73,20 +100,17 @@ static void run_spop(struct call *call)
         reply_null(call->reply);
         return;
     }
-    if ((uint64_t)count < members || !counted) {
-        if (counted)
-            reply_set(call->reply, (size_t)count);
-        if (count)
-            pop_some(call, &edit, (size_t)count);
+    bool all = counted && (uint64_t)count >= members;
+    if (counted && call_aside(call, POP_WORK * (all ? members : (size_t)count)))
+        return;
+    if (all) {
+        pop_all(call, &edit, members);
         return;
     }
-    set_reply_all(call, edit.set, false);
-    if (members) {
-        call_notify(call, NOTIFY_SET, "spop", call->argv[1]);
-        call_remove(call, edit.key);
-        call->keyspace->stats.dirty += members - 1;
-        call_propagate_words(call, "DEL", call->argv[1]);
-    }
+    if (counted)
+        reply_set(call->reply, (size_t)count);
+    if (count)
+        pop_some(call, &edit, (size_t)count);
 }
 
 enum {

@@ -349,13 +349,26 @@ void table_remove(struct table *table, uint64_t hash, uint64_t *slot)
         shrink(table);
 }
 
-void *table_drain(struct table *table)
+/* The content of the last slot, taken out; 0 if the table is empty. */
+static uint64_t drain(struct table *table)
 {
     if (table->count == 0)
-        return NULL;
+        return 0;
     struct table_bucket *last;
     while (!(last = table_bucket_at(table, table->buckets - 1))->slot[0])
         last_bucket_drop(table);
-    uint64_t slot = chain_pop(table, last);
+    return chain_pop(table, last);
+}
+
+void *table_drain(struct table *table)
+{
+    uint64_t slot = drain(table);
+    return table_slot_item(&slot);
+}
+
+void *table_drain_marked(struct table *table, bool *marked)
+{
+    uint64_t slot = drain(table);
+    *marked = table_slot_marked(&slot);
     return table_slot_item(&slot);
 }

@@ -57,16 +57,8 @@ static void append_head(struct buf *text, char type, size_t number)
     buf_append_cstr(text, "\r\n");
 }
 
-static void append(struct engine *engine, int db, const char *name, const struct bytes *argv, uint32_t argc)
+static void encode(struct buf *text, const char *name, const struct bytes *argv, uint32_t argc)
 {
-    struct propagation *propagation = engine->propagation;
-    if (propagation->count == propagation->room) {
-        propagation->room = propagation->room ? propagation->room * 2 : 16;
-        propagation->places = mem_realloc(propagation->places, propagation->room * sizeof *propagation->places);
-        propagation->commands = mem_realloc(propagation->commands, propagation->room * sizeof *propagation->commands);
-    }
-    struct buf *text = &propagation->text;
-    size_t start = text->len;
     append_head(text, '*', argc);
     for (uint32_t i = 0; i < argc; i++) {
         struct bytes word = i == 0 && name ? bytes_from_cstr(name) : argv[i];
@@ -74,7 +66,62 @@ static void append(struct engine *engine, int db, const char *name, const struct
         buf_append(text, word);
         buf_append_cstr(text, "\r\n");
     }
-    propagation->places[propagation->count++] = (struct place){ db, start, text->len - start };
+}
+
+/* Makes room for so many more places. */
+static void expect_places(struct propagation *propagation, size_t count)
+{
+    if (propagation->room - propagation->count >= count)
+        return;
+    size_t room = propagation->room ? propagation->room * 2 : 16;
+    propagation->room = room < propagation->count + count ? propagation->count + count : room;
+    propagation->places = mem_realloc(propagation->places, propagation->room * sizeof *propagation->places);
+    propagation->commands = mem_realloc(propagation->commands, propagation->room * sizeof *propagation->commands);
+}
+
+static void append(struct engine *engine, int db, const char *name, const struct bytes *argv, uint32_t argc)
+{
+    struct propagation *propagation = engine->propagation;
+    expect_places(propagation, 1);
+    size_t start = propagation->text.len;
+    encode(&propagation->text, name, argv, argc);
+    propagation->places[propagation->count++] = (struct place){ db, start, propagation->text.len - start };
+}
+
+void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc)
+{
+    if (later->count == later->room) {
+        later->room = later->room ? later->room * 2 : 16;
+        later->ends = mem_realloc(later->ends, later->room * sizeof *later->ends);
+    }
+    encode(&later->text, NULL, argv, argc);
+    later->ends[later->count++] = later->text.len;
+}
+
+void call_propagate_later(struct call *call, struct propagate_later *later)
+{
+    struct engine *engine = call->engine;
+    struct propagation *propagation = engine->propagation;
+    call->propagated = true;
+    if (propagation && later->count) {
+        size_t start = propagation->text.len;
+        if (start == 0) {
+            struct buf empty = propagation->text;
+            propagation->text = later->text;
+            later->text = empty;
+        } else {
+            buf_append(&propagation->text, buf_bytes(&later->text));
+        }
+        expect_places(propagation, later->count);
+        for (size_t i = 0, from = 0; i < later->count; from = later->ends[i++])
+            propagation->places[propagation->count++] =
+                (struct place){ call->db->index, start + from, later->ends[i] - from };
+        if (!engine->executing)
+            propagate_flush(engine);
+    }
+    buf_fini(&later->text);
+    mem_free(later->ends);
+    *later = (struct propagate_later){ .text = BUF_EMPTY };
 }
 
 void propagate_flush(struct engine *engine)

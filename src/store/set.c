@@ -36,7 +36,7 @@ static struct set_table *set_table_create(void)
 {
     struct set_table *set = mem_alloc(sizeof *set);
     table_init(&set->table, &set_table_type);
-    set->member_bytes = 0;
+    set->member_bytes = set->lost = 0;
     return set;
 }
 
@@ -62,7 +62,7 @@ static bool set_table_put(struct set_table *set, struct bytes member, uint64_t h
     return true;
 }
 
-static void item_free(struct set_table *set, void *item)
+void set_item_free(struct set_table *set, void *item)
 {
     size_t size = set_item_size(set_item_bytes(item).len);
     set->member_bytes -= set_item_memory(item, size);
@@ -73,7 +73,7 @@ void set_table_remove(struct set_table *set, uint64_t hash, uint64_t *slot)
 {
     void *item = table_slot_item(slot);
     table_remove(&set->table, hash, slot);
-    item_free(set, item);
+    set_item_free(set, item);
 }
 
 /* Frees about `items` members, and the rest with the last; true while more is left. */
@@ -81,7 +81,7 @@ static bool set_table_drain(struct set_table *set, size_t items)
 {
     void *item = NULL;
     while (items-- && (item = table_drain(&set->table)))
-        item_free(set, item);
+        set_item_free(set, item);
     if (table_count(&set->table))
         return true;
     table_fini(&set->table);
@@ -195,14 +195,17 @@ static const char *set_check_table(const struct set_table *set)
     const char *wrong = NULL;
     if (table_check(&set->table, note_complaint, &wrong))
         return wrong;
-    size_t bytes = 0;
+    size_t bytes = 0, marked = 0;
     struct set_walk walk = set_walk_begin((struct set){ SET_TABLE, (void *)(uintptr_t)set });
-    for (struct set_batch batch; set_walk_next(&walk, &batch);)
-        for (unsigned i = 0; i < batch.count; i++) {
-            size_t len = batch.members[i].len;
-            size_t header = len <= SET_SHORT_MAX ? 1 : SET_LONG_HEADER;
-            bytes += set_item_memory(batch.members[i].text - header, len + header);
+    uint64_t *slots[SET_BATCH];
+    for (unsigned n; (n = set_walk_slots(&walk, slots)) > 0;)
+        for (unsigned i = 0; i < n; i++) {
+            const void *item = table_slot_item(slots[i]);
+            bytes += set_item_memory(item, set_item_size(set_item_bytes(item).len));
+            marked += table_slot_marked(slots[i]);
         }
+    if (set->lost && set->lost != marked)
+        return "a set is wrong about the members it has lost";
     return bytes == set->member_bytes ? NULL : "a set is wrong about the bytes of its members";
 }
 
@@ -238,7 +241,8 @@ size_t set_count(struct set set)
         return intset_count(set.value);
     if (set.encoding == SET_LISTPACK)
         return listpack_count(set.value);
-    return table_count(&((const struct set_table *)set.value)->table);
+    const struct set_table *table = set.value;
+    return table_count(&table->table) - table->lost;
 }
 
 bool set_has(struct set set, struct bytes member)
@@ -409,7 +413,7 @@ enum set_added set_add(struct set *set, const struct store_settings *settings, s
 
 struct set_edit set_edit_begin(struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry)
 {
-    return (struct set_edit){ keyspace, db, key, entry, set_of(entry), 0 };
+    return (struct set_edit){ keyspace, db, key, entry, set_of(entry), 0, NULL };
 }
 
 void set_edit_expect(struct set_edit *edit, struct bytes member, size_t count)

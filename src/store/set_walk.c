@@ -17,32 +17,20 @@
 #include "set_priv.h"
 
 enum {
-    SET_DRAW_PART = 8,     /* one of so many members at most are drawn rather than selected */
-    SET_POP_BY_SELECT = 8, /* so many members of an intset are popped by writing it anew */
-    WALK_COST = 50,        /* of a batch, for fiber_breathe */
-    FILTER_COST = 200,     /* of a batch */
-    DRAW_COST = 10,        /* of a member */
+    SET_DRAW_PART = 8, /* one of so many members at most are drawn rather than selected */
+    WALK_COST = 50,    /* of a batch, for fiber_breathe */
+    FILTER_COST = 200, /* of a batch */
+    DRAW_COST = 10,    /* of a member */
 };
-
-static struct set_member number_member(int64_t number)
-{
-    return (struct set_member){ NULL, { .number = number } };
-}
-
-static struct set_member listpack_member(const unsigned char *pack, uint32_t at)
-{
-    struct listpack_value value = listpack_get(pack, at);
-    return value.text ? (struct set_member){ value.text, { value.len } } : number_member(value.number);
-}
 
 /* --- Walks --- */
 
-static void walk_table(struct set_walk *walk, struct set_batch *batch)
+unsigned set_walk_slots(struct set_walk *walk, uint64_t **slots)
 {
     const struct table *table = &((const struct set_table *)walk->set.value)->table;
-    const void *items[SET_BATCH];
-    while (batch->count < SET_BATCH) {
-        const struct table_bucket *bucket = walk->bucket;
+    unsigned count = 0;
+    while (count < SET_BATCH) {
+        struct table_bucket *bucket = walk->bucket;
         if (!bucket) {
             if (walk->at == table->buckets)
                 break;
@@ -54,12 +42,21 @@ static void walk_table(struct set_walk *walk, struct set_batch *batch)
             walk->slot = 0;
             continue;
         }
-        const void *item = table_slot_item(&bucket->slot[walk->slot++]);
-        __builtin_prefetch(item);
-        items[batch->count++] = item;
+        uint64_t *slot = &bucket->slot[walk->slot++];
+        __builtin_prefetch(table_slot_item(slot));
+        slots[count++] = slot;
     }
-    for (unsigned i = 0; i < batch->count; i++)
-        batch->members[i] = set_item_member(items[i]);
+    return count;
+}
+
+static void walk_table(struct set_walk *walk, struct set_batch *batch)
+{
+    const struct set_table *set = walk->set.value;
+    uint64_t *slots[SET_BATCH];
+    for (unsigned n; batch->count == 0 && (n = set_walk_slots(walk, slots)) > 0;)
+        for (unsigned i = 0; i < n; i++)
+            if (!set_slot_is_lost(set, slots[i]))
+                batch->members[batch->count++] = set_item_member(table_slot_item(slots[i]));
 }
 
 bool set_walk_next(struct set_walk *walk, struct set_batch *batch)
@@ -71,11 +68,11 @@ bool set_walk_next(struct set_walk *walk, struct set_batch *batch)
         return false;
     if (walk->set.encoding == SET_INTSET) {
         while (batch->count < SET_BATCH && walk->at < intset_count(packed))
-            batch->members[batch->count++] = number_member(intset_get(packed, (uint32_t)walk->at++));
+            batch->members[batch->count++] = set_member_from_number(intset_get(packed, (uint32_t)walk->at++));
     } else if (walk->set.encoding == SET_LISTPACK) {
         uint32_t at = walk->at ? (uint32_t)walk->at : LISTPACK_HEADER;
         while (batch->count < SET_BATCH && packed[at] != LISTPACK_END) {
-            batch->members[batch->count++] = listpack_member(packed, at);
+            batch->members[batch->count++] = set_member_in_listpack(packed, at);
             at = listpack_after(packed, at);
         }
         walk->at = at;
@@ -146,6 +143,7 @@ void set_look_ahead(struct set set, struct bytes member, unsigned step)
 /* --- Scanning --- */
 
 struct scan {
+    const struct set_table *set;
     set_visit_fn visit;
     void *context;
 };
@@ -153,6 +151,8 @@ struct scan {
 static void scan_slot(void *context, uint64_t *slot)
 {
     const struct scan *scan = context;
+    if (set_slot_is_lost(scan->set, slot))
+        return;
     scan->visit(scan->context, set_item_member(table_slot_item(slot)));
 }
 
@@ -166,24 +166,32 @@ static void visit_all(struct set set, set_visit_fn visit, void *context)
 
 uint64_t set_scan(struct set set, uint64_t cursor, set_visit_fn visit, void *context)
 {
-    struct scan scan = { visit, context };
+    struct scan scan = { set.value, visit, context };
     if (set.value && set.encoding == SET_TABLE)
-        return table_scan_once(&((const struct set_table *)set.value)->table, cursor, scan_slot, &scan);
+        return table_scan_once(&scan.set->table, cursor, scan_slot, &scan);
     visit_all(set, visit, context);
     return 0;
 }
 
 /* --- Drawing --- */
 
+/* Of those that are lost there are never more than of the others. */
+static void *random_item(const struct set_table *set, struct random *random)
+{
+    const uint64_t *slot = table_random(&set->table, random);
+    while (set_slot_is_lost(set, slot))
+        slot = table_random(&set->table, random);
+    return table_slot_item(slot);
+}
+
 struct set_member set_random(struct set set, struct random *random)
 {
     DASSERT(set_count(set) > 0);
     if (set.encoding == SET_INTSET)
-        return number_member(intset_random(set.value, random));
+        return set_member_from_number(intset_random(set.value, random));
     if (set.encoding == SET_LISTPACK)
-        return listpack_member(set.value, listpack_random(set.value, 1, random));
-    uint64_t *slot = table_random(&((const struct set_table *)set.value)->table, random);
-    return set_item_member(table_slot_item(slot));
+        return set_member_in_listpack(set.value, listpack_random(set.value, 1, random));
+    return set_item_member(random_item(set.value, random));
 }
 
 static void sample_by_selection(struct set set, size_t count, struct random *random, set_visit_fn visit, void *context)
@@ -217,7 +225,6 @@ bool set_sample(struct set set, size_t count, struct random *random, set_visit_f
         sample_by_selection(set, count, random, visit, context);
         return true;
     }
-    const struct table *table = &((const struct set_table *)set.value)->table;
     size_t places = 2;
     while (places < count * 2)
         places *= 2;
@@ -227,7 +234,7 @@ bool set_sample(struct set set, size_t count, struct random *random, set_visit_f
     memset(noted, 0, places * sizeof *noted);
     while (count) {
         fiber_breathe(DRAW_COST);
-        const void *item = table_slot_item(table_random(table, random));
+        const void *item = random_item(set.value, random);
         if (!note_once(noted, places - 1, item))
             continue;
         visit(context, set_item_member(item));
@@ -235,83 +242,4 @@ bool set_sample(struct set set, size_t count, struct random *random, set_visit_f
     }
     mem_free(noted);
     return true;
-}
-
-/* --- Popping --- */
-
-static void pop_table(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
-{
-    struct set_table *set = edit->set.value;
-    while (count--) {
-        uint64_t *slot = table_random(&set->table, random);
-        struct bytes text = set_item_bytes(table_slot_item(slot));
-        visit(context, (struct set_member){ text.ptr, { text.len } });
-        set_edit_note(edit);
-        set_table_remove(set, set_hash(text), slot);
-    }
-}
-
-static void pop_listpack(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
-{
-    enum { PLACES = 128 };
-    unsigned char *pack = edit->set.value;
-    while (count) {
-        uint32_t places[PLACES];
-        size_t part = listpack_sample(pack, 1, random, places, count < PLACES ? count : PLACES);
-        for (size_t i = 0; i < part; i++) {
-            visit(context, listpack_member(pack, places[i]));
-            set_edit_note(edit);
-        }
-        listpack_delete_batch(&pack, places, part);
-        count -= part;
-        edit->set.value = pack;
-    }
-}
-
-/* Writes what stays to another intset: appending is O(1), removing from the middle is not. */
-static void pop_intset_by_selection(
-    struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
-{
-    unsigned char *from = edit->set.value, *rest = intset_create();
-    size_t left = intset_count(from);
-    for (uint32_t i = 0; i < intset_count(from); i++, left--) {
-        int64_t number = intset_get(from, i);
-        if (random_below(random, left) < count) {
-            visit(context, number_member(number));
-            set_edit_note(edit);
-            count--;
-        } else {
-            enum intset_added added = intset_add(&rest, number);
-            ASSERT(added == INTSET_ADDED);
-        }
-    }
-    intset_destroy(from);
-    edit->set.value = rest;
-}
-
-static void pop_intset(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
-{
-    unsigned char *intset = edit->set.value;
-    if (count > SET_POP_BY_SELECT) {
-        pop_intset_by_selection(edit, count, random, visit, context);
-        return;
-    }
-    while (count--) {
-        int64_t number = intset_random(intset, random);
-        visit(context, number_member(number));
-        set_edit_note(edit);
-        intset_remove(&intset, number);
-        edit->set.value = intset;
-    }
-}
-
-void set_edit_pop(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
-{
-    DASSERT(count <= set_count(edit->set));
-    if (edit->set.encoding == SET_INTSET)
-        pop_intset(edit, count, random, visit, context);
-    else if (edit->set.encoding == SET_LISTPACK)
-        pop_listpack(edit, count, random, visit, context);
-    else
-        pop_table(edit, count, random, visit, context);
 }
