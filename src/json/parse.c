@@ -97,19 +97,13 @@ static bool frame_flush(struct json_parser *parser, struct parse_frame *frame)
     return true;
 }
 
-/* The member that was just completed may have a namesake, whose place it then takes. */
-static inline void member_unify(struct json_parser *parser, struct parse_frame *frame)
+void parse_member_unify(struct json_parser *parser, const struct parse_frame *frame)
 {
     size_t last = parser->top - 1;
     const json_key *keys = parser->keys;
     json_key key = keys[last];
-    uint64_t bit = (uint64_t)1 << (key & 63);
     unsigned found = 0;
 
-    if ((frame->seen & bit) == 0) {
-        frame->seen |= bit;
-        return;
-    }
     for (size_t i = frame->base; i < last; i++)
         found |= keys[i] == key;
     if (found == 0)
@@ -124,7 +118,7 @@ static inline void member_unify(struct json_parser *parser, struct parse_frame *
     parser->top--;
 }
 
-static bool container_open(struct json_parser *parser, bool is_object)
+bool parse_container_open(struct json_parser *parser, bool is_object)
 {
     if (parser->depth == JSON_MAX_DEPTH)
         return parse_fail(parser, JSON_ERROR_DEPTH, "recursion limit exceeded", parser->at);
@@ -138,7 +132,7 @@ static bool container_open(struct json_parser *parser, bool is_object)
     return true;
 }
 
-static bool container_close(struct json_parser *parser)
+bool parse_container_close(struct json_parser *parser)
 {
     struct parse_frame *frame = &parser->frames[parser->depth - 1];
     struct json_value value = frame->tree;
@@ -262,9 +256,9 @@ static inline bool parse_value(struct json_parser *parser)
     case '"':
         return parse_string(parser);
     case '{':
-        return container_open(parser, true);
+        return parse_container_open(parser, true);
     case '[':
-        return container_open(parser, false);
+        return parse_container_open(parser, false);
     case 't':
         return parse_word(parser, "true", JSON_VALUE_TRUE);
     case 'f':
@@ -318,10 +312,10 @@ static inline bool parse_after(struct json_parser *parser)
     if (c != ',' && c != (frame->is_object ? '}' : ']'))
         return parse_fail(
             parser, JSON_ERROR_SYNTAX, frame->is_object ? "expected `,` or `}`" : "expected `,` or `]`", parser->at);
-    if (frame->is_object)
-        member_unify(parser, frame);
+    if (frame->is_object && !parse_key_is_new(frame, parser->keys[parser->top - 1]))
+        parse_member_unify(parser, frame);
     if (c != ',')
-        return container_close(parser);
+        return parse_container_close(parser);
     size_t most = frame->is_object ? OBJECT_LEAF_MAX : ARRAY_LEAF_MAX;
     if (parser->top - frame->base == most && !frame_flush(parser, frame))
         return false;
@@ -343,12 +337,12 @@ static inline bool parse_one(struct json_parser *parser)
         return parse_value(parser);
     case STATE_ELEMENT_OR_END:
         if (*parser->at == ']')
-            return container_close(parser);
+            return parse_container_close(parser);
         return stack_push(parser, 0) && parse_value(parser);
     case STATE_KEY:
         return parse_member(parser);
     case STATE_KEY_OR_END:
-        return *parser->at == '}' ? container_close(parser) : parse_member(parser);
+        return *parser->at == '}' ? parse_container_close(parser) : parse_member(parser);
     case STATE_COLON:
         if (*parser->at != ':')
             return parse_fail(parser, JSON_ERROR_SYNTAX, "expected `:`", parser->at);
@@ -359,13 +353,6 @@ static inline bool parse_one(struct json_parser *parser)
         return parse_after(parser);
     }
     UNREACHABLE();
-}
-
-static const char *skip_blanks(const char *at, const char *limit)
-{
-    while (at < limit && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
-    return at;
 }
 
 static enum json_parse_status parse_end(struct json_parser *parser)
@@ -393,8 +380,12 @@ enum json_parse_status json_parser_step(struct json_parser *parser, size_t budge
     if (parser->in_string != STRING_NONE && !string_resume(parser))
         return parser->error == JSON_ERROR_NONE ? JSON_PARSE_MORE : JSON_PARSE_BAD;
     for (;;) {
+        if (parser->depth != 0)
+            parse_run(parser);
+        if (parser->error != JSON_ERROR_NONE)
+            return JSON_PARSE_BAD;
         if (parser->at < parser->end && *parser->at <= ' ')
-            parser->at = skip_blanks(parser->at, parser->pause);
+            parser->at = parse_skip_blanks(parser->at, parser->pause);
         if (parser->at >= parser->pause) {
             if (parser->at >= parser->end)
                 return parse_end(parser);

@@ -11,7 +11,7 @@
 /* What finding a key in the table costs, in bytes of plain text: it shortens the slice. */
 enum { NEW_KEY_COST = 300 };
 
-static void cached_settle(struct cached_key *cached)
+void parse_key_settle(struct cached_key *cached)
 {
     if (cached->text != NULL && cached->pending != 0)
         json_key_ref(cached->key, cached->pending);
@@ -21,13 +21,13 @@ static void cached_settle(struct cached_key *cached)
 void parse_keys_settle(struct json_parser *parser)
 {
     for (size_t i = 0; i < CACHE_KEYS; i++)
-        cached_settle(&parser->cache[i]);
+        parse_key_settle(&parser->cache[i]);
 }
 
 void parse_keys_forget(struct json_parser *parser)
 {
     for (size_t i = 0; i < CACHE_KEYS; i++) {
-        cached_settle(&parser->cache[i]);
+        parse_key_settle(&parser->cache[i]);
         if (parser->cache[i].text != NULL)
             json_key_unref(parser->cache[i].key);
         parser->cache[i].text = NULL;
@@ -48,17 +48,6 @@ static unsigned place_of(struct bytes text)
     return (unsigned)(mixed >> 55) & (CACHE_KEYS - 1);
 }
 
-static json_key cached_use(struct parse_frame *frame, struct json_parser *parser, unsigned place)
-{
-    struct cached_key *cached = &parser->cache[place];
-
-    if (++cached->pending == UINT32_MAX)
-        cached_settle(cached);
-    *frame->guess = (uint16_t)place;
-    frame->guess = &cached->next;
-    return cached->key;
-}
-
 static json_key key_find(struct json_parser *parser, struct parse_frame *frame, struct bytes text, bool is_plain)
 {
     unsigned place = place_of(text);
@@ -70,7 +59,7 @@ static json_key key_find(struct json_parser *parser, struct parse_frame *frame, 
             parse_fail(parser, JSON_ERROR_MEMORY, "out of memory", parser->at);
             return 0;
         }
-        cached_settle(cached);
+        parse_key_settle(cached);
         if (cached->text != NULL)
             json_key_unref(cached->key);
         parser->pause -= parser->pause - parser->begin < NEW_KEY_COST || !parser->is_sliced ? 0 : NEW_KEY_COST;
@@ -86,7 +75,7 @@ static json_key key_find(struct json_parser *parser, struct parse_frame *frame, 
         memcpy(&cached->word, room, sizeof(room));
         cached->compared = (uint8_t)(text.len + 1);
     }
-    return cached_use(frame, parser, place);
+    return parse_key_use(frame, parser, place);
 }
 
 /* A key with escapes, whose decoded form takes memory. */
@@ -106,41 +95,15 @@ static json_key key_find_escaped(struct json_parser *parser, struct parse_frame 
     return key;
 }
 
-/* Keys are seldom long: two loads that overlap decide, without a call. */
-static inline bool texts_are_equal(const char *a, const char *b, size_t len)
-{
-    uint64_t first[2], last[2];
-
-    if (len < 8 || len > 16)
-        return memcmp(a, b, len) == 0;
-    memcpy(&first[0], a, 8);
-    memcpy(&first[1], b, 8);
-    memcpy(&last[0], a + len - 8, 8);
-    memcpy(&last[1], b + len - 8, 8);
-    return first[0] == first[1] && last[0] == last[1];
-}
-
-/* True if the text goes on with this key and the quote behind it. Most keys are so short that one load decides. */
-static inline bool is_next(const struct cached_key *cached, const char *at, const char *end)
-{
-    if (cached->compared != 0 && end - at >= (ptrdiff_t)sizeof(cached->word)) {
-        uint64_t word;
-        memcpy(&word, at, sizeof(word));
-        return (word ^ cached->word) << (64 - 8 * cached->compared) == 0;
-    }
-    return cached->text != NULL && cached->is_plain && (size_t)(end - at) > cached->len && at[cached->len] == '"' &&
-           texts_are_equal(at, cached->text, cached->len);
-}
-
 json_key parse_key(struct json_parser *parser, struct parse_frame *frame)
 {
     const char *at = parser->at + 1;
     unsigned guess = *frame->guess;
     const struct cached_key *likely = &parser->cache[guess];
 
-    if (is_next(likely, at, parser->end)) {
+    if (parse_key_is_next(likely, at, parser->end)) {
         parser->at = at + likely->len + 1;
-        return cached_use(frame, parser, guess);
+        return parse_key_use(frame, parser, guess);
     }
     struct string_scan scan = { at, at, 0 };
     if (!string_scan(parser, &scan, parser->end))

@@ -10,9 +10,9 @@
 #include "base/num.h"
 #include "parse_priv.h"
 
-enum { MOST_DIGITS = 19, EXACT_POWER = 22, EXPONENT_LIMIT = 1000000 };
+enum { EXPONENT_LIMIT = 1000000 };
 
-static const double exact_powers[EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+const double parse_exact_powers[PARSE_EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
 
 /* A number as it was written. */
@@ -25,36 +25,15 @@ struct literal {
     int64_t exponent;
 };
 
-static inline bool is_digit(char c)
-{
-    return (unsigned)(unsigned char)c - '0' <= 9;
-}
-
-/* Eight digits as a number, three multiplications for all; false if one is none. */
-static inline bool eight_digits(const char *at, uint64_t *value)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof(word));
-    if (((word & UINT64_C(0xf0f0f0f0f0f0f0f0)) |
-            (((word + UINT64_C(0x0606060606060606)) & UINT64_C(0xf0f0f0f0f0f0f0f0)) >> 4)) !=
-        UINT64_C(0x3333333333333333))
-        return false;
-    word = (word & UINT64_C(0x0f0f0f0f0f0f0f0f)) * 2561 >> 8;
-    word = (word & UINT64_C(0x00ff00ff00ff00ff)) * 6553601 >> 16;
-    *value = (word & UINT64_C(0x0000ffff0000ffff)) * UINT64_C(42949672960001) >> 32;
-    return true;
-}
-
 /* Reads a run of digits into the literal. */
 static const char *read_digits(const char *at, const char *end, struct literal *literal, bool is_fraction)
 {
     const char *begin = at;
     uint64_t digits = literal->digits, eight;
 
-    for (; end - at >= 8 && digits < UINT64_C(10000000000) && eight_digits(at, &eight); at += 8)
+    for (; end - at >= 8 && digits < UINT64_C(10000000000) && parse_eight_digits(at, &eight); at += 8)
         digits = digits * 100000000 + eight;
-    for (; at < end && is_digit(*at); at++) {
+    for (; at < end && parse_is_digit(*at); at++) {
         if (digits >= UINT64_C(1000000000000000000)) {
             literal->is_cut = true;
             literal->exponent += !is_fraction;
@@ -75,9 +54,9 @@ static const char *read_exponent(const char *at, const char *end, struct literal
     int64_t exponent = 0;
 
     at += at < end && (*at == '-' || *at == '+');
-    if (at == end || !is_digit(*at))
+    if (at == end || !parse_is_digit(*at))
         return NULL;
-    for (; at < end && is_digit(*at); at++) {
+    for (; at < end && parse_is_digit(*at); at++) {
         if (exponent < EXPONENT_LIMIT)
             exponent = exponent * 10 + (*at - '0');
     }
@@ -90,18 +69,18 @@ static const char *read_literal(const char *at, const char *end, struct literal 
 {
     literal->negative = *at == '-';
     at += literal->negative;
-    if (at == end || !is_digit(*at))
+    if (at == end || !parse_is_digit(*at))
         return NULL;
     literal->is_integer = true;
     if (*at == '0')
         at++;
     else
         at = read_digits(at, end, literal, false);
-    if (at < end && is_digit(*at))
+    if (at < end && parse_is_digit(*at))
         return NULL;
     if (at < end && *at == '.') {
         literal->is_integer = false;
-        if (++at == end || !is_digit(*at))
+        if (++at == end || !parse_is_digit(*at))
             return NULL;
         at = read_digits(at, end, literal, true);
     }
@@ -120,10 +99,10 @@ static bool literal_double(const struct literal *literal, double *value)
 
     if (literal->digits == 0) {
         magnitude = 0;
-    } else if (!literal->is_cut && literal->digits <= UINT64_C(1) << 53 && exponent >= -EXACT_POWER &&
-               exponent <= EXACT_POWER) {
-        magnitude = exponent < 0 ? (double)literal->digits / exact_powers[-exponent]
-                                 : (double)literal->digits * exact_powers[exponent];
+    } else if (!literal->is_cut && literal->digits <= UINT64_C(1) << 53 && exponent >= -PARSE_EXACT_POWER &&
+               exponent <= PARSE_EXACT_POWER) {
+        magnitude = exponent < 0 ? (double)literal->digits / parse_exact_powers[-exponent]
+                                 : (double)literal->digits * parse_exact_powers[exponent];
     } else if (literal->is_cut || exponent < -400 || exponent > 400 ||
                !num_scale_decimal(literal->digits, (int)exponent, &magnitude)) {
         struct bytes text = { literal->begin + literal->negative,

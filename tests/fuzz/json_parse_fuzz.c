@@ -2,7 +2,8 @@
  * Fuzz target: JSON text from outside.
  *
  * What parses is printed; that text must parse to an equal value and print as itself, whatever the layout. Any slices
- * give the same result, errors and their places included. The first byte chooses the slices, the rest is the text.
+ * give the same result, errors and their places included, and so do blanks behind it, which keep the end so far away
+ * that plain text is read in a run. The first byte chooses the slices, the rest is the text.
  */
 #include <stdlib.h>
 
@@ -51,6 +52,23 @@ static void print(const struct json_value *value, const struct json_layout *layo
         continue;
 }
 
+/* The same text with blanks behind it. Where the text is cut short they are part of what is wrong. */
+static void expect_same_before_blanks(struct bytes text, const struct outcome *expected, size_t budget)
+{
+    enum { BLANKS = 100, ESCAPE_MAX = 12 };
+    char *padded = malloc(text.len + BLANKS);
+
+    ASSERT(padded != NULL);
+    memcpy(padded, text.ptr, text.len);
+    memset(padded + text.len, ' ', BLANKS);
+    struct outcome outcome = parse(bytes_make(padded, text.len + BLANKS), budget);
+    free(padded);
+    ASSERT(outcome.error == expected->error);
+    ASSERT(outcome.at == expected->at || expected->at + ESCAPE_MAX >= text.len);
+    ASSERT(json_equal(&outcome.value, &expected->value, true));
+    json_value_destroy(outcome.value);
+}
+
 /* Keys are hashed; the same way in each run. */
 __attribute__((constructor)) static void hash_prepare(void)
 {
@@ -71,6 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     memcpy(input, data + 1, len - 1);
     struct outcome whole = parse(bytes_make(input, len - 1), SIZE_MAX);
     struct outcome sliced = parse(bytes_make(input, len - 1), budget);
+    expect_same_before_blanks(bytes_make(input, len - 1), &whole, SIZE_MAX);
+    expect_same_before_blanks(bytes_make(input, len - 1), &whole, budget);
     free(input);
     ASSERT(whole.error == sliced.error && whole.at == sliced.at);
     if (whole.error == JSON_ERROR_NONE) {

@@ -434,6 +434,63 @@ Test(document, strings_of_every_length)
     buf_fini(&text);
 }
 
+/* What the parser makes of a text, as text: printed, or an error with its place. */
+static void parse_to_text(struct bytes text, struct buf *out)
+{
+    struct json_value value;
+    const char *why;
+    size_t at;
+
+    buf_clear(out);
+    if (json_parse(text, &value, &why, &at) != JSON_ERROR_NONE) {
+        buf_printf(out, "%s at %zu", why, at);
+        return;
+    }
+    json_print(&value, out);
+    json_value_destroy(value);
+}
+
+/*
+ * Texts of a few random tokens, most of them wrong somewhere. Alone they are so short that every step is taken with
+ * care; within a long array they are read in a run.
+ */
+Test(document, care_and_haste_come_to_the_same)
+{
+    static const char *const tokens[] = { "{", "}", "[", "]", ",", ":", "\"a\"",
+        "\"b\":", "\"a\":", "\"a long key\":", "1", "-1", "0", "-0", "00", "1.5", "-0.0", "1e3", "1.", ".5",
+        "123456789012345678", "12345678901234567890.5", "0.12345678901234567", "0.00000000000000000000000000001",
+        "true", "false", "null", "tru", "nule", "ftrue", "\"seven..\"", "\"eight...\"", "\"\\n\"", "\"\t\"",
+        "\"é and more\"", "\"\xff\"", " ", "\n", "\x01", "x" };
+    struct random random = seed_random();
+    struct buf alone = BUF_EMPTY, within = BUF_EMPTY, careful = BUF_EMPTY, hasty = BUF_EMPTY;
+    char blanks[100];
+    size_t right = 0;
+
+    memset(blanks, ' ', sizeof blanks);
+    for (int i = 0; i < 200000; i++) {
+        buf_clear(&alone);
+        buf_append_cstr(&alone, i % 2 ? "[" : "{\"a\":");
+        for (size_t count = random_below(&random, 8); count > 0 && alone.len < 50; count--)
+            buf_append_cstr(&alone, tokens[random_below(&random, LEN(tokens))]);
+        buf_append_cstr(&alone, i % 2 ? "]" : "}");
+        buf_clear(&within);
+        buf_append(&within, buf_bytes(&alone));
+        buf_append(&within, bytes_make(blanks, sizeof blanks));
+        parse_to_text(buf_bytes(&alone), &careful);
+        parse_to_text(buf_bytes(&within), &hasty);
+        right += careful.ptr[0] == '[' || careful.ptr[0] == '{';
+        if (strncmp(careful.ptr, "EOF", 3) != 0)
+            REQUIRE(bytes_equal(buf_bytes(&careful), buf_bytes(&hasty)));
+        else
+            REQUIRE(strncmp(hasty.ptr, careful.ptr, 3) == 0);
+    }
+    cr_expect_gt(right, 1000);
+    buf_fini(&alone);
+    buf_fini(&within);
+    buf_fini(&careful);
+    buf_fini(&hasty);
+}
+
 /* Texts of at most 15 digits are what is printed for them; their neighbours read back as themselves. */
 Test(document, decimals)
 {
