@@ -61,8 +61,8 @@ enum command_flag {
     CMD_SKIP_MONITOR = 1 << 9,
     CMD_SKIP_SLOWLOG = 1 << 10,
     CMD_FAST = 1 << 11,
-    CMD_NO_AUTH = 1 << 12, /* allowed before AUTH */
-    CMD_MAY_REPLICATE = 1 << 13,
+    CMD_NO_AUTH = 1 << 12,       /* allowed before AUTH */
+    CMD_MAY_REPLICATE = 1 << 13, /* waits for the end of CLIENT PAUSE WRITE, too; COMMAND does not show it */
     CMD_NO_ASYNC_LOADING = 1 << 14,
     CMD_NO_MULTI = 1 << 15,
     CMD_ALLOW_BUSY = 1 << 16,
@@ -72,7 +72,7 @@ enum command_flag {
     CMD_WHOLE_KEYSPACE = 1 << 20, /* touches keys that its row does not name */
     CMD_UNQUEUED = 1 << 22,       /* runs at once inside a transaction, too */
     CMD_RUNS_QUEUE = 1 << 23,     /* runs what was queued, with the flags of that */
-    CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows them */
+    CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows those that the row's `hides` names */
     CMD_TELLS_HEALTH = 1 << 27,   /* refused while writes are: who asks whether all is well hears that it is not */
     CMD_SUBSCRIBER = 1 << 24,     /* allowed to a RESP2 client that has subscribed to something */
 };
@@ -126,6 +126,12 @@ typedef void (*command_look_ahead_fn)(
 
 enum { COMMAND_LOOK_AHEAD_STEPS = 2 };
 
+/*
+ * Whether argv[at] is a password, or tells too much about users: logs show "(redacted)" instead. Asked of arguments
+ * behind the command's name only.
+ */
+typedef bool (*command_hides_fn)(const struct bytes *argv, uint32_t argc, uint32_t at);
+
 /* Where the channels stand among the arguments, for access control. */
 struct channel_spec {
     uint8_t first; /* 0: the command has none */
@@ -144,6 +150,7 @@ struct command {
     struct channel_spec channels;
     command_look_ahead_fn look_ahead; /* or NULL */
     command_keys_fn find_keys;        /* or NULL: the specifications say it all */
+    command_hides_fn hides;           /* of what is CMD_SECRET; NULL: everything behind the name */
     const struct command
         *subcommands; /* ends with an empty row; NULL if none. `run` then serves a missing subcommand, if set */
     const char *since, *complexity, *usage, *brief;

@@ -148,6 +148,12 @@ size_t engine_task_count(const struct engine *engine);
 /* To be called some ten times a second: ends pauses that are over. */
 void engine_tick(struct engine *engine, int64_t now_ms);
 
-/* Stops clients from executing (all commands, or those that write) until a moment; CLIENT PAUSE and UNPAUSE. */
+/*
+ * Stops clients from executing (all commands, or those that write) until a moment; CLIENT PAUSE and UNPAUSE. What
+ * expires meanwhile is not seen, but stays: nothing changes.
+ */
 void engine_pause(struct engine *engine, int64_t until_ms, bool all);
 void engine_unpause(struct engine *engine);
+
+/* How many clients wait for the end of a pause. O(clients) while there is one. */
+size_t engine_paused(const struct engine *engine);

@@ -4,7 +4,8 @@
  * A session subscribes to channels, to patterns that channels match, and to shard channels, which are names of their
  * own. A name exists while somebody subscribes to it. Subscribing to a name, leaving it and asking for it cost O(1)
  * each, however many names and subscribers there are. A message is encoded once per protocol version and name, and
- * appended to the output of every subscriber, outside of whatever that one's own replies are collected in.
+ * appended to the output of every subscriber, outside of whatever that one's own replies are collected in; a few at a
+ * time if they are many.
  */
 #pragma once
 
@@ -54,10 +55,16 @@ size_t pubsub_memory(const struct session *session);
  * Hands a message to all who listen to the channel (PUBSUB_CHANNEL: patterns that match it included; or PUBSUB_SHARD):
  * those of the channel first, then those of each pattern in the patterns' order of age, each in the order in which they
  * subscribed. *receivers counts them, one that listens twice twice. False when memory was out for a message: then some
- * may have got it. O(receivers + patterns).
+ * may have got it. O(receivers + patterns) for few receivers; for many, the message is handed out by pubsub_hand_out.
  */
 bool pubsub_publish(
     struct engine *engine, enum pubsub_kind kind, struct bytes channel, struct bytes message, size_t *receivers);
+
+/*
+ * Hands out what was published to many, for about `budget_ns`; true while more is left. To be called once a turn of the
+ * loop, before anything is sent.
+ */
+bool pubsub_hand_out(struct engine *engine, uint64_t budget_ns);
 
 /* Names of a kind that exist; who subscribes to one; sessions that subscribe to anything. O(1). */
 size_t pubsub_names(const struct engine *engine, enum pubsub_kind kind);

@@ -132,6 +132,9 @@ int command_arity(const struct command *row);
  * make no sense. */
 int command_keys(
     const struct command_info *command, const struct bytes *argv, uint32_t argc, struct key_position *out, int max);
+/* Whether logs show "(redacted)" instead of argv[at]. */
+bool command_hides(const struct command_info *command, const struct bytes *argv, uint32_t argc, uint32_t at);
+
 
 /* Adds one run of that many ticks (base/clock.h) to the statistics; to the histogram too if `histogram`. */
 void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogram);

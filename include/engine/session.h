@@ -52,8 +52,12 @@ enum session_flag {
     SESSION_TOUCHED = 1 << 11,    /* a key that it watches was changed */
     SESSION_HELD_BACK = 1 << 12,  /* waits until a key is no longer held (engine/aside.h) */
 
-    SESSION_WAITS = SESSION_SUSPENDED | SESSION_POSTPONED | SESSION_HELD_BACK, /* executes nothing now */
-    SESSION_HIDDEN = 1 << 17,                                                  /* has no client (session_hide) */
+    SESSION_PUBLISHES = 1 << 13, /* waits until fewer messages are being handed out (engine/pubsub.h) */
+
+    /* Executes nothing now. */
+    SESSION_WAITS = SESSION_SUSPENDED | SESSION_POSTPONED | SESSION_HELD_BACK | SESSION_PUBLISHES,
+
+    SESSION_HIDDEN = 1 << 17,  /* has no client (session_hide) */
     SESSION_MONITOR = 1 << 16, /* sees every command (engine/monitor.h) */
     SESSION_LIMITED = 1 << 14, /* its user may not do everything */
 };

@@ -50,8 +50,14 @@ struct bytes tracking_prefix(const struct session *session, size_t index);
 /* CLIENT CACHING: holds for the next command, or the next transaction. */
 void tracking_set_caching(struct session *session);
 
-/* How many keys are remembered at most; those above are told of. 0: as many as there are. */
-void tracking_trim(struct engine *engine, size_t max_keys);
+/* How many keys are remembered at most; those above are told of soon. 0: as many as there are. */
+void tracking_limit(struct engine *engine, size_t max_keys);
+
+/*
+ * Takes down some of what a flush forgot or the limit has no room for, at most `keys` of them. False if nothing is left
+ * to do.
+ */
+bool tracking_step(struct engine *engine, size_t keys);
 
 /* Sends what was gathered for broadcasting. To be called before anything is sent, once a turn. */
 void tracking_broadcast(struct engine *engine);

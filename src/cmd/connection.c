@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "engine/version.h"
+#include "module_priv.h"
 
 /* True if the password is the user's: then the session speaks for him. Otherwise answers WRONGPASS. */
 static bool authenticate(struct call *call, struct bytes name, struct bytes password)
@@ -116,7 +117,7 @@ static void reply_hello(struct call *call)
     reply_bulk_cstr(reply, "role");
     reply_bulk_cstr(reply, "master");
     reply_bulk_cstr(reply, "modules");
-    reply_array(reply, 0);
+    module_reply_list(reply);
 }
 
 static void run_hello(struct call *call)
@@ -176,6 +177,13 @@ static void run_reset(struct call *call)
     reply_status(call->reply, BYTES("RESET"));
 }
 
+/* A user and his password stand behind the word AUTH. */
+static bool hello_hides(const struct bytes *argv, uint32_t argc, uint32_t at)
+{
+    (void)argc;
+    return (at > 2 && bytes_is(argv[at - 1], "AUTH")) || (at > 3 && bytes_is(argv[at - 2], "AUTH"));
+}
+
 static const char *const tips_ping[] = { "request_policy:all_shards", "response_policy:all_succeeded", NULL };
 static const char *const history_auth[] = { "6.0.0", "Takes a user's name.", NULL };
 static const char *const history_hello[] = { "6.2.0", "Without arguments it only describes the connection.", NULL };
@@ -201,6 +209,7 @@ const struct command connection_commands[] = {
         .run = run_hello,
         .argc = AT_LEAST(1),
         .flags = CMD_SECRET | ANY_TIME,
+        .hides = hello_hides,
         .group = GROUP_CONNECTION,
         .since = "6.0.0",
         .complexity = "O(1)",

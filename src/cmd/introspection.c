@@ -35,7 +35,6 @@ static const struct bit_name flag_names[] = {
     { CMD_ASKING, "asking" },
     { CMD_FAST, "fast" },
     { CMD_NO_AUTH, "no_auth" },
-    { CMD_MAY_REPLICATE, "may_replicate" },
     { CMD_NO_ASYNC_LOADING, "no_async_loading" },
     { CMD_NO_MULTI, "no_multi" },
     { CMD_MOVABLE_KEYS, "movablekeys" },
@@ -475,6 +474,15 @@ static void run_list(struct call *call)
 
 /* --- GETKEYS --- */
 
+/* Channels that a cluster finds like keys are none. */
+static bool has_keys(const struct command *row)
+{
+    bool has = row->find_keys;
+    for (int i = 0; i < COMMAND_KEY_SPECS; i++)
+        has |= row->keys[i].begin != KEY_SPEC_NONE && !(row->keys[i].flags & KEY_NOT_KEY);
+    return has;
+}
+
 /* The keys of the request that stands in the arguments from 2 on; NULL if that answered an error. */
 static const struct key_position *find_keys(struct call *call, int *count)
 {
@@ -485,7 +493,7 @@ static const struct key_position *find_keys(struct call *call, int *count)
         reply_error(call->reply, BYTES("ERR Invalid command specified"));
         return NULL;
     }
-    if (!info->row->find_keys && info->row->keys[0].begin == KEY_SPEC_NONE) {
+    if (!has_keys(info->row)) {
         reply_error(call->reply, BYTES("ERR The command has no key arguments"));
         return NULL;
     }

@@ -2,14 +2,15 @@
  * MODULE: there are none. What other servers have as a module and this one has built in is listed nevertheless, under
  * the name by which applications ask whether it is there.
  */
+#include "module_priv.h"
+
 #include "cmd/families.h"
 #include "engine/call.h"
 
 enum { JSON_LEVEL = 20803 }; /* the version of the JSON module whose commands and replies these are */
 
-static void run_list(struct call *call)
+void module_reply_list(struct reply *reply)
 {
-    struct reply *reply = call->reply;
     reply_array(reply, 1);
     reply_map(reply, 4);
     reply_bulk_cstr(reply, "name");
@@ -20,6 +21,11 @@ static void run_list(struct call *call)
     reply_bulk_cstr(reply, "");
     reply_bulk_cstr(reply, "args");
     reply_array(reply, 0);
+}
+
+static void run_list(struct call *call)
+{
+    module_reply_list(call->reply);
 }
 
 static void run_help(struct call *call)

@@ -305,8 +305,11 @@ static const char *apply_command(const struct acl *acl, struct acl_selector *sel
         return NULL;
     }
     struct bytes sub_name = bytes_make(bar + 1, name.len - word.len - 1);
-    if (allow && sub_name.len && memchr(sub_name.ptr, '|', sub_name.len))
-        return bad_first_arg;
+    const char *second_bar = allow && sub_name.len ? memchr(sub_name.ptr, '|', sub_name.len) : NULL;
+    if (second_bar) {
+        struct bytes second = bytes_make(sub_name.ptr, (size_t)(second_bar - sub_name.ptr));
+        return command_find_sub(command, second) ? bad_first_arg : bad_command;
+    }
     const struct command_info *sub = command_find_sub(command, sub_name);
     if (sub) {
         set_bit(acl, selector, sub->id, allow);

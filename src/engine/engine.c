@@ -193,10 +193,20 @@ void engine_pause(struct engine *engine, int64_t until_ms, bool all)
         engine->pause_until_ms = until_ms;
 }
 
+size_t engine_paused(const struct engine *engine)
+{
+    size_t count = 0;
+    const struct session *session = engine->pause_until_ms ? engine->sessions : NULL;
+    for (; session; session = session->next)
+        count += session->flags & SESSION_POSTPONED ? 1 : 0;
+    return count;
+}
+
 void engine_unpause(struct engine *engine)
 {
     engine->pause_until_ms = 0;
     engine->pause_all = false;
+    engine->keyspace->keeps_expired = false;
     for (struct session *session = engine->sessions; session; session = session->next)
         if (session->flags & SESSION_POSTPONED)
             session_resume(session, SESSION_POSTPONED);

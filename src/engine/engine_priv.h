@@ -23,6 +23,13 @@ struct waits;
 
 extern const struct table_type session_table_type;
 
+/* Gives a subscriber at once what is being handed out and it has not got yet. */
+void publications_catch_up(struct session *session);
+
+/* So many messages are being handed out that publishers have to wait; the session does. */
+bool pubsub_is_behind(const struct engine *engine);
+void pubsub_postpone(struct session *session);
+
 /* The end of what engine->current executed: pushes that waited for its reply follow. */
 void session_send_late(struct engine *engine);
 

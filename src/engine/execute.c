@@ -238,7 +238,7 @@ static bool admit_to_memory(struct call *call)
 static void note_strictness(struct engine *engine)
 {
     engine->is_strict = engine->settings->memory.limit || engine->refusal || engine->loading ||
-                        engine->pause_until_ms || engine->monitors || engine->propagation;
+                        engine->pause_until_ms || engine->monitors || engine->propagation || pubsub_is_behind(engine);
 }
 
 /* True if nothing can be said against the command; admit finds out what there is. */
@@ -308,6 +308,30 @@ static bool is_paused(const struct engine *engine, const struct session *session
     return engine->pause_all || writes;
 }
 
+/* True if the command publishes while too much is being handed out already. */
+static bool must_wait_to_publish(
+    const struct engine *engine, const struct session *session, const struct command_info *command)
+{
+    const uint32_t publishing = CMD_PUBSUB | CMD_MAY_REPLICATE;
+    return (command->flags & publishing) == publishing && !is_queued(session, command) && pubsub_is_behind(engine);
+}
+
+/* True if the command cannot run now: its session is told to wait. */
+static bool must_wait(struct engine *engine, struct session *session, const struct command_info *command)
+{
+    if (is_paused(engine, session, command)) {
+        session->flags |= SESSION_POSTPONED;
+        session->transport->pause(session->connection);
+        return true;
+    }
+    if (must_wait_to_publish(engine, session, command)) {
+        pubsub_postpone(session);
+        return true;
+    }
+    engine->keyspace->keeps_expired = engine->pause_until_ms && command->flags & CMD_READ;
+    return false;
+}
+
 static inline void account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
     bool failed, const char *code)
 {
@@ -332,11 +356,14 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
 {
     if (ticks < engine->slow_ticks || command->flags & CMD_SKIP_SLOWLOG)
         return;
-    struct bytes shown[2] = { bytes_from_cstr(command->full_name), BYTES("(redacted)") };
-    bool secret = command->flags & CMD_SECRET;
-    if (!argv || secret) {
+    struct bytes shown[SLOWLOG_ARGS_MAX] = { bytes_from_cstr(command->full_name) };
+    if (!argv) {
         argv = shown;
-        argc = secret ? 2 : 1;
+        argc = 1;
+    } else if (command->flags & CMD_SECRET) {
+        for (uint32_t i = 0; i < argc && i < SLOWLOG_ARGS_MAX; i++)
+            shown[i] = command_hides(command, argv, argc, i) ? BYTES("(redacted)") : argv[i];
+        argv = shown;
     }
     char peer[128];
     session->transport->peer(session->connection, peer, sizeof peer);
@@ -420,6 +447,8 @@ static uint64_t run(struct call *call, uint64_t start)
     call->command->row->run(call);
     if (!(call->command->flags & (CMD_READ | CMD_WRITE))) /* it may have changed anything */
         note_strictness(engine);
+        refresh_slow_ticks(engine);
+    }
     propagate_end(call, dirty);
     engine->told_of_flush = false;
     if (__builtin_expect(session->tracking != NULL, 0)) {
@@ -463,6 +492,8 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         .request = request,
     };
     session->last_ms = engine->now_ms;
+    if (__builtin_expect(session->subscriber != NULL, 0))
+        publications_catch_up(session);
     reply_begin(call.reply);
     struct output_mark before = { 0 };
     if (__builtin_expect(session->transaction != NULL, 0))
@@ -470,9 +501,7 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     if (!call.command)
         fail_unknown(&call);
     else if ((!call.command->subs || find_subcommand(&call)) && (is_admissible(&call) || admit(&call))) {
-        if (__builtin_expect(engine->is_strict, 0) && is_paused(engine, session, call.command)) {
-            session->flags |= SESSION_POSTPONED;
-            session->transport->pause(session->connection);
+        if (__builtin_expect(engine->is_strict, 0) && must_wait(engine, session, call.command))
             return start;
         }
         if (__builtin_expect(engine->keyspace->holds != 0, 0) && !is_queued(session, call.command) &&

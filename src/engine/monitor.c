@@ -107,25 +107,6 @@ static void append_peer(struct buf *out, const struct session *session)
     buf_printf(out, "%s%s", session->flags & SESSION_UNIX ? "unix:" : "", peer);
 }
 
-/* Secrets stand behind the word AUTH, as an option or as the command itself: a password, or a user and his. */
-static void append_arguments(
-    struct buf *out, const struct command_info *command, const struct bytes *argv, uint32_t argc)
-{
-    enum { SECRETS = 2 };
-    bool guarded = command->flags & CMD_SECRET;
-    uint32_t hidden = 0;
-    for (uint32_t i = 0; i < argc; i++) {
-        struct bytes word = argv[i];
-        if (i == 0 && guarded)
-            word = bytes_from_cstr(command->row->name);
-        append_quoted(out, hidden ? BYTES("(redacted)") : argv[i]);
-        if (hidden)
-            hidden--;
-        else if (guarded && (bytes_is(word, "AUTH") || bytes_is(word, "AUTH2")))
-            hidden = SECRETS;
-    }
-}
-
 void monitor_show(const struct call *call, const struct bytes *argv)
 {
     if (call->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN))
@@ -137,7 +118,8 @@ void monitor_show(const struct call *call, const struct bytes *argv)
         &line, "+%lld.%06lld [%d ", (long long)(us / 1000000), (long long)(us % 1000000), call->session->db->index);
     append_peer(&line, call->session);
     buf_append_char(&line, ']');
-    append_arguments(&line, call->command, argv, call->argc);
+    for (uint32_t i = 0; i < call->argc; i++)
+        append_quoted(&line, command_hides(call->command, argv, call->argc, i) ? BYTES("(redacted)") : argv[i]);
     buf_append_cstr(&line, "\r\n");
     struct blob *blob = blob_from_bytes(buf_bytes(&line));
     for (size_t i = 0; i < monitors->count; i++) {

@@ -6,7 +6,7 @@
  *
  * A subscription is in both lists, and in one table of all subscriptions, in which a session and a topic find what
  * joins them; so no session needs a table of its own, whether it subscribes to one name or to a million. A topic lives
- * while it has subscribers, a subscriber (what a session has of all this) while it has subscriptions: 48 bytes and a
+ * while it has subscribers, a subscriber (what a session has of all this) while it has subscriptions: 56 bytes and a
  * place in the table for each, and 80 for a session.
  *
  * Nothing here fails halfway: what is as large as a client chose (a name, a message) is allocated before anything
@@ -15,52 +15,13 @@
 #include "engine/pubsub.h"
 
 #include "base/assert.h"
-#include "base/blob.h"
-#include "base/glob.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/num.h"
-#include "ds/table.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "pubsub_priv.h"
 
 enum { CLASS_NORMAL = 0, CLASS_PUBSUB = 2 }; /* of output limits, see struct transport */
-
-struct topic {
-    struct subscription *first, *last; /* owned list by next_of_topic */
-    struct topic *prev, *next;         /* all of the kind, in order of age */
-    uint64_t hash;
-    size_t count; /* of subscriptions */
-    size_t len;
-    enum pubsub_kind kind;
-    char name[];
-};
-
-struct subscription {
-    struct session *session;
-    struct topic *topic;
-    struct subscription *prev_of_topic, *next_of_topic;
-    struct subscription *prev_of_session, *next_of_session;
-};
-
-struct subscriber {
-    struct {
-        struct subscription *first, *last; /* by next_of_session */
-        size_t count;
-    } kinds[PUBSUB_KINDS];
-    size_t count; /* of all kinds */
-};
-
-struct topics {
-    struct table table;
-    struct topic *first, *last; /* owned list */
-};
-
-struct pubsub {
-    struct topics kinds[PUBSUB_KINDS];
-    struct table subscriptions;
-    size_t sessions;
-};
 
 /* --- Tables --- */
 
@@ -68,11 +29,6 @@ static uint64_t topic_hash(const void *item)
 {
     const struct topic *topic = item;
     return topic->hash;
-}
-
-static struct bytes topic_name(const struct topic *topic)
-{
-    return bytes_make(topic->name, topic->len);
 }
 
 static bool topic_has_name(const void *item, const void *name)
@@ -121,6 +77,7 @@ void pubsub_destroy(struct pubsub *pubsub)
     if (!pubsub)
         return;
     ASSERT(pubsub->sessions == 0 && table_count(&pubsub->subscriptions) == 0);
+    publications_destroy(pubsub);
     for (int kind = 0; kind < PUBSUB_KINDS; kind++)
         table_fini(&pubsub->kinds[kind].table);
     table_fini(&pubsub->subscriptions);
@@ -129,7 +86,7 @@ void pubsub_destroy(struct pubsub *pubsub)
 
 /* --- Topics --- */
 
-static struct topic *topic_find(const struct pubsub *pubsub, enum pubsub_kind kind, struct bytes name)
+struct topic *topic_find(const struct pubsub *pubsub, enum pubsub_kind kind, struct bytes name)
 {
     uint64_t *slot = table_find(&pubsub->kinds[kind].table, hash_bytes(name.ptr, name.len), topic_has_name, &name);
     return slot ? table_slot_item(slot) : NULL;
@@ -164,15 +121,17 @@ static void topic_remove(struct pubsub *pubsub, struct topic *topic)
 
 /* --- Subscriptions --- */
 
+struct subscription *subscription_join(const struct session *session, const struct topic *topic)
+{
+    struct pair pair = { session, topic };
+    uint64_t *slot = table_find(&session->engine->pubsub->subscriptions, pair_hash(&pair), subscription_joins, &pair);
+    return slot ? table_slot_item(slot) : NULL;
+}
+
 static struct subscription *subscription_find(const struct session *session, enum pubsub_kind kind, struct bytes name)
 {
-    const struct pubsub *pubsub = session->engine->pubsub;
-    const struct topic *topic = session->subscriber ? topic_find(pubsub, kind, name) : NULL;
-    if (!topic)
-        return NULL;
-    struct pair pair = { session, topic };
-    uint64_t *slot = table_find(&pubsub->subscriptions, pair_hash(&pair), subscription_joins, &pair);
-    return slot ? table_slot_item(slot) : NULL;
+    const struct topic *topic = session->subscriber ? topic_find(session->engine->pubsub, kind, name) : NULL;
+    return topic ? subscription_join(session, topic) : NULL;
 }
 
 static void subscriber_begin(struct session *session)
@@ -198,7 +157,11 @@ static void subscription_add(struct session *session, struct topic *topic)
     struct subscription **last = &subscriber->kinds[topic->kind].last;
     struct subscription *subscription = mem_alloc(sizeof *subscription);
     *subscription = (struct subscription){
-        .session = session, .topic = topic, .prev_of_topic = topic->last, .prev_of_session = *last
+        .session = session,
+        .topic = topic,
+        .prev_of_topic = topic->last,
+        .prev_of_session = *last,
+        .heard = session->engine->pubsub->numbers,
     };
     *(topic->last ? &topic->last->next_of_topic : &topic->first) = subscription;
     topic->last = subscription;
@@ -213,6 +176,7 @@ static void subscription_add(struct session *session, struct topic *topic)
 /* The topic goes with its last subscription; the subscriber stays. */
 static void subscription_remove(struct subscription *subscription)
 {
+    publications_forget(subscription);
     struct session *session = subscription->session;
     struct pubsub *pubsub = session->engine->pubsub;
     struct subscriber *subscriber = session->subscriber;
@@ -335,90 +299,4 @@ uint64_t pubsub_scan(
 {
     struct visitor visitor = { visit, context };
     return table_scan_once(&engine->pubsub->kinds[kind].table, cursor, visit_slot, &visitor);
-}
-
-/* --- Publishing --- */
-
-/* A message and its parts: "message", channel, payload; or "pmessage", pattern, channel, payload. */
-struct message {
-    struct bytes parts[4];
-    int count;
-    struct blob *encoded[2]; /* owned: for RESP2 and RESP3, as soon as somebody needs it */
-    bool failed;             /* memory was out */
-};
-
-static void append(struct blob *blob, struct bytes content)
-{
-    if (content.len)
-        memcpy(&blob->data[blob->len], content.ptr, content.len);
-    blob->len += content.len;
-}
-
-static struct blob *encode(const struct message *message, uint8_t proto)
-{
-    size_t size = 4; /* ">3\r\n" */
-    for (int i = 0; i < message->count; i++)
-        size += 1 + NUM_I64_MAX_LEN + 2 + message->parts[i].len + 2;
-    struct blob *blob = blob_try_create(size);
-    if (!blob)
-        return NULL;
-    char head[4] = { proto == 3 ? '>' : '*', (char)('0' + message->count), '\r', '\n' };
-    append(blob, bytes_make(head, sizeof head));
-    for (int i = 0; i < message->count; i++) {
-        char digits[NUM_I64_MAX_LEN];
-        append(blob, BYTES("$"));
-        append(blob, bytes_make(digits, num_format_u64(digits, message->parts[i].len)));
-        append(blob, BYTES("\r\n"));
-        append(blob, message->parts[i]);
-        append(blob, BYTES("\r\n"));
-    }
-    return blob;
-}
-
-/* Hands the message to all who subscribe to the topic; returns how many. */
-static size_t deliver(const struct topic *topic, struct message *message)
-{
-    for (const struct subscription *at = topic->first; at; at = at->next_of_topic) {
-        struct session *session = at->session;
-        if (at->next_of_topic)
-            __builtin_prefetch(at->next_of_topic->session);
-        struct blob **encoded = &message->encoded[session->reply.proto == 3];
-        if (!*encoded)
-            *encoded = encode(message, session->reply.proto);
-        if (!*encoded) {
-            message->failed = true;
-            break;
-        }
-        output_append_blob(session_push(session), *encoded, blob_bytes(*encoded));
-        session->transport->wake(session->connection);
-    }
-    blob_unref(message->encoded[0]);
-    blob_unref(message->encoded[1]);
-    return topic->count;
-}
-
-bool pubsub_publish(
-    struct engine *engine, enum pubsub_kind kind, struct bytes channel, struct bytes payload, size_t *receivers)
-{
-    const struct pubsub *pubsub = engine->pubsub;
-    size_t count = 0;
-    bool failed = false;
-    const struct topic *topic = topic_find(pubsub, kind, channel);
-    if (topic) {
-        struct bytes word = kind == PUBSUB_SHARD ? BYTES("smessage") : BYTES("message");
-        struct message message = { .parts = { word, channel, payload }, .count = 3 };
-        count += deliver(topic, &message);
-        failed |= message.failed;
-    }
-    const struct topic *pattern = kind == PUBSUB_CHANNEL ? pubsub->kinds[PUBSUB_PATTERN].first : NULL;
-    for (; pattern && !failed; pattern = pattern->next) {
-        if (!glob_match(topic_name(pattern), channel))
-            continue;
-        struct message message = { .parts = { BYTES("pmessage"), topic_name(pattern), channel, payload }, .count = 4 };
-        count += deliver(pattern, &message);
-        failed |= message.failed;
-    }
-    if (!failed)
-        *receivers = count;
-    return !failed;
 }

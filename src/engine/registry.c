@@ -406,6 +406,14 @@ int command_keys(
     return count;
 }
 
+bool command_hides(const struct command_info *command, const struct bytes *argv, uint32_t argc, uint32_t at)
+{
+    uint32_t name_words = command->parent ? 2 : 1;
+    if (!(command->flags & CMD_SECRET) || at < name_words)
+        return false;
+    return !command->row->hides || command->row->hides(argv, argc, at);
+}
+
 static unsigned latency_bucket(uint64_t ticks)
 {
     if (ticks < 1u << COMMAND_LATENCY_LOW_BITS)

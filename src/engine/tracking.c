@@ -2,6 +2,9 @@
  * Two tables: of keys that were read, each with the IDs of its readers in order; and, for every prefix that somebody
  * has, of keys that changed since the last broadcast. Keys that were read are also in a list by age.
  *
+ * A flush forgets all keys at once by counting up the epoch. What was read in an earlier one stands at the old end of
+ * the list and is taken down bit by bit: by whoever reads keys, and in the background.
+ *
  *   engine->trackers --keys--> tracked (name, IDs) ...          session->tracking (flags, redirect, prefixes)
  *                    --prefixes--> prefix (text, sessions, changed keys) ...
  *
@@ -24,11 +27,14 @@
 #include "engine/session.h"
 #include "engine_priv.h"
 
+enum { STEP_KEYS = 32 }; /* taken down by whoever comes along */
+
 /* A key that somebody has read. */
 struct tracked {
     struct tracked *older, *newer;
     uint64_t hash;
-    uint64_t *ids; /* owned: of its readers, ascending */
+    uint64_t epoch; /* in which it was read; if the trackers' is another it is forgotten */
+    uint64_t *ids;  /* owned: of its readers, ascending */
     uint32_t count, room;
     size_t len;
     char name[];
@@ -57,6 +63,8 @@ struct trackers {
     struct prefix *prefixes;         /* owned */
     size_t prefix_count;
     size_t clients, items, max_keys;
+    size_t forgotten, forgotten_items; /* of the keys, and their items: of earlier epochs */
+    uint64_t epoch;
     bool changes; /* some prefix has changed keys */
 };
 
@@ -101,7 +109,17 @@ struct trackers *trackers_create(void)
 
 /* --- Keys that were read --- */
 
-static struct tracked *find(const struct trackers *trackers, struct bytes name, uint64_t hash)
+static bool is_forgotten(const struct trackers *trackers, const struct tracked *key)
+{
+    return key->epoch != trackers->epoch;
+}
+
+static size_t remembered(const struct trackers *trackers)
+{
+    return table_count(&trackers->keys) - trackers->forgotten;
+}
+
+static struct tracked *find_any(const struct trackers *trackers, struct bytes name, uint64_t hash)
 {
     uint64_t *slot = table_find(&trackers->keys, hash, tracked_matches, &name);
     return slot ? table_slot_item(slot) : NULL;
@@ -110,7 +128,7 @@ static struct tracked *find(const struct trackers *trackers, struct bytes name, 
 static struct tracked *add(struct trackers *trackers, struct bytes name, uint64_t hash)
 {
     struct tracked *key = mem_alloc(sizeof *key + name.len);
-    *key = (struct tracked){ .older = trackers->newest, .hash = hash, .len = name.len };
+    *key = (struct tracked){ .older = trackers->newest, .hash = hash, .epoch = trackers->epoch, .len = name.len };
     if (name.len)
         memcpy(key->name, name.ptr, name.len);
     *(trackers->newest ? &trackers->newest->newer : &trackers->oldest) = key;
@@ -126,8 +144,22 @@ static void forget(struct trackers *trackers, struct tracked *key)
     *(key->older ? &key->older->newer : &trackers->oldest) = key->newer;
     *(key->newer ? &key->newer->older : &trackers->newest) = key->older;
     trackers->items -= key->count;
+    if (is_forgotten(trackers, key)) {
+        trackers->forgotten--;
+        trackers->forgotten_items -= key->count;
+    }
     mem_free(key->ids);
     mem_free(key);
+}
+
+/* The key, if it is remembered. */
+static struct tracked *find(struct trackers *trackers, struct bytes name, uint64_t hash)
+{
+    struct tracked *key = trackers->oldest ? find_any(trackers, name, hash) : NULL;
+    if (!key || !is_forgotten(trackers, key))
+        return key;
+    forget(trackers, key);
+    return NULL;
 }
 
 /* Notes a reader; O(readers of the key). */
@@ -193,7 +225,7 @@ static void send_keys(struct session *session, struct bytes keys, bool everythin
     struct output *out = session_push(target);
     output_append(out, bytes_from_cstr(resp3 ? pushed : published));
     if (everything)
-        keys = resp3 ? BYTES("_\r\n") : BYTES("*-1\r\n");
+        keys = resp3 ? BYTES("_\r\n") : BYTES("$-1\r\n");
     output_append(out, keys);
     target->transport->wake(target->connection);
 }
@@ -216,12 +248,24 @@ static void invalidate(struct engine *engine, struct tracked *key, const struct 
     forget(engine->trackers, key);
 }
 
-void tracking_trim(struct engine *engine, size_t max_keys)
+bool tracking_step(struct engine *engine, size_t keys)
 {
     struct trackers *trackers = engine->trackers;
-    trackers->max_keys = max_keys;
-    while (max_keys && table_count(&trackers->keys) > max_keys)
-        invalidate(engine, trackers->oldest, NULL);
+    while (trackers->forgotten || (trackers->max_keys && remembered(trackers) > trackers->max_keys)) {
+        if (keys-- == 0)
+            return true;
+        if (is_forgotten(trackers, trackers->oldest))
+            forget(trackers, trackers->oldest);
+        else
+            invalidate(engine, trackers->oldest, NULL);
+    }
+    return false;
+}
+
+void tracking_limit(struct engine *engine, size_t max_keys)
+{
+    engine->trackers->max_keys = max_keys;
+    tracking_step(engine, STEP_KEYS);
 }
 
 /* --- Prefixes --- */
@@ -441,8 +485,7 @@ void tracking_executed(struct call *call)
     }
     if (keys != few)
         mem_free(keys);
-    if (trackers->max_keys && table_count(&trackers->keys) > trackers->max_keys)
-        tracking_trim(call->engine, trackers->max_keys);
+    tracking_step(call->engine, (size_t)(count > 0 ? count : 0) + STEP_KEYS);
 }
 
 void tracking_finished(struct session *session, bool caching_was_set)
@@ -467,7 +510,7 @@ void trackers_touched(struct engine *engine, struct bytes name)
             note_changed(prefix, name, by ? by->id : 0);
             trackers->changes = true;
         }
-    struct tracked *key = trackers->oldest ? find(trackers, name, hash_bytes(name.ptr, name.len)) : NULL;
+    struct tracked *key = find(trackers, name, hash_bytes(name.ptr, name.len));
     if (key)
         invalidate(engine, key, by);
 }
@@ -482,8 +525,9 @@ void trackers_replaced(struct engine *engine)
     for (struct session *session = engine->sessions; session; session = session->next)
         if (session->tracking)
             send_keys(session, BYTES(""), true);
-    while (trackers->oldest)
-        forget(trackers, trackers->oldest);
+    trackers->epoch++;
+    trackers->forgotten = table_count(&trackers->keys);
+    trackers->forgotten_items = trackers->items;
     for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
         clear_changed(prefix);
 }
@@ -503,8 +547,8 @@ void tracking_stats_read(const struct engine *engine, struct tracking_stats *sta
     const struct trackers *trackers = engine->trackers;
     *stats = (struct tracking_stats){
         .clients = trackers->clients,
-        .keys = table_count(&trackers->keys),
-        .items = trackers->items,
+        .keys = remembered(trackers),
+        .items = trackers->items - trackers->forgotten_items,
         .prefixes = trackers->prefix_count,
     };
 }

@@ -155,15 +155,17 @@ static bool entry_has_name(const void *item, const void *name)
     return bytes_equal(entry_key(item), *(const struct bytes *)name);
 }
 
-/* Marks the watchers of keys that were there before, or are there now. */
+/* Marks the watchers of keys that were there before, or are there now, and not expired. */
 static void visit_replaced(void *context, uint64_t *slot)
 {
     const struct db *db = context;
     const struct watched_key *key = table_slot_item(slot);
     if (key->db != db->index)
         return;
-    bool is_there =
-        table_find(&db->table, hash_bytes(key->name, key->len), entry_has_name, &(struct bytes){ key->name, key->len });
+    struct bytes name = bytes_make(key->name, key->len);
+    uint64_t *found = table_find(&db->table, hash_bytes(name.ptr, name.len), entry_has_name, &name);
+    int64_t now_ms = key->watchers->session->engine->now_ms;
+    bool is_there = found && !entry_is_expired(table_slot_item(found), now_ms);
     for (struct watch *watch = key->watchers; watch; watch = watch->next_of_key)
         if (watch->existed || is_there)
             watch->session->flags |= SESSION_TOUCHED;

@@ -363,7 +363,7 @@ static const struct command subcommands[] = {
         .brief = "Says whether a user may run a command, without running it." },
     { SUB("GENPASS", run_genpass, AT_LEAST(2), ASKING, "6.0.0", "O(1)"), .usage = "[bits]",
         .brief = "Makes a password that nobody can guess." },
-    { SUB("GETUSER", run_getuser, EXACTLY(3), ADMINISTRATION, "6.0.0",
+    { SUB("GETUSER", run_getuser, EXACTLY(3), ADMINISTRATION | CMD_SECRET, "6.0.0",
           "O(N). Where N is the number of password, command and pattern rules that the user has."),
         .usage = "username", .brief = "Shows a user's rules, part by part." },
     { SUB("HELP", run_help, EXACTLY(2), CMD_LOADING | CMD_STALE, "6.0.0", "O(1)"),

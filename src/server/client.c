@@ -39,7 +39,7 @@ static void append_flags(struct buf *out, const struct session *session)
         buf_append_char(out, 'O');
     if (session->subscriber)
         buf_append_char(out, 'P');
-    if (session->wait)
+    if (session->wait || session->flags & SESSION_POSTPONED)
         buf_append_char(out, 'b');
     if (session->transaction)
         buf_append_char(out, 'x');

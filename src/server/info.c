@@ -73,7 +73,7 @@ static void print_clients(struct server *server, struct buf *out)
     buf_printf(out, "client_recent_max_output_buffer:%zu\r\n", stats.output_memory);
     struct wait_stats waits;
     engine_wait_stats(server->engine, &waits);
-    buf_printf(out, "blocked_clients:%zu\r\n", waits.sessions);
+    buf_printf(out, "blocked_clients:%zu\r\n", waits.sessions + engine_paused(server->engine));
     struct tracking_stats tracking;
     tracking_stats_read(server->engine, &tracking);
     buf_printf(out, "tracking_clients:%zu\r\n", tracking.clients);

@@ -317,6 +317,46 @@ static void run_migrate(struct call *call)
     migration_fini(&job);
 }
 
+/* Where the option stands whose argument argv[at] is, in front of KEYS; 0 if it is none. */
+static uint32_t auth_option(const struct bytes *argv, uint32_t argc, uint32_t at)
+{
+    for (uint32_t i = ARG_OPTIONS; i < argc && i <= at && !bytes_is(argv[i], "KEYS"); i++) {
+        uint32_t values = bytes_is(argv[i], "AUTH") ? 1 : bytes_is(argv[i], "AUTH2") ? 2 : 0;
+        if (at > i && at <= i + values)
+            return i;
+        i += values;
+    }
+    return 0;
+}
+
+static bool migrate_hides(const struct bytes *argv, uint32_t argc, uint32_t at)
+{
+    return auth_option(argv, argc, at) != 0;
+}
+
+/* The key, or those behind KEYS; not both. */
+static int find_migrate_keys(const struct bytes *argv, uint32_t argc, struct key_position *out, int max)
+{
+    enum { FLAGS = KEY_RW | KEY_ACCESS | KEY_DELETE };
+    if (argc <= ARG_TIMEOUT)
+        return -1;
+    uint32_t at = ARG_OPTIONS;
+    while (at < argc && (!bytes_is(argv[at], "KEYS") || auth_option(argv, argc, at)))
+        at++;
+    if (at == argc) {
+        if (max > 0)
+            out[0] = (struct key_position){ ARG_KEY, FLAGS };
+        return 1;
+    }
+    if (argv[ARG_KEY].len)
+        return -1;
+    int count = 0;
+    for (at++; at < argc; at++, count++)
+        if (count < max)
+            out[count] = (struct key_position){ at, FLAGS };
+    return count;
+}
+
 static const char *const migrate_tips[] = { "nondeterministic_output", NULL };
 static const char *const migrate_history[] = { "3.0.0", "Takes the options `COPY` and `REPLACE`.", "3.0.6",
     "Takes the option `KEYS`.", "4.0.7", "Takes the option `AUTH`.", "6.0.0", "Takes the option `AUTH2`.", NULL };
@@ -325,7 +365,9 @@ const struct command migrate_commands[] = {
     { .name = "MIGRATE",
         .run = run_migrate,
         .argc = AT_LEAST(6),
-        .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
+        .flags = CMD_WRITE | CMD_MOVABLE_KEYS | CMD_SECRET,
+        .hides = migrate_hides,
+        .find_keys = find_migrate_keys,
         .group = GROUP_GENERIC,
         .categories = CATEGORY_KEYSPACE | CATEGORY_DANGEROUS,
         .keys = { KEY_AT(3, KEY_RW | KEY_ACCESS | KEY_DELETE),

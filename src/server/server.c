@@ -14,6 +14,7 @@
 #include "cmd/families.h"
 #include "engine/acl.h"
 #include "engine/blame.h"
+#include "engine/pubsub.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
 #include "engine/task.h"
@@ -23,6 +24,8 @@
 #include "server_priv.h"
 #include "store/census.h"
 #include "store/keyspace.h"
+
+enum { HAND_OUT_NS = 300 * 1000 }; /* of a turn: handing messages to very many subscribers */
 
 /* --- Listening --- */
 
@@ -188,6 +191,8 @@ static void before_send(void *context)
 {
     struct server *server = context;
     tracking_broadcast(server->engine);
+    if (pubsub_hand_out(server->engine, HAND_OUT_NS))
+        net_wake_background(server->net);
     aof_before_send(server);
 }
 
@@ -269,7 +274,7 @@ void server_apply_settings(struct server *server)
     mem_set_background_purge(server->config.jemalloc_bg_thread);
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
     acl_set_options(server->engine, server->config.acl_pubsub_default == 0, (size_t)server->config.acllog_max_len);
-    tracking_trim(server->engine, (size_t)server->config.tracking_table_max_keys);
+    tracking_limit(server->engine, (size_t)server->config.tracking_table_max_keys);
     engine_refresh_notifications(server->engine);
     engine_refresh_memory(server->engine);
     net_wake_background(server->net);

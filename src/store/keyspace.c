@@ -253,7 +253,7 @@ static __attribute__((noinline)) struct entry *find_mortal(
     enum { PARTS_AT_ONCE = 256 };
     struct entry *entry = table_slot_item(slot);
     if (entry_is_expired(entry, now_ms)) {
-        if (!keyspace_holds(keyspace, entry))
+        if (!keyspace->keeps_expired && !keyspace_holds(keyspace, entry))
             keyspace_expire(keyspace, db, hash, slot);
         return NULL;
     }

@@ -24,8 +24,8 @@ struct entry *keyspace_random(struct keyspace *keyspace, struct db *db, struct r
         if (!entry_is_expired(entry, now_ms))
             return entry;
         if (tries == RANDOM_TRIES)
-            return NULL;
-        if (keyspace_holds(keyspace, entry))
+            return keyspace->keeps_expired ? entry : NULL;
+        if (keyspace->keeps_expired || keyspace_holds(keyspace, entry))
             continue;
         struct key key = key_make(entry_key(entry));
         keyspace_expire(keyspace, db, key.hash, slot);

@@ -56,10 +56,20 @@ def test_rules_together(users, rules):
     "ACL DRYRUN nosuch GET a", "ACL DRYRUN default nosuch", "ACL DRYRUN default GET", "ACL DRYRUN default GET a",
     "ACL LOG x", "ACL LOG RESET", "ACL LOG 1 2", "ACL LOG", "ACL LOAD", "ACL SAVE", "ACL HELP", "AUTH a b", "AUTH a",
     "AUTH a b c", "AUTH default x", "ACL DRYRUN " + "n" * 256 + " GET a", "ACL DRYRUN default " + "c" * 256,
-    "ACL CAT " + "x" * 256,
+    "ACL CAT " + "x" * 256, "ACL SETUSER u +get|a|b", "ACL SETUSER u -get|a|b", "ACL SETUSER u +config|get|x",
+    "ACL SETUSER u +config|no|x", "COMMAND GETKEYS SPUBLISH a b", "COMMAND GETKEYSANDFLAGS SPUBLISH a b",
+    "COMMAND GETKEYS MIGRATE h 1 k 0 9 KEYS a b", "COMMAND GETKEYSANDFLAGS MIGRATE h 1 k 0 9 COPY",
 ])
 def test_command_forms(users, command):
     users.same(command)
+
+
+def test_migrate_needs_leave_for_the_keys_that_it_names(users):
+    users.same("ACL SETUSER u +@all %RW~own", *(
+        ["ACL", "DRYRUN", "u", "MIGRATE", "h", "1", key, "0", "9", *more] for key, *more in [
+            ["own"], ["other"], ["own", "AUTH", "other"], ["", "KEYS", "own"], ["", "KEYS", "own", "other"],
+            ["", "AUTH2", "u", "p", "KEYS", "own"], ["", "COPY"]]),
+        ["COMMAND", "GETKEYS", "MIGRATE", "h", "1", "", "0", "9", "AUTH", "KEYS", "KEYS", "a", "b"])
 
 
 def test_generated_passwords_have_the_length_asked_for(client):

@@ -12,7 +12,8 @@ COMMANDS = [
     ["SET", "k", "x"], ["DISCARD"], ["CONFIG", "GET", "port"], ["CLIENT", "SETNAME", "me"], ["BLPOP", "q", "0.01"],
     ["PING"], ["INFO", "server"], ["DEBUG", "SLEEP", "0"], ["COMMAND", "COUNT"], ["AUTH", "x"], ["AUTH", "u", "x"],
     ["HELLO", "2", "AUTH", "u", "x", "SETNAME", "n"], ["HELLO", "2", "SETNAME", "n"], ["SUBSCRIBE", "c"],
-    ["UNSUBSCRIBE", "c"], ["SET", "", ""], ["DEL", "k"],
+    ["UNSUBSCRIBE", "c"], ["SET", "", ""], ["DEL", "k"], ["MIGRATE", "127.0.0.1", "1", "none", "0", "9", "AUTH", "p"],
+    ["MIGRATE", "127.0.0.1", "1", "none", "0", "9", "REPLACE", "AUTH2", "u", "p"], ["ACL", "SETUSER", "u x", ">p"],
 ]
 
 
@@ -96,7 +97,7 @@ def test_a_monitor_that_does_not_read_is_dropped(server):
     with Client(server.port) as client:
         client.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0")
         watch = Watch(server.port, 2)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while b"flags=O" in client.command("CLIENT", "LIST"):
             client.load([("ECHO", "x" * 10_000)] * 200)
             assert time.monotonic() < deadline

@@ -17,6 +17,13 @@ def fields_of(line):
     return dict(part.split("=", 1) for part in line.split(" "))
 
 
+def await_that(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 # CLIENT
 
 @pytest.mark.parametrize("command", [
@@ -133,6 +140,37 @@ def test_unpause_lets_go_at_once_and_keeps_the_order(server):
         assert [two.read().value for _ in range(4)] == [b"OK", 2, 3, b"3"]
 
 
+def test_what_expires_in_a_pause_is_unseen_but_stays(server):
+    with Client(server.port) as client:
+        for command in (["MULTI"], ["SET", "k", "v", "PX", 1], ["CLIENT", "PAUSE", 60000, "WRITE"], ["EXEC"]):
+            client.command(*command)
+        await_that(lambda: client.command("GET", "k") is None)
+        time.sleep(0.15)  # the walk over what expires comes every 0.1 s
+        assert client.command("EXISTS", "k") == 0 and client.command("TTL", "k") == -2
+        assert client.command("DBSIZE") == 1 and client.command("RANDOMKEY") == b"k"
+        assert client.info("stats")["expired_keys"] == "0"
+        client.command("CLIENT", "UNPAUSE")
+        assert client.command("GET", "k") is None
+        assert client.command("DBSIZE") == 0 and client.info("stats")["expired_keys"] == "1"
+
+
+def test_who_waits_for_the_end_of_a_pause_is_blocked(server):
+    with Client(server.port) as one, Client(server.port) as two, Client(server.port) as three:
+        one.command("PFADD", "h", "x")
+        two_id = two.command("CLIENT", "ID")
+        one.command("CLIENT", "PAUSE", 60000, "WRITE")
+        two.send("BLPOP", "list", 0)
+        three.send("PFCOUNT", "h")
+        await_that(lambda: one.info("clients")["blocked_clients"] == "2")
+        assert b" flags=b " in one.command("CLIENT", "LIST", "ID", two_id)
+        assert one.command("CLIENT", "UNBLOCK", two_id) == 0
+        one.command("CLIENT", "UNPAUSE")
+        assert three.read().value == 1
+        await_that(lambda: one.command("CLIENT", "UNBLOCK", two_id, "ERROR") == 1)
+        assert two.read().value.text.startswith("UNBLOCKED")
+        assert one.info("clients")["blocked_clients"] == "0"
+
+
 def test_reply_off_and_skip(client):
     client.send_raw(b"CLIENT REPLY OFF\r\nPING\r\nSET k 1\r\nNOSUCH\r\nCLIENT REPLY ON\r\nGET k\r\n")
     assert [client.read().value for _ in range(2)] == [b"OK", b"1"]
@@ -171,6 +209,26 @@ def test_slowlog_shows_no_passwords(server):
         logged = repr(client.command("SLOWLOG", "GET", -1))
         assert "s3cret" not in logged and "(redacted)" in logged
     assert "s3cret" not in server.log()
+
+
+def test_slowlog_hides_what_redis_hides(pair):
+    away = ["127.0.0.1", 1]
+    for client in pair.both:
+        client.command("CONFIG", "SET", "slowlog-log-slower-than", 0)
+        for command in (["SLOWLOG", "RESET"], ["ACL", "SETUSER", "a user", "+get", ">p"],
+                        ["ACL", "DRYRUN", "default", "GET", "x"],
+                        ["CONFIG", "SET", "masterauth", "p", "slowlog-max-len", 128, "masteruser", "u"],
+                        ["CONFIG", "SET", "masterauth", "", "masteruser", ""], ["CONFIG", "GET", "masterauth"],
+                        ["AUTH", "p"], ["AUTH", "default", "p"], ["HELLO", 2], ["HELLO", 2, "AUTH", "u", "p"],
+                        ["HELLO", pair.protocol, "AUTH", "default", "p", "SETNAME", "n"],
+                        ["MIGRATE", *away, "none", 0, 9], ["MIGRATE", *away, "none", 0, 9, "COPY", "AUTH", "p"],
+                        ["MIGRATE", *away, "", 0, 9, "AUTH2", "u", "p", "KEYS", "auth", "b"],
+                        ["CONFIG", "SET", "slowlog-log-slower-than", 1_000_000]):
+            client.command(*command)
+    ours, theirs = ([entry[3] for entry in c.command("SLOWLOG", "GET", -1)] for c in pair.both)
+    assert ours == theirs and len(ours) >= 14
+    for client in pair.both:
+        client.command("CONFIG", "SET", "slowlog-log-slower-than", 10000)
 
 
 # INFO and MEMORY

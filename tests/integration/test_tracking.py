@@ -160,9 +160,9 @@ def test_messages_to_another_client(watcher, more):
         assert b"redir=%d" % number in client.command("CLIENT", "INFO") or client is reader.oracle
     reader.same("GET k")
     writer.same("SET k 1", "FLUSHALL")
-    for client in listener.both:
-        assert client.read().value == [b"message", b"__redis__:invalidate", [b"k"]]
-        assert client.read().value == [b"message", b"__redis__:invalidate", None]
+    for reply in zip(*([client.read() for _ in range(2)] for client in listener.both)):
+        assert reply[0].raw == reply[1].raw
+    assert reply[0].value == [b"message", b"__redis__:invalidate", None]
     for client, number in zip(second.both, ids):
         client.command("CLIENT", "TRACKING", "ON", "REDIRECT", number)
     second.same("GET k")
@@ -191,6 +191,25 @@ def test_the_table_is_bounded(client):
     while isinstance(client.read().value, list):
         pass
     assert int(client.info("stats")["tracking_total_keys"]) <= 10
+
+
+def test_a_flush_forgets_all_keys_at_once(server, scale):
+    count = scale(20_000)
+    with Client(server.port, 3) as client, Client(server.port) as other:
+        client.command("CLIENT", "TRACKING", "ON")
+        for first in range(0, count, 1000):
+            client.command("MGET", *(f"k{i}" for i in range(first, first + 1000)))
+        other.command("FLUSHALL")
+        assert client.read().value == [b"invalidate", None]
+        stats = other.info("stats")
+        assert stats["tracking_total_keys"] == stats["tracking_total_items"] == "0"
+        client.command("MGET", "k1", "k2", "new")
+        assert other.info("stats")["tracking_total_items"] == "3"
+        other.command("MSET", "k1", 1, "k3", 1, "new", 1)
+        assert client.read().value == [b"invalidate", [b"k1"]]
+        assert client.read().value == [b"invalidate", [b"new"]]
+        assert client.command("PING") == b"PONG"  # and of k3, that was read before the flush, nothing is said
+        assert other.info("stats")["tracking_total_keys"] == "1"
 
 
 def test_statistics_and_the_list_of_clients(server, client):

@@ -8,6 +8,8 @@ import redis
 from harness.differential import Pair
 from harness.resp import Client
 
+SERVER_OPTIONS = ("--enable-debug-command", "yes")
+
 SEQUENCES = [
     "MULTI | SET a 1 | GET a | EXEC",
     "MULTI | EXEC",
@@ -46,6 +48,10 @@ SEQUENCES = [
     "SET a 1 | WATCH a | SWAPDB 0 1 | MULTI | SET x 1 | EXEC | FLUSHALL",
     "SELECT 1 | SET a 1 | SELECT 0 | WATCH a | SWAPDB 0 1 | MULTI | SET x 1 | EXEC | FLUSHALL",
     "WATCH a | SWAPDB 0 1 | MULTI | SET x 1 | EXEC | FLUSHALL",
+    "DEBUG SET-ACTIVE-EXPIRE 0 | SELECT 1 | SET a 1 PX 1 | DEBUG SLEEP 0.003 | SELECT 0 | WATCH a | SWAPDB 0 1 | MULTI"
+    " | SET x 1 | EXEC | FLUSHALL | DEBUG SET-ACTIVE-EXPIRE 1",
+    "DEBUG SET-ACTIVE-EXPIRE 0 | SET a 1 PX 1 | DEBUG SLEEP 0.003 | WATCH a | SWAPDB 0 1 | MULTI | SET x 1 | EXEC"
+    " | FLUSHALL | DEBUG SET-ACTIVE-EXPIRE 1",
     "SELECT 1 | WATCH a | SELECT 0 | SET a 1 | MULTI | SET x 1 | EXEC",
     "SELECT 1 | WATCH a | SET a 1 | SELECT 0 | MULTI | SET x 1 | EXEC",
     "WATCH a | WATCH a | WATCH b | SET a 1 | MULTI | EXEC | MULTI | EXEC",
