@@ -101,14 +101,37 @@ void quicklist_replace(
 struct quicklist *quicklist_delete(
     struct quicklist *list, size_t index, size_t count, const struct quicklist_limits *limits);
 
-/* Takes out up to `max` elements that read as `text`, looking from one end; returns how many. */
-size_t quicklist_remove(struct quicklist *list, enum quicklist_end from, struct bytes text, size_t max,
-    const struct quicklist_limits *limits);
+/*
+ * Takes out up to `max` elements that read as `text`, looking from one end, in two steps. The first breathes and
+ * changes nothing; nor must anybody else before the second, which is a short one. It may return a list for the caller
+ * to drain and destroy at leisure, otherwise NULL. Without a second step there is something to destroy: `made`.
+ */
+enum { QUICKLIST_REMOVAL_NODES = 16 };
+
+struct quicklist_removal {
+    size_t count, nodes; /* elements to be removed, and nodes that they are in */
+    enum quicklist_end from;
+    struct quicklist_removal_place {
+        struct quicklist_block *block; /* borrowed */
+        unsigned node;
+        size_t count;
+    } places[QUICKLIST_REMOVAL_NODES]; /* if there are not more */
+    struct quicklist *made;            /* owned: otherwise, what stays */
+};
+
+void quicklist_removal_find(const struct quicklist *list, enum quicklist_end from, struct bytes text, size_t max,
+    const struct quicklist_limits *limits, struct quicklist_removal *removal);
+struct quicklist *quicklist_removal_carry_out(struct quicklist *list, struct quicklist_removal *removal,
+    struct bytes text, const struct quicklist_limits *limits);
+
+/* True if `count` elements that read as `text` are among the `most`, about, nearest to an end, or no more are there. */
+bool quicklist_finds_soon(
+    const struct quicklist *list, enum quicklist_end from, struct bytes text, size_t count, size_t most);
 
 /* The same within one listpack. */
 size_t quicklist_remove_in_listpack(unsigned char **pack, enum quicklist_end from, struct bytes text, size_t max);
 
-/* The index of the first element that reads as `text`; SIZE_MAX if there is none. O(elements), some 4 ns each. */
+/* The index of the first element that reads as `text`; SIZE_MAX if there is none. Breathes. O(elements). */
 size_t quicklist_find(const struct quicklist *list, struct bytes text);
 
 /* The same within one listpack. */

@@ -127,15 +127,24 @@ bool list_push(
 /* Puts another value into the element at `index`, which there is. */
 bool list_set(struct list_edit *list, size_t index, struct bytes text, struct blob *blob);
 
-/* Adds an element before or after the first one that reads as `pivot`; false and *found false if there is none. */
+/*
+ * Adds an element before or after the first one that reads as `pivot`; false and *found false if there is none. It
+ * breathes while it looks.
+ */
 bool list_insert(
     struct list_edit *list, struct bytes pivot, bool after, struct bytes text, struct blob *blob, bool *found);
 
 /* Takes out `count` elements from `index` on; so many there are, at least one. */
 void list_delete(struct list_edit *list, size_t index, size_t count);
 
-/* Takes out up to `max` elements that read as `text`, looking from an end; returns how many. No change if 0. */
+/*
+ * Takes out up to `max` elements that read as `text`, looking from an end; returns how many. No change if 0. Breathes
+ * until all is prepared for a change that is O(1).
+ */
 size_t list_remove(struct list_edit *list, enum list_end from, struct bytes text, size_t max);
+
+/* True if `count` elements that read as `text` are among the `most`, about, nearest to an end, or no more are there. */
+bool list_finds_soon(const struct entry *entry, enum list_end from, struct bytes text, size_t count, size_t most);
 
 /*
  * Moves the element at an end of one list, which is there and reads as `text` (borrowed from elsewhere) to an end of

@@ -4,8 +4,9 @@
  *
  * Elements go from where they lie straight into the reply; large ones are referenced. Reaching an index costs
  * O(nodes / 62), so LINDEX, LSET, LRANGE and LTRIM are about as quick in the middle as at the ends. LINSERT, LREM and
- * LPOS look at elements one by one, some 4 ns each, and LRANGE and LPOP answer at some 10 ns each. What only looks, or
- * looks first and then cuts once, is done aside if it is long (engine/aside.h); LREM and LINSERT are done at once.
+ * LPOS look at elements one by one, some 4 ns each, and LRANGE and LPOP answer at some 10 ns each. All of these look
+ * first and change the list in one short step, so that they are done aside if they are long (engine/aside.h): what is
+ * found near the end where they begin to look is done with at once.
  */
 #include "list_priv.h"
 
@@ -284,6 +285,9 @@ static void run_linsert(struct call *call)
         reply_int(call->reply, 0);
         return;
     }
+    if (!list_finds_soon(list.entry, LIST_HEAD, call->argv[3], 1, CALL_AT_ONCE) &&
+        call_aside(call, list_len(list.entry)))
+        return;
     struct blob **blobs = take_blobs(call, 4, 1);
     if (list_insert(&list, call->argv[3], after, call->argv[4], blobs ? blobs[0] : NULL, &found)) {
         list_notify(call, &list, "linsert");
@@ -313,9 +317,12 @@ static void run_lrem(struct call *call)
     int64_t count;
     if (!read_signed(call, 2, &count) || !list_open(call, 1, &list))
         return;
+    enum list_end from = count < 0 ? LIST_TAIL : LIST_HEAD;
     size_t max = count == 0 ? SIZE_MAX : (size_t)(count < 0 ? -count : count), removed = 0;
+    if (!list_finds_soon(list.entry, from, call->argv[3], max, CALL_AT_ONCE) && call_aside(call, list_len(list.entry)))
+        return;
     if (list.entry)
-        removed = list_remove(&list, count < 0 ? LIST_TAIL : LIST_HEAD, call->argv[3], max);
+        removed = list_remove(&list, from, call->argv[3], max);
     if (removed)
         list_notify(call, &list, "lrem");
     reply_int(call->reply, (int64_t)removed);
@@ -388,8 +395,12 @@ static void run_lpos(struct call *call)
     const struct entry *entry = call_read(call, 1);
     if (!call_expect_type(call, entry, ENTRY_LIST))
         return;
-    if (entry && call_aside(call, options.maxlen && (uint64_t)options.maxlen < list_len(entry) ? (size_t)options.maxlen
-                                                                                               : list_len(entry)))
+    size_t looked_at = list_len(entry), matches = (size_t)(options.rank < 0 ? -options.rank : options.rank);
+    if (options.maxlen && (uint64_t)options.maxlen < looked_at)
+        looked_at = (size_t)options.maxlen;
+    enum list_end from = options.rank < 0 ? LIST_TAIL : LIST_HEAD;
+    bool soon = options.count < 0 && list_finds_soon(entry, from, call->argv[2], matches, CALL_AT_ONCE);
+    if (!soon && call_aside(call, looked_at))
         return;
     if (options.count < 0) {
         if (!entry || !reply_positions(call, entry, &options, 1))

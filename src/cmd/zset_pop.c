@@ -3,8 +3,8 @@
  *
  * Random members are drawn by rank, so every one is as likely as any other, however the set is kept.
  *
- * Costs: O(log n) for each member that is answered. A sample of more than half of a set is one walk over all of it. What
- * is popped is answered aside if it is much (engine/aside.h), and then leaves the set all at once, in O(log n).
+ * Costs: O(log n) for each member that is answered. A sample of more than half of a set is one walk over all of it.
+ * What is popped is answered aside if it is much (engine/aside.h), and then leaves the set all at once, in O(log n).
  */
 #include "zset_priv.h"
 

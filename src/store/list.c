@@ -226,6 +226,14 @@ static void push_items(struct list_edit *list, enum list_end end, const struct q
         quicklist_push(entry_pointer(list->entry), (enum quicklist_end)end, items[i], limits);
 }
 
+/* Where nothing is large, and no blob was given. */
+static inline void push_texts(struct quicklist *quicklist, enum list_end end, const struct bytes *texts, size_t count,
+    const struct quicklist_limits *limits)
+{
+    for (size_t i = 0; i < count; i++)
+        quicklist_push(quicklist, (enum quicklist_end)end, (struct quicklist_item){ .text = texts[i] }, limits);
+}
+
 /* Where some elements are large, or blobs were given. */
 static __attribute__((noinline)) bool push_large(struct list_edit *list, enum list_end end, const struct bytes *texts,
     struct blob *const *blobs, size_t count, const struct quicklist_limits *limits)
@@ -262,17 +270,18 @@ bool list_push(
     }
     if (blobs || quicklist_is_large(&limits, longest))
         return push_large(list, end, texts, blobs, count, &limits);
+    if (list->entry && list->entry->encoding == LIST_QUICKLIST) {
+        keyspace_edit(list->keyspace, list->db, list->key, list->entry);
+        push_texts(entry_pointer(list->entry), end, texts, count, &limits);
+        return true;
+    }
     /* Head and backlen of a short text are a byte each. */
     open_list(list, LISTPACK_HEADER + 1 + (bytes <= limits.bytes ? bytes + 2 * count : 0));
     convert_to_grow(list, &limits, bytes, count);
-    if (list->entry->encoding == LIST_LISTPACK) {
+    if (list->entry->encoding == LIST_LISTPACK)
         push_to_listpack(list->entry, end, texts, count);
-        return true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct quicklist_item item = { .text = texts[i] };
-        push_items(list, end, &item, 1, &limits);
-    }
+    else
+        push_texts(entry_pointer(list->entry), end, texts, count, &limits);
     return true;
 }
 
@@ -371,24 +380,50 @@ void list_delete(struct list_edit *list, size_t index, size_t count)
     convert_if_small(list, &limits);
 }
 
+bool list_finds_soon(const struct entry *entry, enum list_end from, struct bytes text, size_t count, size_t most)
+{
+    if (!entry || entry->encoding == LIST_LISTPACK)
+        return true;
+    return quicklist_finds_soon(entry_pointer(entry), (enum quicklist_end)from, text, count, most);
+}
+
+/* From a list of some nodes; the list is not open yet. */
+static size_t remove_from_long(
+    struct list_edit *list, enum list_end from, struct bytes text, size_t max, const struct quicklist_limits *limits)
+{
+    struct quicklist *value = entry_pointer(list->entry);
+    struct quicklist_removal removal;
+    quicklist_removal_find(value, (enum quicklist_end)from, text, max, limits, &removal);
+    if (!removal.count)
+        return 0;
+    keyspace_edit(list->keyspace, list->db, list->key, list->entry);
+    free_later(list->keyspace, quicklist_removal_carry_out(value, &removal, text, limits));
+    return removal.count;
+}
+
+static size_t remove_from_pack(struct list_edit *list, enum list_end from, struct bytes text, size_t max)
+{
+    unsigned char *pack = entry_pointer(list->entry);
+    if (quicklist_find_in_listpack(pack, text) == SIZE_MAX)
+        return 0;
+    keyspace_edit(list->keyspace, list->db, list->key, list->entry);
+    size_t removed = quicklist_remove_in_listpack(&pack, (enum quicklist_end)from, text, max);
+    entry_set_pointer(list->entry, LIST_LISTPACK, pack);
+    return removed;
+}
+
 size_t list_remove(struct list_edit *list, enum list_end from, struct bytes text, size_t max)
 {
     struct quicklist_limits limits = limits_of(list);
-    size_t removed;
-    if (max == 0 || find_index(list->entry, text) == SIZE_MAX)
+    bool packed = list->entry->encoding == LIST_LISTPACK;
+    if (max == 0)
         return 0;
-    keyspace_edit(list->keyspace, list->db, list->key, list->entry);
-    if (list->entry->encoding == LIST_LISTPACK) {
-        unsigned char *pack = entry_pointer(list->entry);
-        removed = quicklist_remove_in_listpack(&pack, (enum quicklist_end)from, text, max);
-        entry_set_pointer(list->entry, LIST_LISTPACK, pack);
-    } else {
-        removed = quicklist_remove(entry_pointer(list->entry), (enum quicklist_end)from, text, max, &limits);
-    }
+    size_t removed =
+        packed ? remove_from_pack(list, from, text, max) : remove_from_long(list, from, text, max, &limits);
     if (list_len(list->entry) == 0) {
         keyspace_remove(list->keyspace, list->db, list->key);
         list->entry = NULL;
-    } else {
+    } else if (removed) {
         convert_if_small(list, &limits);
     }
     return removed;

@@ -256,17 +256,30 @@ static void grow_step(struct model *model)
     model_insert(model, index, text);
 }
 
+/* Both steps at once; *in_place says which way it went. */
+static size_t remove_texts(struct quicklist *list, enum quicklist_end from, struct bytes text, size_t max,
+    const struct quicklist_limits *limits, bool *in_place)
+{
+    struct quicklist_removal removal;
+    quicklist_removal_find(list, from, text, max, limits, &removal);
+    *in_place = !removal.made;
+    quicklist_destroy(quicklist_removal_carry_out(list, &removal, text, limits));
+    return removal.count;
+}
+
 static void shrink_step(struct model *model)
 {
     size_t kind = below(model, 100), index = below(model, model->count), count = 1;
     if (kind < 20) {
         struct bytes text = random_text(model);
         size_t max = below(model, 4) ? below(model, 4) : SIZE_MAX;
-        bool tail = below(model, 2);
+        bool tail = below(model, 2), in_place;
+        enum quicklist_end from = tail ? QUICKLIST_TAIL : QUICKLIST_HEAD;
         size_t first = quicklist_find(model->list, text);
         REQUIRE(first == model_find(model, text));
-        size_t removed =
-            quicklist_remove(model->list, tail ? QUICKLIST_TAIL : QUICKLIST_HEAD, text, max, &model->limits);
+        REQUIRE(quicklist_finds_soon(model->list, from, text, max, SIZE_MAX));
+        REQUIRE(first == 0 || first == SIZE_MAX || !quicklist_finds_soon(model->list, QUICKLIST_HEAD, text, 1, 0));
+        size_t removed = remove_texts(model->list, from, text, max, &model->limits, &in_place);
         REQUIRE(removed == model_remove(model, tail, text, max));
         return;
     }
@@ -362,8 +375,47 @@ Test(quicklist_model, sparse_nodes_are_merged)
     struct quicklist *list = quicklist_create();
     for (int i = 0; i < 20000; i++)
         push(list, QUICKLIST_TAIL, i % 20 ? "many" : "few", limits);
-    REQUIRE(quicklist_remove(list, QUICKLIST_TAIL, BYTES("many"), SIZE_MAX, &limits) == 19000);
+    bool in_place;
+    REQUIRE(remove_texts(list, QUICKLIST_TAIL, BYTES("many"), SIZE_MAX, &limits, &in_place) == 19000 && !in_place);
     require_sound(list);
     REQUIRE(quicklist_count(list) == 1000 && quicklist_node_count(list) <= 400);
     quicklist_destroy(list);
+}
+
+/* A list of some hundred nodes, with plain ones, from which a value is removed of which there are few or many. */
+Test(quicklist_model, removing_in_two_steps)
+{
+    static struct model model;
+    static char large_text[9000];
+    memset(large_text, 'x', sizeof large_text);
+    size_t before = mem_used();
+    model = (struct model){ .list = quicklist_create(), .limits = quicklist_limits(30), .random = seed_random() };
+    size_t in_place_times = 0, made_times = 0;
+    for (int round = 0; round < 60; round++) {
+        while (model.count < MODEL_MAX) {
+            size_t kind = below(&model, 1000);
+            struct bytes text = kind < 3     ? BYTES("rare")
+                                : kind < 13  ? bytes_make(large_text, sizeof large_text - 1)
+                                : kind < 400 ? BYTES("frequent")
+                                             : BYTES("other");
+            quicklist_push(model.list, QUICKLIST_TAIL, item_of(text, &model.limits), &model.limits);
+            model_insert(&model, model.count, text);
+        }
+        static const size_t most[] = { 1, 7, 40, 1500, SIZE_MAX };
+        bool tail = below(&model, 2), in_place;
+        struct bytes text = below(&model, 2)   ? BYTES("frequent")
+                            : below(&model, 2) ? BYTES("rare")
+                                               : bytes_make(large_text, sizeof large_text - 1);
+        size_t max = most[below(&model, 5)];
+        enum quicklist_end from = tail ? QUICKLIST_TAIL : QUICKLIST_HEAD;
+        size_t removed = remove_texts(model.list, from, text, max, &model.limits, &in_place);
+        REQUIRE(removed == model_remove(&model, tail, text, max));
+        require_same(&model);
+        in_place_times += in_place;
+        made_times += !in_place;
+    }
+    REQUIRE(in_place_times && made_times);
+    model_delete(&model, 0, model.count);
+    quicklist_destroy(model.list);
+    REQUIRE(mem_used() == before);
 }
