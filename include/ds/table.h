@@ -191,7 +191,7 @@ uint64_t *table_random(const struct table *table, struct random *random);
 
 /*
  * Takes and returns any item, NULL when empty; reads no hash and moves no item. For taking a table down in slices: as
- * buckets become empty they are given back, so that little is left to table_fini. Amortised O(1); the table stays valid.
+ * buckets become empty they are given back, so that little is left to table_fini. Amortised O(1). It stays valid.
  */
 void *table_drain(struct table *table);
 void *table_drain_marked(struct table *table, bool *marked); /* telling whether it was marked */
