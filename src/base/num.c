@@ -130,11 +130,31 @@ static const char digit_pairs[] = "0001020304050607080910111213141516171819"
                                   "6061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
+/*
+ * The eight digits of a number below 10^8 as they stand in memory: halves, quarters and eighths of the word are split
+ * at once, each by multiplying with a reciprocal that is exact for so small a number.
+ */
+static inline uint64_t eight_digits(uint32_t value)
+{
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digits need another order here");
+    uint64_t parts = value / 10000 | (uint64_t)(value % 10000) << 32;
+    uint64_t hundreds = parts * 10486 >> 20 & UINT64_C(0x0000007f0000007f);
+
+    parts = hundreds | (parts - hundreds * 100) << 16;
+    uint64_t tens = parts * 103 >> 10 & UINT64_C(0x000f000f000f000f);
+    return (tens | (parts - tens * 10) << 8) + UINT64_C(0x3030303030303030);
+}
+
 size_t num_format_u64(char *out, uint64_t value)
 {
     size_t len = num_u64_len(value);
     char *at = out + len;
 
+    for (; value >= 100000000; value /= 100000000) {
+        uint64_t digits = eight_digits((uint32_t)(value % 100000000));
+        at -= 8;
+        memcpy(at, &digits, sizeof(digits));
+    }
     while (value >= 100) {
         at -= 2;
         memcpy(at, digit_pairs + value % 100 * 2, 2);

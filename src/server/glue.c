@@ -104,12 +104,14 @@ static void *receiver_opened(void *context, struct connection *connection, struc
     return session;
 }
 
+/* Requests that became tasks are background work, and none that it has to make way for. */
 static void receiver_execute(void *context, struct request *requests, size_t count)
 {
     struct server *server = context;
-    server->busy_since_slice = true;
+    size_t tasks = engine_task_count(server->engine);
     server->engine->read_ticks = net_turn_began(server->net);
     engine_execute(server->engine, requests, count);
+    server->busy_since_slice |= engine_task_count(server->engine) < tasks + count;
     cron_set_deadline(server);
     clients_evict(server);
     if (engine_is_short_of_memory(server->engine) || engine_task_count(server->engine) ||
