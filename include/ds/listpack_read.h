@@ -95,3 +95,19 @@ static inline bool listpack_read(const unsigned char *pack, uint32_t *at, struct
     *at = listpack_after(pack, *at);
     return true;
 }
+
+/* As listpack_check, of any entry. */
+uint32_t listpack_check_wide(const unsigned char *pack, uint32_t at, uint32_t end);
+
+/*
+ * Bytes of the entry at `at`, whatever stands there, if the entry and its backlen are right and end at `end` or before;
+ * else 0. Reads nothing from `end` on. `at` is below `end`. For those who look at entries while they validate them.
+ */
+static inline uint32_t listpack_check(const unsigned char *pack, uint32_t at, uint32_t end)
+{
+    /* Most are short strings and small integers, whose backlen is one byte. */
+    uint32_t narrow = pack[at] < 0x80 ? 1 : (pack[at] & 63) + 1u;
+    if (__builtin_expect(pack[at] < 0xc0, 1))
+        return narrow < end - at && pack[at + narrow] == narrow ? narrow + 1 : 0;
+    return listpack_check_wide(pack, at, end);
+}

@@ -30,8 +30,7 @@ static bool backlen_is(const unsigned char *backlen, uint32_t backlen_size, uint
     return true;
 }
 
-/* As checked_entry_size, of any entry. */
-static uint32_t checked_wide_entry_size(const unsigned char *pack, uint32_t at, uint32_t end)
+uint32_t listpack_check_wide(const unsigned char *pack, uint32_t at, uint32_t end)
 {
     uint32_t head = head_size(pack[at]);
     if (head == 0 || head > end - at)
@@ -46,16 +45,6 @@ static uint32_t checked_wide_entry_size(const unsigned char *pack, uint32_t at, 
     return (uint32_t)size + backlen_size;
 }
 
-/* Bytes of the entry at `at`, if it and its backlen are right and end at `end` or before; else 0. */
-static inline uint32_t checked_entry_size(const unsigned char *pack, uint32_t at, uint32_t end)
-{
-    /* Most are short strings and small integers, whose backlen is one byte. */
-    uint32_t narrow = pack[at] < 0x80 ? 1 : (pack[at] & 63) + 1u;
-    if (__builtin_expect(pack[at] < 0xc0, 1))
-        return narrow < end - at && pack[at + narrow] == narrow ? narrow + 1 : 0;
-    return checked_wide_entry_size(pack, at, end);
-}
-
 bool listpack_validate(const void *data, size_t len, listpack_visit_fn visit, void *context)
 {
     const unsigned char *pack = data;
@@ -64,7 +53,7 @@ bool listpack_validate(const void *data, size_t len, listpack_visit_fn visit, vo
     uint32_t end = (uint32_t)len - 1;
     size_t count = 0;
     for (uint32_t at = LISTPACK_HEADER; at < end; count++) {
-        uint32_t size = checked_entry_size(pack, at, end);
+        uint32_t size = listpack_check(pack, at, end);
         if (size == 0 || (visit && !visit(context, listpack_get(pack, at))))
             return false;
         at += size;

@@ -263,38 +263,50 @@ struct btree_iter stream_block_seek(const struct stream *stream, struct stream_i
     return place;
 }
 
-static bool read_number(const unsigned char *pack, uint32_t *at, int64_t *number)
-{
-    struct listpack_value value;
-    if (!listpack_read(pack, at, &value) || value.text)
-        return false;
-    *number = value.number;
-    return true;
-}
+/* Bytes that are looked through for the first time, and may be anything: each element is tested before it is read. */
+struct unknown {
+    const unsigned char *pack;
+    uint32_t at, end;
+    size_t elements; /* so far */
+};
 
-static bool skip(const unsigned char *pack, uint32_t *at, uint64_t elements)
+static inline bool skip(struct unknown *unknown, uint64_t elements)
 {
-    struct listpack_value value;
-    while (elements--)
-        if (!listpack_read(pack, at, &value))
+    for (; elements; elements--) {
+        uint32_t size = unknown->at < unknown->end ? listpack_check(unknown->pack, unknown->at, unknown->end) : 0;
+        if (!size)
             return false;
+        unknown->at += size;
+        unknown->elements++;
+    }
     return true;
 }
 
-/* One entry of a block that is a listpack, but perhaps no more than that. */
-static bool read_entry(const unsigned char *pack, uint32_t *at, int64_t shared, struct stream_id *id, bool *deleted)
+static inline bool read_number(struct unknown *unknown, int64_t *number)
+{
+    uint32_t at = unknown->at;
+    if (!skip(unknown, 1))
+        return false;
+    *number = unknown->pack[at];
+    if (__builtin_expect(*number < 0x80, 1))
+        return true;
+    struct listpack_value value = listpack_get(unknown->pack, at);
+    *number = value.number;
+    return !value.text;
+}
+
+static bool read_entry(struct unknown *unknown, int64_t shared, struct stream_id *id, bool *deleted)
 {
     int64_t flags, ms, seq, fields = shared, stated;
-    uint32_t begin = *at;
-    if (!read_number(pack, at, &flags) || pack[begin] > STREAM_FLAGS || !read_number(pack, at, &ms) ||
-        !read_number(pack, at, &seq))
+    uint32_t begin = unknown->at;
+    if (!read_number(unknown, &flags) || unknown->pack[begin] > STREAM_FLAGS || !read_number(unknown, &ms) ||
+        !read_number(unknown, &seq))
         return false;
     bool same = flags & STREAM_FLAG_SAME_FIELDS;
-    if (!same && (!read_number(pack, at, &fields) || fields < 1 || fields > LISTPACK_MAX_BYTES))
+    if (!same && (!read_number(unknown, &fields) || fields < 1 || fields > LISTPACK_MAX_BYTES))
         return false;
     int64_t elements = same ? 3 + fields : 4 + 2 * fields;
-    if (!skip(pack, at, (uint64_t)(same ? fields : 2 * fields)) || !read_number(pack, at, &stated) ||
-        stated != elements)
+    if (!skip(unknown, (uint64_t)(same ? fields : 2 * fields)) || !read_number(unknown, &stated) || stated != elements)
         return false;
     id->ms += (uint64_t)ms;
     id->seq += (uint64_t)seq;
@@ -305,19 +317,21 @@ static bool read_entry(const unsigned char *pack, uint32_t *at, int64_t shared, 
 const char *stream_block_examine(
     struct stream_id id, const unsigned char *pack, size_t len, struct stream_block_facts *facts)
 {
+    static const char no_listpack[] = "a stream's block is not a listpack";
     int64_t live, deleted, shared, zero;
-    uint32_t at = LISTPACK_HEADER;
     *facts = (struct stream_block_facts){ 0 };
-    if (!listpack_validate(pack, len, NULL, NULL))
-        return "a stream's block is not a listpack";
-    if (!read_number(pack, &at, &live) || !read_number(pack, &at, &deleted) || !read_number(pack, &at, &shared) ||
-        shared < 1 || !skip(pack, &at, (uint64_t)shared) || !read_number(pack, &at, &zero) || zero != 0)
+    if (len <= LISTPACK_HEADER || len >= LISTPACK_MAX_BYTES || listpack_bytes(pack) != len ||
+        pack[len - 1] != LISTPACK_END)
+        return no_listpack;
+    struct unknown unknown = { pack, LISTPACK_HEADER, (uint32_t)len - 1, 0 };
+    if (!read_number(&unknown, &live) || !read_number(&unknown, &deleted) || !read_number(&unknown, &shared) ||
+        shared < 1 || !skip(&unknown, (uint64_t)shared) || !read_number(&unknown, &zero) || zero != 0)
         return "a stream's block has a broken head";
     struct stream_id last = { 0 };
-    while (at != listpack_end(pack)) {
+    while (unknown.at < unknown.end) {
         struct stream_id own = id;
         bool is_deleted;
-        if (!read_entry(pack, &at, shared, &own, &is_deleted))
+        if (!read_entry(&unknown, shared, &own, &is_deleted))
             return "a stream's block has a broken entry";
         bool is_first = facts->live + facts->deleted == 0;
         if (stream_id_compare(own, id) < 0 || stream_id_is_zero(own) ||
@@ -330,6 +344,8 @@ const char *stream_block_examine(
         facts->deleted += is_deleted;
     }
     facts->last = last;
+    if (stated_elements(pack) != LISTPACK_COUNT_UNKNOWN && stated_elements(pack) != unknown.elements)
+        return no_listpack;
     if (live != facts->live || deleted != facts->deleted || live == 0)
         return "a stream's block does not have the entries that it says";
     return NULL;
