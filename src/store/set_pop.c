@@ -27,6 +27,7 @@ enum {
     DRAW_PART = 8,              /* one of so many members at most are drawn rather than selected */
     RESERVE_STEP = 10 * 1000,   /* members that room is made for between two breaths */
     GATHER = SET_BATCH - 7 * 2, /* lost members that are gathered from the table before they are taken out */
+    SCAN_BUCKETS = 32,          /* that are looked at for them between two breaths */
     /* For fiber_breathe. */
     RESERVE_COST = 2000,
     DRAW_COST = 20,
@@ -189,9 +190,8 @@ static void bury_all(struct set_table *set)
     uint64_t cursor = 0;
     while (set->lost) {
         struct gathered gathered = { .count = 0 };
-        do
+        for (int i = 0; i < SCAN_BUCKETS && gathered.count < GATHER; i++)
             cursor = table_scan_marked(&set->table, cursor, gather, &gathered);
-        while (cursor && gathered.count < GATHER);
         bury(set, gathered.items, gathered.count);
         fiber_breathe(REMOVE_COST);
     }
