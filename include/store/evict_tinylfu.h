@@ -10,7 +10,7 @@
  * cache management", Middleware 2018): windows of 1, 10 and 40 %, and plain LRU. The cache does as the model did that
  * had the most hits of late.
  *
- * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 16,384 counters), 4 bytes for each
+ * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 64 KB), 4 bytes for each
  * key in the window, and about 200 KB for the models. Nobody but store/evict.c uses this.
  */
 #pragma once

@@ -3,6 +3,10 @@
  * in its window. They do what evict.c does with real keys: the window is a queue that the used go round, victims are
  * sought among random slots. The sketch they ask is the real one.
  *
+ * The models are there from the first key on, and fill as the cache does, so that they know what it knows when it is
+ * full. One key of a power of two is followed, as many as fit; when the cache outgrows that, half of what the models
+ * hold is dropped, and the rest is what they would hold if they had always followed so few.
+ *
  * Hits are counted in rounds; the score is a running sum in which the past fades. Another model is chosen only if it is
  * ahead by more than noise.
  */
@@ -20,11 +24,15 @@ enum {
     MAIN_SAMPLES = 6,
     LRU_SAMPLES = 20,
     TRIES = 24,
-    WINDOW_EXCESS = 8, /* more keys leave a window that is too large, each time */
-    ROUND_MIN = 256,   /* uses of a round, at least */
+    THIN_OUT_PERCENT = 94, /* of MODEL_KEYS: a cache whose sample is larger is sampled half as densely ... */
+    RESTART_SHARE = 3,     /* ... and one whose sample is smaller than this part, twice as densely */
+    WINDOW_EXCESS = 8,     /* more keys leave a window that is too large, each time */
+    ROUND_MIN = 64,        /* uses of a round, at least ... */
+    ROUND_SHARE = 8,       /* ... and this part of the capacity; */
+    ROUND_FILLING = 16,    /* while nothing had to go yet there is nothing to tell the models apart by */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    FIRST_MODEL = 2,
+    FIRST_MODEL = 3,
 };
 
 static const unsigned permille_of[MODELS] = { 10, 100, 400, 1000 };
@@ -48,9 +56,10 @@ struct model {
 
 struct model_set {
     struct model models[MODELS];
-    size_t capacity;    /* keys that each model may hold now */
-    uint64_t threshold; /* hashes up to this are followed */
-    uint64_t clock;     /* uses that were followed */
+    size_t capacity; /* keys that each model may hold now */
+    unsigned shift;  /* one key of 2^shift is followed */
+    bool full;       /* the cache had to remove something */
+    uint64_t clock;  /* uses that were followed */
     uint64_t round_end;
     double weight; /* of the scores: the uses in them, faded */
     int chosen;
@@ -71,11 +80,9 @@ void model_set_destroy(struct model_set *models)
     mem_free(models);
 }
 
-bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys)
+static bool is_sampled(uint64_t hash, unsigned shift)
 {
-    models->capacity = keys < MODEL_KEYS ? keys : MODEL_KEYS;
-    models->threshold = keys <= MODEL_KEYS ? UINT64_MAX : UINT64_MAX / keys * MODEL_KEYS;
-    return hash * 0xd6e8feb86659fd93ull <= models->threshold;
+    return hash * 0xd6e8feb86659fd93ull <= UINT64_MAX >> shift;
 }
 
 /* --- One model --- */
@@ -201,7 +208,8 @@ static void take_in(
     struct model *model = &models->models[m];
     unsigned permille = permille_of[m];
     uint16_t slot;
-    if (model->count < models->capacity)
+    bool filling = model->count < models->capacity;
+    if (filling)
         slot = (uint16_t)model->count++;
     else
         slot = make_room(model, permille, models->capacity, tinylfu, random);
@@ -212,8 +220,12 @@ static void take_in(
         .in_window = permille < 1000,
     };
     *bucket_of(model, hash) = slot;
-    if (permille < 1000)
-        window_push(model, slot);
+    if (permille >= 1000)
+        return;
+    window_push(model, slot);
+    /* While it fills, what leaves the window meets no contest. */
+    while (filling && model->window_len > model->count * permille / 1000 + 1)
+        model->slots[window_pop(model)].in_window = false;
 }
 
 /* --- All of them --- */
@@ -229,11 +241,57 @@ static void restart(struct model_set *models)
     }
 }
 
+/* Keeps what a smaller sample would have. */
+static void thin_out(struct model *model, unsigned shift)
+{
+    uint16_t place[MODEL_KEYS];
+    uint32_t kept = 0, windowed = 0;
+    for (int i = 0; i < INDEX; i++)
+        model->index[i] = NONE;
+    for (uint32_t i = 0; i < model->count; i++) {
+        place[i] = NONE;
+        if (!is_sampled(model->slots[i].hash, shift))
+            continue;
+        model->slots[kept] = model->slots[i];
+        uint16_t *bucket = bucket_of(model, model->slots[kept].hash);
+        model->slots[kept].next = *bucket;
+        place[i] = *bucket = (uint16_t)kept++;
+    }
+    for (uint32_t i = 0; i < model->window_len; i++) {
+        uint16_t slot = place[model->window[(model->window_head + i) % MODEL_KEYS]];
+        if (slot != NONE)
+            model->window[(model->window_head + windowed++) % MODEL_KEYS] = slot;
+    }
+    model->window_len = windowed;
+    model->count = kept;
+}
+
+bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys)
+{
+    if (__builtin_expect(keys >> models->shift > MODEL_KEYS * THIN_OUT_PERCENT / 100, 0)) {
+        models->shift++;
+        for (int m = 0; m < MODELS; m++)
+            thin_out(&models->models[m], models->shift);
+    } else if (__builtin_expect(models->shift && keys >> models->shift < MODEL_KEYS / RESTART_SHARE, 0)) {
+        models->shift--;
+        restart(models);
+    }
+    size_t sampled = (keys >> models->shift) + 1;
+    models->capacity = !models->full ? MODEL_KEYS : sampled < MODEL_KEYS ? sampled : MODEL_KEYS;
+    return is_sampled(hash, models->shift);
+}
+
+void model_set_full(struct model_set *models)
+{
+    models->full = true;
+}
+
 static void end_round(struct model_set *models)
 {
-    const double fade = 0.96, margin = 0.002;
+    const double fade = 0.99, margin = 0.002;
     int best = models->chosen;
-    double uses = (double)(models->capacity / 2 > ROUND_MIN ? models->capacity / 2 : ROUND_MIN);
+    size_t part = models->capacity / ROUND_SHARE;
+    double uses = (double)(!models->full ? ROUND_FILLING : part > ROUND_MIN ? part : ROUND_MIN);
     models->weight = models->weight * fade + uses;
     models->round_end = models->clock + (uint64_t)uses;
     for (int m = 0; m < MODELS; m++) {

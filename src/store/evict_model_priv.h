@@ -14,11 +14,17 @@ struct tinylfu;
 struct model_set *model_set_create(void);
 void model_set_destroy(struct model_set *models);
 
-/* True if the models follow the key: all keys of a small cache, a share of a large one's. */
+/*
+ * True if the models follow the key: all keys of a small cache, a share of a large one's. `keys` is how many the cache
+ * holds. O(1), and O(keys of the models) when they have doubled.
+ */
 bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys);
 
 /* The key was used: every model has a hit, or takes it in. O(1). */
 void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, struct random *random, uint64_t hash);
+
+/* The cache had to remove something: from now on the models hold no more than it does, and are compared. */
+void model_set_full(struct model_set *models);
 
 /* What the best model has: its window in permille, 1000 for LRU. */
 unsigned model_set_window_permille(const struct model_set *models);

@@ -1,9 +1,11 @@
 /*
  * The sketch and the window of W-TinyLFU; the models are in evict_model.c.
  *
- * The sketch is a count-min sketch with conservative update: a hash chooses a line of 64 bytes, and in each quarter of
- * it one counter of four bits; the least of the four is the answer. So a use costs one cache line. All counters are
- * halved once in a period of ten uses a key, a line at a time as uses come, so that nobody waits for it. When the cache
+ * The sketch is a count-min sketch with conservative update: a hash chooses a line of 64 bytes, and in each half of it
+ * one counter of four bits; the lesser one is the answer. So a use costs one cache line. (Where most keys are asked for
+ * once there are several times as many keys as counters in a period, and then two counters a key are wrong less often
+ * than four.) All counters are halved once in a period of twenty uses a key, a line at a time as uses come, so that
+ * nobody waits for it: long enough that what barely deserves its place is told from what does not. When the cache
  * has outgrown the sketch, a larger, empty one takes its place and the old one goes on answering, as it stands, for
  * a period; neither is ever copied.
  */
@@ -19,9 +21,12 @@
 enum {
     LINE_BYTES = 64,
     COUNTER_MAX = 15,
+    ROWS = 2,
+    ROW_NIBBLES = 64,
     KEYS_PER_LINE = 32, /* four counters a key */
-    LINES_MIN = 128,
-    USES_PER_KEY = 10, /* in a period */
+    LINES_MIN = 1024,
+    USES_PER_KEY = 20,      /* in a period ... */
+    PERIOD_KEYS_MIN = 1024, /* ... of so many keys, at least */
     CHUNK_HASHES = 1022,
 };
 
@@ -73,10 +78,10 @@ static inline uint8_t *line_of(const struct sketch *sketch, uint64_t mixed)
     return sketch->lines + (mixed >> 20 & (sketch->count - 1)) * LINE_BYTES;
 }
 
-/* Nibble of quarter `i`: five bits choose it. */
+/* Nibble of half `i`: six bits choose it. */
 static inline unsigned nibble_at(uint64_t mixed, unsigned i)
 {
-    return i * 32 + (unsigned)(mixed >> 5 * i & 31);
+    return i * ROW_NIBBLES + (unsigned)(mixed >> 6 * i & (ROW_NIBBLES - 1));
 }
 
 static inline unsigned nibble_get(const uint8_t *line, unsigned nibble)
@@ -88,7 +93,7 @@ static unsigned sketch_get(const struct sketch *sketch, uint64_t mixed)
 {
     const uint8_t *line = line_of(sketch, mixed);
     unsigned least = COUNTER_MAX;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ROWS; i++) {
         unsigned value = nibble_get(line, nibble_at(mixed, i));
         least = value < least ? value : least;
     }
@@ -101,7 +106,7 @@ static void sketch_add(const struct sketch *sketch, uint64_t mixed)
     uint8_t *line = line_of(sketch, mixed);
     if (least == COUNTER_MAX)
         return;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ROWS; i++) {
         unsigned nibble = nibble_at(mixed, i);
         if (nibble_get(line, nibble) == least)
             line[nibble / 2] += (uint8_t)(1u << nibble % 2 * 4);
@@ -127,11 +132,10 @@ unsigned tinylfu_frequency(const struct tinylfu *tinylfu, uint64_t hash)
     return value < COUNTER_MAX ? value : COUNTER_MAX;
 }
 
-/* Halves as many lines as one use is worth. A period never has fewer uses than a full sketch of the least size. */
+/* Halves as many lines as one use is worth. */
 static void age(struct tinylfu *tinylfu, size_t keys)
 {
-    size_t floor = (size_t)LINES_MIN * KEYS_PER_LINE / 4;
-    size_t period = (keys > floor ? keys : floor) * USES_PER_KEY;
+    size_t period = (keys > PERIOD_KEYS_MIN ? keys : PERIOD_KEYS_MIN) * USES_PER_KEY;
     tinylfu->aging += tinylfu->now.count;
     while (tinylfu->aging >= period) {
         tinylfu->aging -= period;
@@ -185,12 +189,14 @@ void tinylfu_use(struct tinylfu *tinylfu, struct random *random, uint64_t hash, 
         grow(tinylfu, keys);
     sketch_add(&tinylfu->now, mix(hash));
     age(tinylfu, keys);
-    if (tinylfu->full && model_set_samples(tinylfu->models, hash, keys))
+    if (model_set_samples(tinylfu->models, hash, keys))
         model_set_use(tinylfu->models, tinylfu, random, hash);
 }
 
 void tinylfu_set_full(struct tinylfu *tinylfu)
 {
+    if (!tinylfu->full)
+        model_set_full(tinylfu->models);
     tinylfu->full = true;
 }
 

@@ -196,6 +196,18 @@ static size_t next_of_mixture(struct random *random, size_t at)
     return at / 50000 * 1000 + (size_t)(random_double(random) * random_double(random) * 800);
 }
 
+/* What is asked for is mostly new, and old soon. */
+static size_t next_of_drift(struct random *random, size_t at)
+{
+    return at / 10 + (size_t)(random_double(random) * random_double(random) * 1000);
+}
+
+/* Some keys are asked for rather often, in no order; most are never asked for again. */
+static size_t next_of_passers_by(struct random *random, size_t at)
+{
+    return at % 4 ? 1000000 + at : (size_t)(random_double(random) * random_double(random) * 3000);
+}
+
 static size_t hits_of(int policy, size_t capacity, size_t requests, size_t (*next)(struct random *, size_t at))
 {
     struct fixture f = make(policy);
@@ -220,6 +232,22 @@ Test(evict, wtinylfu_follows_a_change_of_what_is_popular)
     size_t lfu = hits_of(EVICT_LFU, 400, REQUESTS, next_of_mixture);
     size_t tiny = hits_of(EVICT_WTINYLFU, 400, REQUESTS, next_of_mixture);
     cr_assert(tiny >= lru && tiny + REQUESTS / 2 / 200 >= lfu, "lru %zu, lfu %zu, W-TinyLFU %zu", lru, lfu, tiny);
+}
+
+Test(evict, wtinylfu_is_as_good_as_lru_where_what_is_recent_counts)
+{
+    enum { REQUESTS = 100000 };
+    size_t lru = hits_of(EVICT_LRU, 800, REQUESTS, next_of_drift);
+    size_t tiny = hits_of(EVICT_WTINYLFU, 800, REQUESTS, next_of_drift);
+    cr_assert(tiny + REQUESTS / 2 / 200 >= lru, "lru %zu, W-TinyLFU %zu", lru, tiny);
+}
+
+Test(evict, wtinylfu_tells_guests_from_passers_by)
+{
+    enum { REQUESTS = 200000 };
+    size_t lfu = hits_of(EVICT_LFU, 1000, REQUESTS, next_of_passers_by);
+    size_t tiny = hits_of(EVICT_WTINYLFU, 1000, REQUESTS, next_of_passers_by);
+    cr_assert(tiny + REQUESTS / 2 / 200 >= lfu, "lfu %zu, W-TinyLFU %zu", lfu, tiny);
 }
 
 Test(evict, every_policy_stands_deletions_renames_flushes_and_other_policies)
