@@ -41,6 +41,7 @@ struct rdb_save {
     bool aof_base; /* the file begins an append-only file */
     /* Called about every thousand keys with the number of keys so far; may be NULL. */
     void (*progress)(void *context, uint64_t keys);
+    bool often;
     void *context;
 };
 

@@ -32,6 +32,8 @@ struct child {
 struct child_reporter {
     int fd;
     uint64_t next_ns; /* before which no further report is worth it */
+    int64_t delay_us; /* for each key (rdb-key-save-delay): tests want to see a child at work */
+    uint64_t delayed; /* keys so far */
 };
 
 /*

@@ -203,7 +203,8 @@ static void put_bucket(struct walk *walk, const struct table_bucket *bucket)
     for (; bucket; bucket = bucket->next)
         for (unsigned slot = 0; slot < TABLE_SLOTS && bucket->slot[slot]; slot++) {
             put_entry(&walk->rewriter, table_slot_item(&bucket->slot[slot]));
-            if (++walk->keys % PROGRESS_KEYS == 0 && walk->rewrite->progress)
+            bool due = ++walk->keys % PROGRESS_KEYS == 0 || walk->rewrite->often;
+            if (due && walk->rewrite->progress)
                 walk->rewrite->progress(walk->rewrite->context, walk->keys);
         }
 }

@@ -226,7 +226,7 @@ static bool put_db(struct rdb_writer *writer, const struct db *db, const struct 
         for (const struct table_bucket *bucket = bucket_at(table, i); bucket; bucket = bucket->next)
             for (unsigned slot = 0; slot < TABLE_SLOTS && bucket->slot[slot]; slot++, ++*keys)
                 put_entry(writer, table_slot_item(&bucket->slot[slot]));
-        if (*keys - reported >= PROGRESS_KEYS) {
+        if (*keys - reported >= (save->often ? 1 : PROGRESS_KEYS)) {
             reported = *keys;
             if (save->progress)
                 save->progress(save->context, *keys);

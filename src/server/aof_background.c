@@ -231,10 +231,11 @@ bool aof_write_base(
         struct rdb_save save = saves_options(server);
         save.aof_base = true;
         save.progress = progress;
+        save.often = config->rdb_key_save_delay_us;
         save.context = context;
         return rdb_save_file(path, server->keyspace, &save, sync_every, NULL, error);
     }
-    struct aof_rewrite rewrite = { .progress = progress, .context = context };
+    struct aof_rewrite rewrite = { .progress = progress, .often = config->rdb_key_save_delay_us, .context = context };
     if (config->aof_timestamp_enabled)
         rewrite.timestamp_s = clock_wall_ms() / 1000;
     return aof_rewrite_file(path, server->keyspace, &rewrite, sync_every, error);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -51,8 +52,19 @@ static uint64_t private_dirty(void)
     return (uint64_t)kb * 1024;
 }
 
+static void delay(struct child_reporter *reporter, uint64_t keys)
+{
+    uint64_t came = keys > reporter->delayed ? keys - reporter->delayed : 0;
+    int64_t us = reporter->delay_us;
+    uint64_t ns = us < 0 ? came * 1000 / (uint64_t)-us : came * 1000 * (uint64_t)us;
+    reporter->delayed = keys;
+    nanosleep(&(struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) }, NULL);
+}
+
 void child_report(struct child_reporter *reporter, uint64_t keys, bool last)
 {
+    if (reporter->delay_us)
+        delay(reporter, keys);
     uint64_t now_ns = clock_mono_ns();
     if (!last && now_ns < reporter->next_ns)
         return;
@@ -110,7 +122,8 @@ bool child_start(struct server *server, enum child_kind kind,
     uint64_t before_ns = clock_mono_ns();
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        struct child_reporter reporter = { .fd = become_child(server, kind, parent, ends[1]) };
+        struct child_reporter reporter = { .delay_us = server->config.rdb_key_save_delay_us };
+        reporter.fd = become_child(server, kind, parent, ends[1]);
         _exit(work(server, &reporter) ? 0 : 1);
     }
     int reason = errno;

@@ -111,6 +111,7 @@ static bool child_save(struct server *server, struct child_reporter *reporter)
 {
     struct rdb_save save = saves_options(server);
     save.progress = report;
+    save.often = reporter->delay_us;
     save.context = reporter;
     bool good = write_file(server, &save);
     child_report(reporter, server->child.keys_total, true);
