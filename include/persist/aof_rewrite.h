@@ -17,7 +17,7 @@ struct sink;
 
 struct aof_rewrite {
     int64_t timestamp_s; /* begins with an annotation of this moment; 0: without */
-    /* Called about every thousand keys with the number of keys so far; may be NULL. */
+    /* Called about every thousand keys with the number of keys so far, or for each; may be NULL. */
     void (*progress)(void *context, uint64_t keys);
     bool often;
     void *context;

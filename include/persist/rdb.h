@@ -39,7 +39,7 @@ struct rdb_save {
     uint64_t used_memory; /* bytes, for the reader's information */
     bool compress, checksum;
     bool aof_base; /* the file begins an append-only file */
-    /* Called about every thousand keys with the number of keys so far; may be NULL. */
+    /* Called about every thousand keys with the number of keys so far, or every few; may be NULL. */
     void (*progress)(void *context, uint64_t keys);
     bool often;
     void *context;
