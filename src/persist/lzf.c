@@ -150,8 +150,10 @@ size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
 static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t room)
 {
     const unsigned char *from = to - distance;
-    if (distance >= WORD && room >= len + WORD) {
-        for (size_t i = 0; i < len; i += WORD)
+    if (distance >= WORD && room >= len + 2 * WORD) {
+        memcpy(to, from, WORD);
+        memcpy(to + WORD, from + WORD, WORD); /* without asking whether it is that long: most are about there */
+        for (size_t i = 2 * WORD; i < len; i += WORD)
             memcpy(to + i, from + i, WORD);
         return;
     }
