@@ -446,7 +446,7 @@ static uint64_t run(struct call *call, uint64_t start)
     if (insight_is_due(engine))
         insight_begin(call);
     call->command->row->run(call);
-    if (!(call->command->flags & (CMD_READ | CMD_WRITE))) /* it may have changed anything */
+    if (!(call->command->flags & (CMD_READ | CMD_WRITE))) { /* it may have changed anything */
         note_strictness(engine);
         refresh_slow_ticks(engine);
     }
