@@ -514,7 +514,6 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     else if ((!call.command->subs || find_subcommand(&call)) && (is_admissible(&call) || admit(&call))) {
         if (__builtin_expect(engine->is_strict, 0) && must_wait(engine, session, call.command))
             return start;
-        }
         if (__builtin_expect(engine->keyspace->holds != 0, 0) && !is_queued(session, call.command) &&
             asides_hold_back(&call)) {
             asides_postpone(&call);
