@@ -20,6 +20,12 @@
 #include "net_priv.h"
 #include "resp/reply.h"
 
+/* Much was gathered already, from clients that were not known to send much. */
+static bool is_flooded(const struct batch *batch)
+{
+    return batch->count >= NET_HEAVY_REQUESTS && batch->count >= NET_HEAVY_PIPELINE * batch->offer_count;
+}
+
 static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
     (void)loop;
@@ -30,7 +36,11 @@ static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)
         connection->is_writable = true;
         connection_push_writer(connection);
     }
-    if (events & EV_READ)
+    if (!(events & EV_READ))
+        return;
+    if (connection->tls == NULL && (connection->is_heavy || is_flooded(&connection->net->batch)))
+        connection_push_heavy(connection);
+    else
         input_read(connection);
 }
 
@@ -116,6 +126,7 @@ void connection_free_closing(struct net *net)
 {
     while (net->closing.count > 0) {
         connections_remove_closing(&net->ready);
+        connections_remove_closing(&net->heavy);
         connections_remove_closing(&net->writers);
         connections_remove_closing(&net->unread);
         struct connections list = net->closing;
@@ -158,6 +169,14 @@ void connection_push_ready(struct connection *connection)
     connection->is_ready = true;
     connections_push(&connection->net->ready, connection);
     net_hurry(connection->net);
+}
+
+void connection_push_heavy(struct connection *connection)
+{
+    if (connection->is_queued)
+        return;
+    connection->is_queued = true;
+    connections_push(&connection->net->heavy, connection);
 }
 
 void connection_push_writer(struct connection *connection)

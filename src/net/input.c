@@ -191,6 +191,7 @@ static void input_count(struct connection *connection, ssize_t got)
     struct net *net = connection->net;
     connection->input_bytes += (size_t)got;
     connection->active_ms = net->now_ms;
+    connection->is_heavy = got > NET_LIGHT_READ;
     net->stats.input_bytes += (size_t)got;
     net->stats.reads++;
 }

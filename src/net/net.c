@@ -70,6 +70,36 @@ void net_send(struct net *net)
         net->after_send(net->after_send_context);
 }
 
+/* Time has passed since the turn began, by the processor's counter, which is read once a heavy connection. */
+static bool has_spent(const struct net *net, uint64_t ns)
+{
+    return clock_ticks_to_ns(clock_ticks() - net->turn_began) >= ns;
+}
+
+/*
+ * Those that send much at once wait until the others were answered, and share a bounded part of the turn, so that one
+ * who asks for little waits for a slice of their work and not for all of it. A turn serves a part of them, however many
+ * they are, since the system tells of all that are readable every time it is asked.
+ */
+static void read_heavy(struct net *net)
+{
+    if (net->batch.offer_count > 0) {
+        batch_execute(net);
+        net_send(net);
+    }
+    size_t count = net->heavy.count, least = (count + NET_HEAVY_SHARE - 1) / NET_HEAVY_SHARE, at = 0;
+    while (at < count && (at < least || !has_spent(net, NET_HEAVY_NS))) {
+        struct connection *connection = net->heavy.ptr[at++];
+        connection->is_queued = false;
+        if (ev_is_active(&connection->io) && connection->io.events & EV_READ)
+            input_read(connection);
+        if (net->batch.count >= NET_HEAVY_REQUESTS)
+            batch_execute(net);
+    }
+    net->heavy.count -= at;
+    memmove(net->heavy.ptr, net->heavy.ptr + at, net->heavy.count * sizeof(*net->heavy.ptr));
+}
+
 static void turn(struct ev_loop *loop)
 {
     struct net *net = ev_userdata(loop);
@@ -85,6 +115,8 @@ static void turn(struct ev_loop *loop)
 
     moments[TURN_READING] = net->turn_began = clock_ticks();
     ev_invoke_pending(loop);
+    if (net->heavy.count > 0)
+        read_heavy(net);
     moments[TURN_EXECUTING] = clock_ticks();
     batch_execute(net);
     if (net->ready.count > 0)
@@ -103,7 +135,8 @@ static void turn(struct ev_loop *loop)
 
     net->in_turn = is_nested;
     bool again = net->ready.count > 0 || net->writers.count > 0 || net->woken.count > 0 || net->closing.count > 0 ||
-                 net->doomed != NULL || (net->background_wanted && !net->naps) || net->unread.count > 0;
+                 net->doomed != NULL || (net->background_wanted && !net->naps) || net->unread.count > 0 ||
+                 net->heavy.count > 0;
     if (again && !ev_is_active(&net->again))
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
@@ -197,6 +230,7 @@ void net_destroy(struct net *net)
     mem_free(net->ready.ptr);
     mem_free(net->writers.ptr);
     mem_free(net->unread.ptr);
+    mem_free(net->heavy.ptr);
     mem_free(net->tls_record);
     tls_context_destroy(net->tls);
     mem_free(net->woken.ptr);

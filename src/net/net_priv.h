@@ -4,14 +4,15 @@
  * A turn has phases, and each list here is drained in one of them:
  *
  *   libev's callbacks   readable connections are read and cut into the batch (input.c, batch.c)
+ *   heavy               then those that sent much when last read, as many as the turn has time for
  *   execute             the batch goes to the receiver; what is left over is kept with its connection
  *   ready               connections resumed since then offer what they kept, once more
  *   background, before_send
  *   writers, woken      what waits is sent (send.c)
  *   closing             connections are freed: nowhere else, so that no pointer dangles within a turn (connection.c)
  *
- * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct. Only `ready` and
- * `woken` may be left with something at the end of a turn.
+ * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct. Only `ready`,
+ * `heavy` and `woken` may be left with something at the end of a turn.
  */
 #pragma once
 
@@ -28,6 +29,11 @@ enum {
     NET_READ_MAX = 64 * 1024,           /* bytes read from a connection in one turn */
     NET_READ_MIN = 16 * 1024,           /* room below which the batch gathered so far is executed first */
     NET_LARGE_READ_MAX = 256 * 1024,    /* bytes of a large argument read in one turn: about 50 us of copying */
+    NET_LIGHT_READ = 512,               /* who sent more at once when last read has to let others go first */
+    NET_HEAVY_NS = 300 * 1000,          /* time in one turn for those, */
+    NET_HEAVY_SHARE = 8,                /* but for one in so many of them at least */
+    NET_HEAVY_REQUESTS = 256,           /* of theirs are executed between two looks at the clock */
+    NET_HEAVY_PIPELINE = 4,             /* as many requests at once, on the average, make a flood */
     NET_SEND_MAX = 256 * 1024,          /* bytes sent to a connection in one turn, ... */
     NET_SEND_TURN = 512 * 1024,         /* ... about that many to all that have much to get, ... */
     NET_SEND_MIN = 16 * 1024,           /* ... and each of them at least so many */
@@ -70,6 +76,8 @@ struct connection {
     bool finishing : 1;   /* to be closed once its output was sent; reads and executes no more */
     bool closing : 1;     /* in net->closing */
     bool is_ready : 1;    /* in net->ready */
+    bool is_heavy : 1;    /* much came when it was last read; */
+    bool is_queued : 1;   /* in net->heavy */
     bool is_writer : 1;   /* in net->writers */
     bool is_woken : 1;    /* in net->woken */
     bool is_stuck : 1;    /* the socket takes no more: waits to be writable, */
@@ -106,6 +114,7 @@ struct net {
     struct batch batch;
     struct connections all, ready, writers, closing;
     struct connections unread;   /* by TLS: there is more than their sockets tell of */
+    struct connections heavy;    /* readable, and to be read after those that send little, in order of arrival */
     struct connections woken;    /* by others than their own requests; NULL where one left the list */
     size_t woken_at;             /* index in `woken` of the next to be sent to */
     struct doomed *doomed;       /* owned chain */
@@ -170,6 +179,7 @@ void connection_watch(struct connection *connection);
 /* Puts it into net->ready, net->writers or net->woken, unless it is there. */
 void connection_push_ready(struct connection *connection);
 void connection_push_writer(struct connection *connection);
+void connection_push_heavy(struct connection *connection);
 void connection_push_woken(struct connection *connection);
 
 /* Writes an error reply, and closes after it: for what is wrong before a request can be made of it. */

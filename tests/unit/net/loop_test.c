@@ -301,3 +301,76 @@ Test(loop, idle_loop_sleeps)
     cr_assert_leq(after.turns - before.turns, 20);
     client_fini(&client);
 }
+
+enum { HEAVY_CLIENTS = 5, HEAVY_REQUESTS = 400 };
+static size_t executed_at_first_send;
+
+static void note_first_send(void *context)
+{
+    (void)context;
+    if (executed_at_first_send == 0)
+        executed_at_first_send = world.executed;
+}
+
+/* Each of the heavy clients sends its requests, and the light one a single one; then the loop turns once. */
+static void flood(struct client *heavy, struct client *light)
+{
+    for (int i = 0; i < HEAVY_CLIENTS; i++) {
+        for (int j = 0; j < HEAVY_REQUESTS; j++)
+            client_queue(&heavy[i], BYTES("PING\r\n"));
+        client_step(&heavy[i], SIZE_MAX);
+    }
+    client_queue(light, BYTES("PING\r\n"));
+    client_step(light, SIZE_MAX);
+    world.executed = executed_at_first_send = 0;
+    net_turn(world.net);
+}
+
+/* The first time nobody is known to send much; the second time all five are. */
+Test(loop, who_sends_little_is_answered_before_who_sends_much)
+{
+    struct client heavy[HEAVY_CLIENTS], light;
+    for (int i = 0; i < HEAVY_CLIENTS; i++)
+        client_init(&heavy[i], &world);
+    client_init(&light, &world);
+    net_set_before_send(world.net, note_first_send, &world);
+    for (size_t round = 1; round <= 3; round++) {
+        flood(heavy, &light);
+        if (round == 1)
+            cr_assert_leq(executed_at_first_send, HEAVY_REQUESTS + 1, "a flood was read in one go");
+        else
+            cr_assert_eq(executed_at_first_send, 1, "%zu were executed first", executed_at_first_send);
+        client_await(&light, &world, round * strlen("+PONG\r\n"));
+        for (int i = 0; i < HEAVY_CLIENTS; i++)
+            client_await(&heavy[i], &world, round * HEAVY_REQUESTS * strlen("+PONG\r\n"));
+        cr_assert_eq(world.executed, HEAVY_CLIENTS * HEAVY_REQUESTS + 1);
+    }
+    for (int i = 0; i < HEAVY_CLIENTS; i++)
+        client_fini(&heavy[i]);
+    client_fini(&light);
+}
+
+/* One that leaves or is closed while it waits for its part of a turn is not touched again. */
+Test(loop, a_flood_is_closed_while_it_waits)
+{
+    struct client heavy[HEAVY_CLIENTS], light;
+    for (int i = 0; i < HEAVY_CLIENTS; i++)
+        client_init(&heavy[i], &world);
+    client_init(&light, &world);
+    flood(heavy, &light);
+    world_settle(&world);
+    for (int i = 0; i < HEAVY_CLIENTS; i++) {
+        client_queue(&heavy[i], BYTES("PING\r\n"));
+        client_step(&heavy[i], SIZE_MAX);
+    }
+    client_queue(&light, BYTES("CLOSEALL\r\n"));
+    client_step(&light, SIZE_MAX);
+    world.executed = 0;
+    for (int i = 0; i < HEAVY_CLIENTS; i++)
+        client_await_eof(&heavy[i], &world);
+    cr_assert_eq(world.closed_count, HEAVY_CLIENTS);
+    cr_assert_eq(world.executed, 1, "executed after they were closed");
+    for (int i = 0; i < HEAVY_CLIENTS; i++)
+        client_fini(&heavy[i]);
+    client_fini(&light);
+}
