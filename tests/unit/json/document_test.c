@@ -511,8 +511,11 @@ Test(document, decimals)
         if (strtod(text, NULL) == 0 || fabs(strtod(text, NULL)) >= 1e-5)
             cr_expect_str_eq(number, text);
         double above = nextafter(json_double(value), INFINITY);
-        number[json_format_number(number, json_make_double(above))] = '\0';
+        struct json_value neighbour = json_make_double(above);
+        number[json_format_number(number, neighbour)] = '\0';
         REQUIRE(strtod(number, NULL) == above);
+        json_value_destroy(neighbour);
+        json_value_destroy(value);
     }
 }
 
