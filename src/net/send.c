@@ -4,6 +4,8 @@
  * The bound is what connections with much output share: more of them make a turn no longer, as each gets less. How many
  * there are is known from the turn before.
  *
+ * Short answers go first, so that nobody waits for the copying of somebody else's megabytes.
+ *
  * What the socket does not take waits until libev finds it writable again; such a connection is "stuck" and left alone
  * until then, so that a client that does not read costs nothing. The output limits are looked at before sending: what a
  * client has let pile up counts, not what the socket might still take.
@@ -222,6 +224,17 @@ void send_all(struct net *net)
 {
     net->send_share = send_share(net);
     net->bulk_senders = 0;
+    size_t bulk = 0;
+    for (size_t i = 0; i < net->writers.count; i++) {
+        struct connection *connection = net->writers.ptr[i];
+        if (output_len(&connection->out) > NET_SEND_MIN) {
+            net->writers.ptr[bulk++] = connection;
+            continue;
+        }
+        connection->is_writer = false;
+        send_turn(net, connection);
+    }
+    net->writers.count = bulk; /* more may come, of those that somebody's end concerns */
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];
         connection->is_writer = false;
