@@ -123,7 +123,7 @@ void acl_selector_channels(const struct acl_selector *selector, struct buf *out)
 
 /* --- The log --- */
 void acl_log_add(struct engine *engine, const struct session *session, enum acl_verdict reason, struct bytes object,
-    struct bytes user);
+    struct bytes user, bool in_transaction);
 const struct acl_log_entry *acl_log_newest(const struct acl *acl);
 void acl_log_clear(struct acl *acl);
 

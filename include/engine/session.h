@@ -66,6 +66,7 @@ struct session {
     struct engine *engine; /* borrowed */
     uint64_t id;
     uint32_t flags; /* enum session_flag */
+    uint32_t watch_count;
     struct reply reply;
     struct output *out;                  /* borrowed: the connection's; what is pushed goes here, even in silence */
     struct acl_user *user;               /* borrowed: whoever it speaks for (engine/acl.h) */
@@ -83,6 +84,7 @@ struct session {
     struct command_info *last_command;   /* borrowed */
     int64_t created_ms, last_ms;         /* since 1970 */
     uint64_t commands;                   /* executed */
+    size_t kept_bytes;                   /* for its watched keys, subscriptions and prefixes, names included */
 };
 
 /* A new session that writes to `out`; proto is 2. Authenticated at once if no password is set. */

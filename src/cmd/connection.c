@@ -18,7 +18,8 @@ static bool authenticate(struct call *call, struct bytes name, struct bytes pass
 {
     struct acl_user *user = acl_authenticate(call->engine->acl, name, password);
     if (!user) {
-        acl_log_add(call->engine, call->session, ACL_DENIED_AUTH, call->argv[0], name);
+        acl_log_add(
+            call->engine, call->session, ACL_DENIED_AUTH, call->argv[0], name, call->session->transaction != NULL);
         reply_fail(call->reply, ERROR_WRONG_PASS);
         return false;
     }

@@ -114,12 +114,12 @@ enum acl_verdict acl_check(const struct acl_user *user, const struct command_inf
 }
 
 /* The verdict on a call, counted and logged if it is a refusal. */
-static enum acl_verdict judge(struct call *call)
+static enum acl_verdict judge(struct call *call, bool in_transaction)
 {
     struct bytes object;
     enum acl_verdict verdict = acl_check(call->session->user, call->command, call->argv, call->argc, &object);
     if (verdict != ACL_ALLOWED)
-        acl_log_add(call->engine, call->session, verdict, object, acl_user_name(call->session->user));
+        acl_log_add(call->engine, call->session, verdict, object, acl_user_name(call->session->user), in_transaction);
     return verdict;
 }
 
@@ -127,7 +127,7 @@ bool acl_admit(struct call *call)
 {
     /* A refused EXEC ends the transaction, and says so. */
     const char *before = call->command->flags & CMD_RUNS_QUEUE ? "EXECABORT Transaction discarded because of: " : "";
-    switch (judge(call)) {
+    switch (judge(call, call->session->transaction)) {
     case ACL_ALLOWED:
         return true;
     case ACL_DENIED_KEY:
@@ -148,7 +148,7 @@ bool acl_admit(struct call *call)
 bool acl_admit_queued(struct call *call)
 {
     const char *reason = "no permission";
-    switch (judge(call)) {
+    switch (judge(call, true)) {
     case ACL_ALLOWED:
         return true;
     case ACL_DENIED_COMMAND:

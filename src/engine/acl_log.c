@@ -71,11 +71,11 @@ static struct acl_log_entry *take_equal(
 }
 
 void acl_log_add(struct engine *engine, const struct session *session, enum acl_verdict reason, struct bytes object,
-    struct bytes user)
+    struct bytes user, bool in_transaction)
 {
     struct acl *acl = engine->acl;
     acl->denied[reason]++;
-    struct acl_log_entry like = { .reason = reason, .in_transaction = session->transaction };
+    struct acl_log_entry like = { .reason = reason, .in_transaction = in_transaction };
     struct acl_log_entry *entry = take_equal(acl, &like, object, user, engine->now_ms);
     if (!entry) {
         entry = mem_alloc(sizeof *entry);

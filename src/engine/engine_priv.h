@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "engine/call.h"
 #include "engine/engine.h"
+#include "engine/session.h"
 #include "store/keyspace.h"
 
 struct call;
@@ -38,6 +39,19 @@ static inline void session_push_late(struct engine *engine)
     if (__builtin_expect(engine->has_late, 0))
         session_send_late(engine);
     engine->current = NULL;
+}
+
+/* Counts what is kept for a session until it says otherwise, for limits to clients' memory. */
+static inline void session_keeps(struct session *session, size_t bytes)
+{
+    session->kept_bytes += bytes;
+    session->engine->kept_memory += bytes;
+}
+
+static inline void session_drops(struct session *session, size_t bytes)
+{
+    session->kept_bytes -= bytes;
+    session->engine->kept_memory -= bytes;
 }
 
 /* Clears a reason for waiting (a session flag); when none is left the session's requests go on. */

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "engine_priv.h"
 #include "pubsub_priv.h"
 
 enum { CLASS_NORMAL = 0, CLASS_PUBSUB = 2 }; /* of output limits, see struct transport */
@@ -151,8 +152,14 @@ static void subscriber_end(struct session *session)
     session->transport->patient(session->connection, session->wait != NULL);
 }
 
+static size_t kept_bytes(const struct topic *topic)
+{
+    return sizeof(struct subscription) + sizeof *topic + topic->len;
+}
+
 static void subscription_add(struct session *session, struct topic *topic)
 {
+    session_keeps(session, kept_bytes(topic));
     struct subscriber *subscriber = session->subscriber;
     struct subscription **last = &subscriber->kinds[topic->kind].last;
     struct subscription *subscription = mem_alloc(sizeof *subscription);
@@ -177,6 +184,7 @@ static void subscription_add(struct session *session, struct topic *topic)
 static void subscription_remove(struct subscription *subscription)
 {
     publications_forget(subscription);
+    session_drops(subscription->session, kept_bytes(subscription->topic));
     struct session *session = subscription->session;
     struct pubsub *pubsub = session->engine->pubsub;
     struct subscriber *subscriber = session->subscriber;

@@ -49,7 +49,8 @@ struct changed {
 };
 
 struct prefix {
-    struct prefix *next;       /* owned */
+    struct prefix *next_dirty; /* borrowed */
+    uint64_t hash;
     struct session **sessions; /* owned: those that have it */
     size_t session_count;
     struct table changed; /* of struct changed, owned */
@@ -57,15 +58,21 @@ struct prefix {
     char text[];
 };
 
+/* How many prefixes have that length. */
+struct prefix_len {
+    size_t len, count;
+};
+
 struct trackers {
     struct table keys;               /* of struct tracked, owned */
     struct tracked *oldest, *newest; /* the same, by age */
-    struct prefix *prefixes;         /* owned */
-    size_t prefix_count;
+    struct table prefixes;           /* of struct prefix, owned */
+    struct prefix_len *lens;         /* owned: of the prefixes, ascending */
+    size_t len_count;
+    struct prefix *first_dirty, *last_dirty; /* borrowed: prefixes with changed keys */
     size_t clients, items, max_keys;
     size_t forgotten, forgotten_items; /* of the keys, and their items: of earlier epochs */
     uint64_t epoch;
-    bool changes; /* some prefix has changed keys */
 };
 
 struct tracking {
@@ -100,10 +107,24 @@ static bool changed_matches(const void *item, const void *name)
 static const struct table_type tracked_type = { .hash = tracked_hash };
 static const struct table_type changed_type = { .hash = changed_hash };
 
+static uint64_t prefix_hash(const void *item)
+{
+    return ((const struct prefix *)item)->hash;
+}
+
+static bool prefix_matches(const void *item, const void *text)
+{
+    const struct prefix *prefix = item;
+    return bytes_equal(bytes_make(prefix->text, prefix->len), *(const struct bytes *)text);
+}
+
+static const struct table_type prefix_type = { .hash = prefix_hash };
+
 struct trackers *trackers_create(void)
 {
     struct trackers *trackers = mem_zalloc(sizeof *trackers);
     table_init(&trackers->keys, &tracked_type);
+    table_init(&trackers->prefixes, &prefix_type);
     return trackers;
 }
 
@@ -270,21 +291,54 @@ void tracking_limit(struct engine *engine, size_t max_keys)
 
 /* --- Prefixes --- */
 
+static struct prefix *prefix_find(const struct trackers *trackers, struct bytes text)
+{
+    uint64_t *slot = table_find(&trackers->prefixes, hash_bytes(text.ptr, text.len), prefix_matches, &text);
+    return slot ? table_slot_item(slot) : NULL;
+}
+
+/* One more prefix of that length. */
+static void count_len(struct trackers *trackers, size_t len)
+{
+    size_t at = 0;
+    while (at < trackers->len_count && trackers->lens[at].len < len)
+        at++;
+    if (at == trackers->len_count || trackers->lens[at].len != len) {
+        trackers->lens = mem_realloc(trackers->lens, ++trackers->len_count * sizeof *trackers->lens);
+        memmove(&trackers->lens[at + 1], &trackers->lens[at], (trackers->len_count - at - 1) * sizeof *trackers->lens);
+        trackers->lens[at] = (struct prefix_len){ .len = len };
+    }
+    trackers->lens[at].count++;
+}
+
+/* One less. */
+static void discount_len(struct trackers *trackers, size_t len)
+{
+    size_t at = 0;
+    while (trackers->lens[at].len != len)
+        at++;
+    if (--trackers->lens[at].count == 0)
+        memmove(&trackers->lens[at], &trackers->lens[at + 1], (--trackers->len_count - at) * sizeof *trackers->lens);
+}
+
 static struct prefix *prefix_open(struct trackers *trackers, struct bytes text)
 {
-    struct prefix *prefix = trackers->prefixes;
-    while (prefix && !bytes_equal(bytes_make(prefix->text, prefix->len), text))
-        prefix = prefix->next;
+    struct prefix *prefix = prefix_find(trackers, text);
     if (prefix)
         return prefix;
     prefix = mem_alloc(sizeof *prefix + text.len);
-    *prefix = (struct prefix){ .next = trackers->prefixes, .len = text.len };
+    *prefix = (struct prefix){ .hash = hash_bytes(text.ptr, text.len), .len = text.len };
     if (text.len)
         memcpy(prefix->text, text.ptr, text.len);
     table_init(&prefix->changed, &changed_type);
-    trackers->prefixes = prefix;
-    trackers->prefix_count++;
+    table_insert(&trackers->prefixes, prefix->hash, prefix);
+    count_len(trackers, text.len);
     return prefix;
+}
+
+static size_t kept_bytes(const struct prefix *prefix)
+{
+    return sizeof *prefix + 2 * sizeof prefix + prefix->len;
 }
 
 static void clear_changed(struct prefix *prefix)
@@ -295,19 +349,27 @@ static void clear_changed(struct prefix *prefix)
 }
 
 /* The session has the prefix no more; with the last one it goes. */
-static void prefix_leave(struct trackers *trackers, struct prefix *prefix, const struct session *session)
+static void prefix_leave(struct trackers *trackers, struct prefix *prefix, struct session *session)
 {
+    session_drops(session, kept_bytes(prefix));
     size_t at = 0;
     while (prefix->sessions[at] != session)
         at++;
     prefix->sessions[at] = prefix->sessions[--prefix->session_count];
     if (prefix->session_count)
         return;
-    struct prefix **link = &trackers->prefixes;
-    while (*link != prefix)
-        link = &(*link)->next;
-    *link = prefix->next;
-    trackers->prefix_count--;
+    struct prefix *before = NULL, *dirty = trackers->first_dirty;
+    for (; dirty && dirty != prefix; dirty = dirty->next_dirty)
+        before = dirty;
+    if (dirty) {
+        *(before ? &before->next_dirty : &trackers->first_dirty) = prefix->next_dirty;
+        if (!prefix->next_dirty)
+            trackers->last_dirty = before;
+    }
+    struct bytes text = bytes_make(prefix->text, prefix->len);
+    table_remove(
+        &trackers->prefixes, prefix->hash, table_find(&trackers->prefixes, prefix->hash, prefix_matches, &text));
+    discount_len(trackers, prefix->len);
     clear_changed(prefix);
     table_fini(&prefix->changed);
     mem_free(prefix->sessions);
@@ -318,17 +380,20 @@ static void prefix_join(struct session *session, struct bytes text)
 {
     struct tracking *tracking = session->tracking;
     struct prefix *prefix = prefix_open(session->engine->trackers, text);
-    for (size_t i = 0; i < tracking->prefix_count; i++)
-        if (tracking->prefixes[i] == prefix)
-            return;
     prefix->sessions = mem_realloc(prefix->sessions, (prefix->session_count + 1) * sizeof *prefix->sessions);
     prefix->sessions[prefix->session_count++] = session;
+    session_keeps(session, kept_bytes(prefix));
     tracking->prefixes = mem_realloc(tracking->prefixes, (tracking->prefix_count + 1) * sizeof *tracking->prefixes);
     tracking->prefixes[tracking->prefix_count++] = prefix;
 }
 
-static void note_changed(struct prefix *prefix, struct bytes name, uint64_t by)
+static void note_changed(struct trackers *trackers, struct prefix *prefix, struct bytes name, uint64_t by)
 {
+    if (table_count(&prefix->changed) == 0) {
+        prefix->next_dirty = NULL;
+        *(trackers->last_dirty ? &trackers->last_dirty->next_dirty : &trackers->first_dirty) = prefix;
+        trackers->last_dirty = prefix;
+    }
     uint64_t hash = hash_bytes(name.ptr, name.len);
     uint64_t *slot = table_find(&prefix->changed, hash, changed_matches, &name);
     struct changed *key = slot ? table_slot_item(slot) : NULL;
@@ -387,14 +452,30 @@ static void broadcast(struct prefix *prefix)
     mem_free(keys);
 }
 
+static int compare_prefixes(const void *a, const void *b)
+{
+    const struct prefix *x = *(struct prefix *const *)a, *y = *(struct prefix *const *)b;
+    return bytes_compare(bytes_make(x->text, x->len), bytes_make(y->text, y->len));
+}
+
+/* In the order of the prefixes, as Redis does it. */
 void tracking_broadcast(struct engine *engine)
 {
     struct trackers *trackers = engine->trackers;
-    if (!trackers->changes)
+    size_t count = 0;
+    for (const struct prefix *prefix = trackers->first_dirty; prefix; prefix = prefix->next_dirty)
+        count++;
+    if (!count)
         return;
-    trackers->changes = false;
-    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
-        broadcast(prefix);
+    struct prefix **dirty = mem_alloc(count * sizeof *dirty);
+    size_t at = 0;
+    for (struct prefix *prefix = trackers->first_dirty; prefix; prefix = prefix->next_dirty)
+        dirty[at++] = prefix;
+    trackers->first_dirty = trackers->last_dirty = NULL;
+    qsort(dirty, count, sizeof *dirty, compare_prefixes);
+    for (size_t i = 0; i < count; i++)
+        broadcast(dirty[i]);
+    mem_free(dirty);
 }
 
 /* --- Sessions --- */
@@ -505,11 +586,11 @@ void trackers_touched(struct engine *engine, struct bytes name)
     if (!trackers->clients && !trackers->oldest)
         return;
     struct session *by = engine->executing ? engine->current : NULL;
-    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
-        if (name.len >= prefix->len && memcmp(name.ptr, prefix->text, prefix->len) == 0) {
-            note_changed(prefix, name, by ? by->id : 0);
-            trackers->changes = true;
-        }
+    for (size_t i = 0; i < trackers->len_count && trackers->lens[i].len <= name.len; i++) {
+        struct prefix *prefix = prefix_find(trackers, bytes_make(name.ptr, trackers->lens[i].len));
+        if (prefix)
+            note_changed(trackers, prefix, name, by ? by->id : 0);
+    }
     struct tracked *key = find(trackers, name, hash_bytes(name.ptr, name.len));
     if (key)
         invalidate(engine, key, by);
@@ -528,17 +609,20 @@ void trackers_replaced(struct engine *engine)
     trackers->epoch++;
     trackers->forgotten = table_count(&trackers->keys);
     trackers->forgotten_items = trackers->items;
-    for (struct prefix *prefix = trackers->prefixes; prefix; prefix = prefix->next)
+    for (struct prefix *prefix = trackers->first_dirty; prefix; prefix = prefix->next_dirty)
         clear_changed(prefix);
+    trackers->first_dirty = trackers->last_dirty = NULL;
 }
 
 void trackers_destroy(struct engine *engine)
 {
     struct trackers *trackers = engine->trackers;
-    ASSERT(!trackers->clients && !trackers->prefixes);
+    ASSERT(!trackers->clients && !trackers->len_count);
     while (trackers->oldest)
         forget(trackers, trackers->oldest);
     table_fini(&trackers->keys);
+    table_fini(&trackers->prefixes);
+    mem_free(trackers->lens);
     mem_free(trackers);
 }
 
@@ -549,6 +633,6 @@ void tracking_stats_read(const struct engine *engine, struct tracking_stats *sta
         .clients = trackers->clients,
         .keys = remembered(trackers),
         .items = trackers->items - trackers->forgotten_items,
-        .prefixes = trackers->prefix_count,
+        .prefixes = table_count(&trackers->prefixes),
     };
 }

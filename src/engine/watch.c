@@ -79,13 +79,27 @@ static void remove_key(struct engine *engine, struct watched_key *key)
     mem_free(key);
 }
 
+static size_t kept_bytes(const struct watch *watch)
+{
+    return sizeof *watch + sizeof *watch->key + watch->key->len;
+}
+
+/* Looks through the shorter of the two lists on which such a watch would be. */
+static bool watches_already(const struct session *session, const struct watched_key *key)
+{
+    const struct watch *mine = session->watches, *others = key->watchers;
+    for (; mine && others; mine = mine->next_of_session, others = others->next_of_key)
+        if (mine->key == key || others->session == session)
+            return true;
+    return false;
+}
+
 void watch_key(struct session *session, struct db *db, struct key name, int64_t now_ms)
 {
     struct engine *engine = session->engine;
     struct watched_key *key = find_or_add(engine, db->index, key_bytes(name));
-    for (const struct watch *watch = session->watches; watch; watch = watch->next_of_session)
-        if (watch->key == key)
-            return;
+    if (watches_already(session, key))
+        return;
     struct watch *watch = mem_alloc(sizeof *watch);
     *watch = (struct watch){
         .session = session,
@@ -99,6 +113,8 @@ void watch_key(struct session *session, struct db *db, struct key name, int64_t 
         key->watchers->at_key = &watch->next_of_key;
     key->watchers = watch;
     session->watches = watch;
+    session->watch_count++;
+    session_keeps(session, kept_bytes(watch));
     engine->keyspace->watched++;
 }
 
@@ -108,6 +124,7 @@ void watch_none(struct session *session)
     session->flags &= ~(uint32_t)SESSION_TOUCHED;
     for (struct watch *watch = session->watches, *next; watch; watch = next) {
         next = watch->next_of_session;
+        session_drops(session, kept_bytes(watch));
         *watch->at_key = watch->next_of_key;
         if (watch->next_of_key)
             watch->next_of_key->at_key = watch->at_key;
@@ -117,14 +134,12 @@ void watch_none(struct session *session)
         mem_free(watch);
     }
     session->watches = NULL;
+    session->watch_count = 0;
 }
 
 size_t transaction_watched(const struct session *session)
 {
-    size_t count = 0;
-    for (const struct watch *watch = session->watches; watch; watch = watch->next_of_session)
-        count++;
-    return count;
+    return session->watch_count;
 }
 
 static bool exists_now(const struct watch *watch, int64_t now_ms)

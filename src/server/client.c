@@ -131,7 +131,7 @@ static void run_list(struct call *call)
     list->task.type = &type;
     list->ids = mem_alloc((call->engine->session_count + 1) * sizeof(uint64_t));
     for (const struct session *session = call->engine->sessions; session; session = session->next)
-        if (client_filter_fits(&filter, session, call->now_ms))
+        if (!(session->flags & SESSION_CLOSING) && client_filter_fits(&filter, session, call->now_ms))
             list->ids[list->count++] = session->id;
     if (list->count > LIST_AT_ONCE) {
         call_defer(call, &list->task);

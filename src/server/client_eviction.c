@@ -1,12 +1,12 @@
 /*
  * maxmemory-clients: when clients together hold more than they may, those that hold most are disconnected.
  *
- * What they hold is known at any time without visiting them (net's counters, and what transactions have queued); only
- * when it is too much are they visited to find the largest, a few at a time, at the end of a batch of requests.
+ * What they hold is known at any time without visiting them (net's counters, what transactions have queued, and what is
+ * kept of watched keys, subscriptions and prefixes); only when it is too much are they visited to find the largest, a
+ * few at a time, before and after a batch of requests.
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "engine/pubsub.h"
 #include "engine/session.h"
 #include "engine/transaction.h"
 #include "net/connection.h"
@@ -29,14 +29,14 @@ uint64_t clients_limit(const struct server *server)
 size_t client_memory(const struct session *session)
 {
     return mem_good_size(sizeof *session) + connection_memory(session->connection) + transaction_memory(session) +
-           pubsub_memory(session);
+           session->kept_bytes;
 }
 
 size_t clients_memory(const struct server *server)
 {
     struct net_stats stats;
     net_stats_read(server->net, &stats);
-    return stats.input_memory + stats.output_memory + server->engine->queued_memory +
+    return stats.input_memory + stats.output_memory + server->engine->queued_memory + server->engine->kept_memory +
            server->engine->session_count * mem_good_size(sizeof(struct session));
 }
 

@@ -1,6 +1,8 @@
 /*
  * CLIENT TRACKING, CACHING, GETREDIR, TRACKINGINFO: what a client that keeps a cache of its own asks for.
  */
+#include <stdlib.h>
+
 #include "base/num.h"
 #include "engine/session.h"
 #include "engine/tracking.h"
@@ -73,12 +75,50 @@ static void fail_overlap(struct call *call, struct bytes prefix, const char *whi
         other.len < 1024 ? (int)other.len : 1024, other.ptr ? other.ptr : "");
 }
 
+struct candidate {
+    struct bytes text;
+    bool is_new;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+    return bytes_compare(((const struct candidate *)a)->text, ((const struct candidate *)b)->text);
+}
+
+/* For very many prefixes: in their order, one that overlaps with any other overlaps with its neighbour. */
+static bool check_many_prefixes(struct call *call, const struct options *options, size_t existing)
+{
+    size_t count = 0;
+    struct candidate *all = arena_try_alloc(call->arena, (existing + options->count) * sizeof *all);
+    if (!all) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return false;
+    }
+    for (size_t i = 0; i < existing; i++)
+        all[count++] = (struct candidate){ tracking_prefix(call->session, i), false };
+    for (size_t i = 0; i < options->count; i++)
+        all[count++] = (struct candidate){ options->prefixes[i], true };
+    qsort(all, count, sizeof *all, compare_candidates);
+    for (size_t i = 1; i < count; i++)
+        if (overlap(all[i - 1].text, all[i].text)) {
+            const struct candidate *own = all[i].is_new ? &all[i] : &all[i - 1];
+            const struct candidate *other = all[i].is_new ? &all[i - 1] : &all[i];
+            fail_overlap(call, own->text, other->is_new ? "another provided" : "an existing", other->text);
+            return false;
+        }
+    return true;
+}
+
 /* True if no prefix overlaps with another one or with those that the client has; otherwise answers an error. */
 static bool check_prefixes(struct call *call, const struct options *options)
 {
+    enum { FEW_PAIRS = 10000 };
     const struct session *session = call->session;
+    size_t existing = session->tracking ? tracking_prefixes(session) : 0;
+    if (options->count * (existing + options->count) > FEW_PAIRS)
+        return check_many_prefixes(call, options, existing);
     for (size_t i = 0; i < options->count; i++) {
-        for (size_t j = 0; session->tracking && j < tracking_prefixes(session); j++)
+        for (size_t j = 0; j < existing; j++)
             if (overlap(options->prefixes[i], tracking_prefix(session, j))) {
                 fail_overlap(call, options->prefixes[i], "an existing", tracking_prefix(session, j));
                 return false;

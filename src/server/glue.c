@@ -109,6 +109,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
 {
     struct server *server = context;
     size_t tasks = engine_task_count(server->engine);
+    clients_evict(server); /* for what was sent and read since the last batch */
     server->engine->read_ticks = net_turn_began(server->net);
     engine_execute(server->engine, requests, count);
     server->busy_since_slice |= engine_task_count(server->engine) < tasks + count;

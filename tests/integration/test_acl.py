@@ -6,6 +6,7 @@ import time
 import pytest
 import redis
 
+from harness.differential import Pair
 from harness.process import ServerProcess, larder_binary
 from harness.resp import Client, ErrorReply
 
@@ -126,6 +127,16 @@ def test_refusals_are_logged(users):
     ours, theirs = (log_facts(client) for client in users.both)
     assert ours == theirs
     assert len(ours) >= 6
+
+
+def test_what_is_refused_in_a_transaction_is_logged_as_such(module_server, module_oracle, users):
+    admin = Pair(module_server.port, module_oracle.port, users.protocol)
+    users.same("ACL LOG RESET", "ACL SETUSER u on nopass ~* +get +set +multi +exec", "AUTH u x", "MULTI", "SET a 1")
+    admin.same("ACL SETUSER u -set")
+    users.same("EXEC", "AUTH default x")
+    ours, theirs = (log_facts(client) for client in users.both)
+    assert ours == theirs == [[1, b"command", b"multi", b"set", b"u"]]
+    admin.close()
 
 
 @pytest.mark.server_options("--acllog-max-len", "3")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness.resp import Client, ErrorReply
+from harness.resp import Client, ConnectionClosed, ErrorReply
 
 POLICIES = ("allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-lrm", "allkeys-wtinylfu", "volatile-lru",
             "volatile-lfu", "volatile-random", "volatile-ttl", "volatile-lrm")
@@ -269,3 +269,19 @@ def test_the_share_of_clients_is_one_of_maxmemory(server):
         with Client(server.port) as large, pytest.raises(Exception):
             fill_queue(large, 3)
         assert admin.info("stats")["evicted_clients"] == "1"
+
+
+@pytest.mark.parametrize("command", [["WATCH"], ["SUBSCRIBE"], ["PSUBSCRIBE"], ["SSUBSCRIBE"],
+                                     ["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX"]], ids=lambda words: words[-1])
+def test_what_is_kept_for_a_client_counts(server, command):
+    with Client(server.port) as admin, Client(server.port) as greedy:
+        admin.command("CONFIG", "SET", "maxmemory-clients", "200kb")
+        with pytest.raises((OSError, ConnectionClosed)):
+            for first in range(0, 20_000, 100):
+                list(greedy.pipeline([*command, f"name{number:06}"] for number in range(first, first + 100)))
+        assert admin.info("stats")["evicted_clients"] == "1"
+        assert admin.info("clients")["connected_clients"] == "1"
+        with Client(server.port) as frugal:
+            for word in ("WATCH", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"):
+                frugal.command(word, "name")
+            assert frugal.command("PING") in (b"PONG", [b"pong", b""])

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from harness.differential import Pair
-from harness.resp import Client
+from harness.resp import Client, ErrorReply
+from harness.waiting import until
 
 PROTOCOLS = (3,)
 
@@ -138,6 +139,20 @@ def test_broadcasting(watcher):
     assert heard(pair) == []
     writer.same("SET b 3")
     assert heard(pair) == [[b"invalidate", [b"b"]]]
+
+
+def test_overlapping_prefixes_are_refused_however_many_there_are(client, seed):
+    rng = random.Random(seed)
+    prefixes = [f"prefix:{number:05}:" for number in rng.sample(range(100_000), 300)]
+    words = [word for prefix in prefixes for word in ("PREFIX", prefix)]
+    assert client.command("CLIENT", "TRACKING", "ON", "BCAST", *words) == b"OK"
+    for old, more, which in ((prefixes[7], [prefixes[7][:-1]], "existing"), ("new", ["new", "newer"], "provided"),
+                             (prefixes[9], [prefixes[9] + "x"], "existing"), (prefixes[0], [prefixes[0]], "existing")):
+        others = [word for number in range(200) for word in ("PREFIX", f"other:{number}:")]
+        reply = client.command("CLIENT", "TRACKING", "ON", "BCAST", *others,
+                               *(word for prefix in more for word in ("PREFIX", prefix)))
+        assert isinstance(reply, ErrorReply) and f"{which} prefix '" in reply.text and f"'{old}'" in reply.text, reply
+    assert sorted(client.command("CLIENT", "TRACKINGINFO")[b"prefixes"]) == sorted(map(str.encode, prefixes))
 
 
 def test_expiry_is_told(watcher):
