@@ -16,6 +16,7 @@ struct arena {
     struct arena_block *first; /* owned */
     struct arena_block *last;  /* borrowed: the block in use, of the chain that begins with first */
     char *at, *end;            /* the room left in last */
+    char *begin;               /* where the room of first begins */
 };
 
 void arena_init(struct arena *arena);
@@ -30,5 +31,12 @@ void *arena_try_alloc(struct arena *arena, size_t size) __attribute__((warn_unus
 /* A copy of `content`, with a zero byte behind it that does not count. */
 struct bytes arena_copy(struct arena *arena, struct bytes content);
 
+/* Slow path of arena_reset. */
+void arena_reset_used(struct arena *arena);
+
 /* Everything handed out becomes invalid. */
-void arena_reset(struct arena *arena);
+static inline void arena_reset(struct arena *arena)
+{
+    if (arena->at != arena->begin)
+        arena_reset_used(arena);
+}

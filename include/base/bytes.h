@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct bytes {
@@ -31,6 +32,39 @@ static inline struct bytes bytes_from_cstr(const char *text)
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/*
+ * True if the `len` bytes at `a` and `b` are the same. Inlined for every length, because most keys are short and a
+ * look-up that calls nothing needs to save no registers.
+ * Words overlap at the end, so that no length but those below 8 has a tail.
+ */
+static inline bool bytes_same(const char *a, const char *b, size_t len)
+{
+    uint64_t x, y;
+    if (len < 4) {
+        for (size_t i = 0; i < len; i++)
+            if (a[i] != b[i])
+                return false;
+        return true;
+    }
+    if (len < 8) {
+        uint32_t v[2], w[2];
+        memcpy(&v[0], a, 4);
+        memcpy(&v[1], a + len - 4, 4);
+        memcpy(&w[0], b, 4);
+        memcpy(&w[1], b + len - 4, 4);
+        return v[0] == w[0] && v[1] == w[1];
+    }
+    for (size_t i = 0; i < len - 8; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return false;
+    }
+    memcpy(&x, a + len - 8, 8);
+    memcpy(&y, b + len - 8, 8);
+    return x == y;
 }
 
 /* Equality that folds ASCII letters; independent of the locale. */

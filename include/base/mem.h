@@ -44,6 +44,23 @@ char *mem_strdup(const char *text) __attribute__((returns_nonnull, warn_unused_r
 size_t mem_usable_size(const void *ptr);
 size_t mem_good_size(size_t size);
 
+/*
+ * True if the allocator surely reserves the same for both sizes, `small` being the lesser: so what has room for the one
+ * has it for the other. For hot paths: a computation, where mem_usable_size is a call. jemalloc's classes are 16 bytes
+ * apart up to 128, and then four to each power of two.
+ */
+static inline bool mem_same_class(size_t small, size_t large)
+{
+#ifdef LARDER_JEMALLOC
+    if (small <= 16)
+        return false;
+    unsigned top = 63u - (unsigned)__builtin_clzll((unsigned long long)(small - 1) | 64);
+    return (small - 1) >> (top - 2) == (large - 1) >> (top - 2);
+#else
+    return small == large;
+#endif
+}
+
 /* Bytes in use by all registered threads, as the allocator rounds them. O(threads). */
 size_t mem_used(void);
 

@@ -50,7 +50,9 @@ extern const uint8_t listpack_int_sizes[4];
 /* Bytes that the backlen of `size` bytes takes. 16383 and its like take one more than seven bits a byte would need. */
 static inline uint32_t listpack_backlen_size(uint32_t size)
 {
-    return 1u + (size > 127) + (size >= 16383) + (size >= 2097151) + (size >= 268435455);
+    if (__builtin_expect(size <= 127, 1))
+        return 1;
+    return 2u + (size >= 16383) + (size >= 2097151) + (size >= 268435455);
 }
 
 /* Bytes of the entry at `at`, backlen included. */

@@ -135,25 +135,25 @@ static inline __attribute__((always_inline)) uint64_t *table_find(
     return NULL;
 }
 
-/*
- * Asks for one cache line. The empty asm keeps GCC 12 from taking a function that does nothing but prefetch for one
- * without effect, and dropping its calls.
- */
+/* Asks for one cache line. The empty asm keeps GCC 12 from dropping calls of a function that does nothing else. */
 static inline void table_prefetch_line(const void *ptr)
 {
     __builtin_prefetch(ptr);
     __asm__ volatile("");
 }
 
-/* First half of a batched look-up: asks for the bucket's cache line. */
-static inline void table_prefetch_bucket(const struct table *table, uint64_t hash)
+/* First half of a batched look-up: asks for the bucket's cache line. Returns the bucket; NULL if there is none. */
+static inline const struct table_bucket *table_prefetch_bucket(const struct table *table, uint64_t hash)
 {
-    if (table->buckets)
-        table_prefetch_line(table_bucket_of(table, hash));
+    const struct table_bucket *bucket = table->buckets ? table_bucket_of(table, hash) : NULL;
+    if (bucket)
+        table_prefetch_line(bucket);
+    return bucket;
 }
 
-/* Second half: asks for the first and last cache line (see item_size) of every item in the bucket whose tag fits. */
+/* Second half: asks for the first and last line (see item_size) of items whose tag fits; the bucket may be known. */
 void table_prefetch_items(const struct table *table, uint64_t hash);
+void table_prefetch_in(const struct table *table, const struct table_bucket *bucket, uint64_t hash);
 
 /*
  * Adds an item that the caller knows to be absent; may split one bucket first. Returns its slot, valid until the next

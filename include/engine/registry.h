@@ -79,9 +79,13 @@ static inline void command_name_words(struct bytes name, uint64_t words[2])
     } else if (name.len >= 4) {
         memcpy(&words[0], name.ptr, 4);
         memcpy(&words[1], name.ptr + name.len - 4, 4);
+    } else if (name.len >= 2) {
+        uint16_t begin, end;
+        memcpy(&begin, name.ptr, 2);
+        memcpy(&end, name.ptr + name.len - 2, 2);
+        words[0] = begin | (uint32_t)end << 16;
     } else if (name.len) {
-        words[0] = (unsigned char)name.ptr[0] | (unsigned)(unsigned char)name.ptr[name.len / 2] << 8 |
-                   (unsigned)(unsigned char)name.ptr[name.len - 1] << 16;
+        words[0] = (unsigned char)name.ptr[0];
     }
 }
 
@@ -128,13 +132,13 @@ static inline bool command_argc_fits(const struct command_info *command, uint32_
 /* Redis's arity number: n for exactly n, -n for at least n. */
 int command_arity(const struct command *row);
 
+/* Whether logs show "(redacted)" instead of argv[at]. */
+bool command_hides(const struct command_info *command, const struct bytes *argv, uint32_t argc, uint32_t at);
+
 /* Positions of the keys in a whole request; returns how many there are (writing at most `max`), or -1 if the arguments
  * make no sense. */
 int command_keys(
     const struct command_info *command, const struct bytes *argv, uint32_t argc, struct key_position *out, int max);
-/* Whether logs show "(redacted)" instead of argv[at]. */
-bool command_hides(const struct command_info *command, const struct bytes *argv, uint32_t argc, uint32_t at);
-
 
 /* Adds one run of that many ticks (base/clock.h) to the statistics; to the histogram too if `histogram`. */
 void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogram);

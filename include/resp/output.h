@@ -25,16 +25,34 @@ enum {
 
 struct output_chunk;
 struct output_gap;
+struct output_pool;
 
 struct output {
     char *at, *end;             /* room in the last chunk; equal when there is none */
+    char *from;                 /* what waits in the last chunk begins here */
     struct output_chunk *first; /* owned chain */
     struct output_chunk *last;  /* borrowed from the chain */
     size_t sealed_bytes;        /* bytes in chunks other than the last, less what was consumed */
     size_t memory_bytes;        /* allocated for chunks, and referenced */
+    struct output_pool *pool;   /* borrowed; NULL: none */
 };
 
+/*
+ * First chunks for the outputs of one thread that are filled and sent again and again: taken from the pool and given
+ * back, they cost no call of the allocator. It keeps no more than OUTPUT_POOL_MAX.
+ */
+struct output_pool {
+    struct output_chunk *first; /* owned chain */
+    uint32_t count;
+};
+enum { OUTPUT_POOL_MAX = 64 };
+
+void output_pool_fini(struct output_pool *pool);
+
 void output_init(struct output *output);
+
+/* An output whose first chunk comes from the pool, which lives longer. What is moved elsewhere takes no pool along. */
+void output_init_pooled(struct output *output, struct output_pool *pool);
 
 /* Drops everything that waits; the output is as after output_init. */
 void output_fini(struct output *output);
@@ -67,7 +85,10 @@ void output_append_blob(struct output *output, struct blob *blob, struct bytes c
 void output_append_output(struct output *output, struct output *from);
 
 /* Bytes that wait; an open gap counts with its whole room. O(1). */
-size_t output_len(const struct output *output);
+static inline size_t output_len(const struct output *output)
+{
+    return output->sealed_bytes + (size_t)(output->at - output->from);
+}
 
 /* Bytes of memory that what waits keeps alive: chunks as allocated, references with the bytes referred to. O(1). */
 static inline size_t output_memory(const struct output *output)

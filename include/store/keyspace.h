@@ -121,14 +121,20 @@ struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key
 struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
 
 /* Batched look-ups: first the buckets of all keys, then the entries of all keys. */
-static inline void keyspace_prefetch_bucket(const struct db *db, uint64_t hash)
+static inline const struct table_bucket *keyspace_prefetch_bucket(const struct db *db, uint64_t hash)
 {
-    table_prefetch_bucket(&db->table, hash);
+    return table_prefetch_bucket(&db->table, hash);
 }
 
 static inline void keyspace_prefetch_entry(const struct db *db, uint64_t hash)
 {
     table_prefetch_items(&db->table, hash);
+}
+
+/* The same where the bucket is known and nothing has changed since. */
+static inline void keyspace_prefetch_in(const struct db *db, const struct table_bucket *bucket, uint64_t hash)
+{
+    table_prefetch_in(&db->table, bucket, hash);
 }
 
 /* --- Changing --- */

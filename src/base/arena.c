@@ -60,10 +60,12 @@ static bool arena_grow(struct arena *arena, size_t size)
         return false;
     block->next = NULL;
     block->size = block_size;
-    if (arena->last == NULL)
+    if (arena->last == NULL) {
         arena->first = block;
-    else
+        arena->begin = (char *)(block + 1);
+    } else {
         arena->last->next = block;
+    }
     arena_use(arena, block);
     return true;
 }
@@ -103,12 +105,9 @@ struct bytes arena_copy(struct arena *arena, struct bytes content)
     return (struct bytes){ copy, content.len };
 }
 
-void arena_reset(struct arena *arena)
+void arena_reset_used(struct arena *arena)
 {
     struct arena_block *first = arena->first;
-
-    if (first == NULL)
-        return;
     if (first->next != NULL || first->size > ARENA_BLOCK_SIZE) {
         blocks_free(first->next);
         first->next = NULL;

@@ -46,12 +46,12 @@ static void count_subtract(unsigned char *pack, size_t less)
         set_count(pack, count - less);
 }
 
-/* Makes the allocation hold `total` bytes, content kept. */
+/* Makes the allocation hold `total` bytes, more than there are; content kept. */
 static inline bool make_room(unsigned char **pack, size_t total)
 {
     if (total >= LISTPACK_MAX_BYTES)
         return false;
-    if (total <= mem_usable_size(*pack))
+    if (mem_same_class(listpack_bytes(*pack), total) || total <= mem_usable_size(*pack))
         return true;
     unsigned char *moved = mem_try_realloc(*pack, total);
     if (!moved)
@@ -137,12 +137,17 @@ void listpack_trim(unsigned char **pack)
         shrink(pack);
 }
 
-static uint32_t insert(unsigned char **pack, uint32_t at, const struct listpack_code *code)
+/* A splice of which nothing goes. */
+static inline uint32_t insert(unsigned char **pack, uint32_t at, const struct listpack_code *code)
 {
-    if (!splice(pack, at, 0, code->size))
+    size_t total = listpack_bytes(*pack), size = code->size;
+    if (!make_room(pack, total + size))
         return 0;
-    listpack_code_write(code, *pack + at);
-    count_add(*pack, 1);
+    unsigned char *moved = *pack;
+    memmove(moved + at + size, moved + at, total - at);
+    listpack_code_write(code, moved + at);
+    set_bytes(moved, (uint32_t)(total + size));
+    count_add(moved, 1);
     return at;
 }
 

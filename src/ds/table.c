@@ -274,16 +274,19 @@ size_t table_overhead_bytes(const struct table *table)
            table->overflow_buckets * mem_good_size(size) + mem_good_size(room * sizeof(*table->segments));
 }
 
-void table_prefetch_items(const struct table *table, uint64_t hash)
+void table_prefetch_in(const struct table *table, const struct table_bucket *bucket, uint64_t hash)
 {
-    if (table->buckets == 0)
-        return;
-    const struct table_bucket *bucket = table_bucket_of(table, hash);
     unsigned match_bits = table_tags_match(bucket->slot, hash);
     for (unsigned rest = match_bits; rest; rest &= rest - 1)
         prefetch_item(table, bucket->slot[__builtin_ctz(rest)]);
     if (!match_bits && bucket->next)
         table_prefetch_line(bucket->next);
+}
+
+void table_prefetch_items(const struct table *table, uint64_t hash)
+{
+    if (table->buckets)
+        table_prefetch_in(table, table_bucket_of(table, hash), hash);
 }
 
 void table_reserve(struct table *table, size_t items)

@@ -40,7 +40,7 @@ enum {
 /* The same key, of the same database, is often asked for again at once: by a queue's clients, or a counter's. */
 static inline bool is_same_key(struct bytes a, struct bytes b)
 {
-    return a.len == b.len && a.len > 0 && a.ptr[a.len - 1] == b.ptr[b.len - 1] && memcmp(a.ptr, b.ptr, a.len) == 0;
+    return a.len == b.len && a.len > 0 && a.ptr[a.len - 1] == b.ptr[b.len - 1] && bytes_same(a.ptr, b.ptr, a.len);
 }
 
 /* Looks up the commands and asks for the buckets of their first keys. True if one of them looks into values, too. */
@@ -68,7 +68,7 @@ static bool plan(struct engine *engine, struct request *requests, size_t count)
             last_hash = hash_bytes(key.ptr, key.len);
             last_key = key;
             last_db = session->db;
-            keyspace_prefetch_bucket(last_db, last_hash);
+            request->place = (void *)keyspace_prefetch_bucket(last_db, last_hash);
         }
         request->hash = last_hash;
         look_ahead |= last->row->look_ahead != NULL;
@@ -79,10 +79,10 @@ static bool plan(struct engine *engine, struct request *requests, size_t count)
 static void plan_entries(const struct request *requests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (requests[i].is_again)
+        if (requests[i].is_again || !requests[i].place)
             continue;
         const struct session *session = requests[i].owner;
-        keyspace_prefetch_entry(session->db, requests[i].hash);
+        keyspace_prefetch_in(session->db, requests[i].place, requests[i].hash);
     }
 }
 

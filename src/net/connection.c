@@ -66,7 +66,7 @@ void connection_open(struct listener *listener, int fd, const struct address *pe
     connection->peer = *peer;
     connection->local = address_of(fd, peer);
     connection->active_ms = net->now_ms;
-    output_init(&connection->out);
+    output_init_pooled(&connection->out, &net->output_pool);
     connection->index = (uint32_t)net->all.count;
     connections_push(&net->all, connection);
     net->stats.connections_received++;

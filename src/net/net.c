@@ -226,11 +226,12 @@ void net_destroy(struct net *net)
     ev_idle_stop(net->loop, &net->again);
     ev_loop_destroy(net->loop);
     batch_fini(&net->batch);
+    output_pool_fini(&net->output_pool);
     mem_free(net->all.ptr);
     mem_free(net->ready.ptr);
     mem_free(net->writers.ptr);
-    mem_free(net->unread.ptr);
     mem_free(net->heavy.ptr);
+    mem_free(net->unread.ptr);
     mem_free(net->tls_record);
     tls_context_destroy(net->tls);
     mem_free(net->woken.ptr);

@@ -112,9 +112,10 @@ struct net {
     char *area;      /* owned: NET_AREA bytes */
     size_t area_used;
     struct batch batch;
+    struct output_pool output_pool; /* of all connections */
     struct connections all, ready, writers, closing;
-    struct connections unread;   /* by TLS: there is more than their sockets tell of */
     struct connections heavy;    /* readable, and to be read after those that send little, in order of arrival */
+    struct connections unread;   /* by TLS: there is more than their sockets tell of */
     struct connections woken;    /* by others than their own requests; NULL where one left the list */
     size_t woken_at;             /* index in `woken` of the next to be sent to */
     struct doomed *doomed;       /* owned chain */
@@ -178,8 +179,8 @@ void connection_watch(struct connection *connection);
 
 /* Puts it into net->ready, net->writers or net->woken, unless it is there. */
 void connection_push_ready(struct connection *connection);
-void connection_push_writer(struct connection *connection);
 void connection_push_heavy(struct connection *connection);
+void connection_push_writer(struct connection *connection);
 void connection_push_woken(struct connection *connection);
 
 /* Writes an error reply, and closes after it: for what is wrong before a request can be made of it. */

@@ -6,7 +6,7 @@
  *
  * A chunk either has memory of its own, behind its header, or refers to part of a blob. `content` is where its waiting
  * bytes begin, and consuming moves it on. Only the last chunk grows: its length is at - content, so that appending
- * touches two words of the output and no chunk; a chunk's `used` is set when another is put behind it. A reference that
+ * touches a word of the output and no chunk; a chunk's `used` is set when another is put behind it. A reference that
  * is last has at == end, hence no room.
  *
  * A gap is OUTPUT_GAP_MAX bytes in the midst of a chunk, in which the chunk's address waits until the gap is filled.
@@ -33,12 +33,48 @@ struct output_chunk {
 
 void output_init(struct output *output)
 {
-    *output = (struct output){ 0 };
+    output_init_pooled(output, NULL);
+}
+
+void output_init_pooled(struct output *output, struct output_pool *pool)
+{
+    *output = (struct output){ .pool = pool };
+}
+
+void output_pool_fini(struct output_pool *pool)
+{
+    while (pool->first != NULL) {
+        struct output_chunk *chunk = pool->first;
+        pool->first = chunk->next;
+        mem_free_sized(chunk, chunk->size);
+    }
+    pool->count = 0;
+}
+
+/* A first chunk that was given back; NULL if there is none. */
+static inline struct output_chunk *pool_take(struct output_pool *pool)
+{
+    struct output_chunk *chunk = pool != NULL ? pool->first : NULL;
+    if (chunk != NULL) {
+        pool->first = chunk->next;
+        pool->count--;
+    }
+    return chunk;
+}
+
+static inline bool pool_give(struct output_pool *pool, struct output_chunk *chunk)
+{
+    if (pool == NULL || chunk->size != OUTPUT_CHUNK_FIRST || pool->count == OUTPUT_POOL_MAX)
+        return false;
+    chunk->next = pool->first;
+    pool->first = chunk;
+    pool->count++;
+    return true;
 }
 
 static size_t chunk_used(const struct output *output, const struct output_chunk *chunk)
 {
-    return chunk == output->last ? (size_t)(output->at - chunk->content) : chunk->used;
+    return chunk == output->last ? (size_t)(output->at - output->from) : chunk->used;
 }
 
 static void chunk_destroy(struct output *output, struct output_chunk *chunk)
@@ -47,7 +83,7 @@ static void chunk_destroy(struct output *output, struct output_chunk *chunk)
     if (chunk->blob != NULL) {
         blob_unref(chunk->blob);
         mem_free_sized(chunk, sizeof(*chunk));
-    } else {
+    } else if (!pool_give(output->pool, chunk)) {
         mem_free_sized(chunk, chunk->size);
     }
 }
@@ -60,7 +96,7 @@ void output_fini(struct output *output)
         chunk_destroy(output, chunk);
     }
     DASSERT(output->memory_bytes == 0);
-    output_init(output);
+    output_init_pooled(output, output->pool);
 }
 
 /* Puts `chunk` behind the last one, whose length is fixed by that. The caller sets at and end. */
@@ -71,7 +107,7 @@ static void output_link(struct output *output, struct output_chunk *chunk)
     if (output->last == NULL) {
         output->first = chunk;
     } else {
-        output->last->used = (size_t)(output->at - output->last->content);
+        output->last->used = (size_t)(output->at - output->from);
         output->sealed_bytes += output->last->used;
         output->last->next = chunk;
     }
@@ -85,12 +121,14 @@ char *output_reserve_slow(struct output *output, size_t len)
     size_t size = last == NULL || last->blob != NULL ? OUTPUT_CHUNK_FIRST : OUTPUT_CHUNK;
     if (size < len + sizeof(struct output_chunk))
         size = len + sizeof(struct output_chunk);
-    struct output_chunk *chunk = mem_alloc(size);
+    struct output_chunk *chunk = size == OUTPUT_CHUNK_FIRST ? pool_take(output->pool) : NULL;
+    if (chunk == NULL)
+        chunk = mem_alloc(size);
     chunk->blob = NULL;
     chunk->content = chunk->data;
     chunk->size = size;
     output_link(output, chunk);
-    output->at = chunk->data;
+    output->at = output->from = chunk->data;
     output->end = (char *)chunk + size;
     return output->at;
 }
@@ -124,6 +162,7 @@ void output_append_blob(struct output *output, struct blob *blob, struct bytes c
     chunk->content = (char *)(uintptr_t)content.ptr; /* never written to: such a chunk has no room */
     chunk->size = content.len;
     output_link(output, chunk);
+    output->from = chunk->content;
     output->at = output->end = chunk->content + content.len;
 }
 
@@ -132,22 +171,20 @@ void output_append_output(struct output *output, struct output *from)
     if (from->first == NULL)
         return;
     if (output->first == NULL) {
+        struct output_pool *pool = output->pool;
         *output = *from;
+        output->pool = pool;
     } else {
-        output->last->used = (size_t)(output->at - output->last->content);
+        output->last->used = (size_t)(output->at - output->from);
         output->last->next = from->first;
         output->sealed_bytes += output->last->used + from->sealed_bytes;
         output->memory_bytes += from->memory_bytes;
         output->last = from->last;
         output->at = from->at;
+        output->from = from->from;
         output->end = from->end;
     }
-    output_init(from);
-}
-
-size_t output_len(const struct output *output)
-{
-    return output->last == NULL ? 0 : output->sealed_bytes + (size_t)(output->at - output->last->content);
+    output_init_pooled(from, from->pool);
 }
 
 int output_gather(const struct output *output, struct iovec *vectors, int max, size_t *len)
@@ -166,15 +203,16 @@ int output_gather(const struct output *output, struct iovec *vectors, int max, s
 
 void output_consume(struct output *output, size_t len)
 {
-    ASSERT(len <= output_len(output));
-    if (len == output_len(output)) {
+    size_t waits = output_len(output);
+    ASSERT(len <= waits);
+    if (len == waits) {
         output_fini(output);
         return;
     }
     for (;;) {
         struct output_chunk *chunk = output->first;
         if (chunk == output->last) {
-            chunk->content += len;
+            chunk->content = output->from += len;
             return;
         }
         if (len < chunk->used) {
@@ -194,7 +232,7 @@ struct output_mark output_mark(const struct output *output)
 {
     if (output->last == NULL)
         return (struct output_mark){ 0 };
-    return (struct output_mark){ .chunk = output->last, .used = (size_t)(output->at - output->last->content) };
+    return (struct output_mark){ .chunk = output->last, .used = (size_t)(output->at - output->from) };
 }
 
 void output_rewind(struct output *output, struct output_mark mark)
@@ -215,6 +253,7 @@ void output_rewind(struct output *output, struct output_mark mark)
         }
         chunk->next = NULL;
         output->last = chunk;
+        output->from = chunk->content;
         output->end = chunk->blob != NULL ? chunk->content + mark.used : (char *)chunk + chunk->size;
     }
     output->at = chunk->content + mark.used;

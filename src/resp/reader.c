@@ -311,66 +311,89 @@ static inline bool reader_take_count(
     return true;
 }
 
-/* Reads the length at `p`, whose first byte is a digit; NULL if it is not plainly a length, or its line end has not
- * arrived. */
+/*
+ * Reads the length at `p`, one byte behind the '$', and returns where the argument begins; NULL if that is not plainly
+ * a length, or its line end has not arrived. Lengths of one digit or two have come whole with the ARGUMENT_MIN bytes
+ * that the caller has seen; of any other the slow way is taken.
+ */
+static __attribute__((noinline)) const char *take_long_len(const char *p, const char *end, size_t *len)
+{
+    const char *stop = end - p > LEN_DIGITS_MAX ? p + LEN_DIGITS_MAX : end, *q = p;
+    if (*p == '0')
+        return NULL;
+    for (*len = 0; q < stop && is_digit(*q); q++)
+        *len = *len * 10 + (size_t)(*q - '0');
+    return q > p && end - q >= LINE_END && *q == '\r' ? q + LINE_END : NULL;
+}
+
 static inline const char *take_len(const char *p, const char *end, size_t *len)
 {
-    *len = (size_t)(p[0] - '0');
-    const char *q = p + 1;
-    if (__builtin_expect(*q != '\r', 1)) {
-        if (*len == 0)
-            return NULL;
-        const char *stop = end - p > LEN_DIGITS_MAX ? p + LEN_DIGITS_MAX : end;
-        while (q < stop && is_digit(*q))
-            *len = *len * 10 + (size_t)(*q++ - '0');
-        if (end - q < LINE_END || *q != '\r')
-            return NULL;
+    unsigned first = (unsigned)(unsigned char)p[0] - '0', second = (unsigned)(unsigned char)p[1] - '0';
+    if (first <= 9 && p[1] == '\r') {
+        *len = first;
+        return p + 1 + LINE_END;
     }
-    return q + LINE_END;
+    if (first - 1 <= 8 && second <= 9 && p[2] == '\r') {
+        *len = first * 10 + second;
+        return p + 2 + LINE_END;
+    }
+    return take_long_len(p, end, len);
 }
 
-/* Takes arguments while they are whole and unremarkable, up to *left of them; returns where it stopped. */
-static inline const char *take_arguments(
-    const struct reader_limits *limits, const char *p, const char *end, struct bytes *out, uint32_t *left)
+/* Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. */
+static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
+{
+    size_t len;
+    if (end - p < ARGUMENT_MIN || p[0] != '$')
+        return NULL;
+    const char *content = take_len(p + 1, end, &len);
+    if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
+        return NULL;
+    *out = bytes_make(content, len);
+    return content + len + LINE_END;
+}
+
+/* The longest argument that there may be. */
+static inline size_t take_max(const struct reader_limits *limits)
 {
     size_t max = limits->bulk_max;
-    if (!limits->authenticated && max > READER_UNAUTHENTICATED_BULK_MAX)
-        max = READER_UNAUTHENTICATED_BULK_MAX;
-    while (*left > 0 && end - p >= ARGUMENT_MIN && p[0] == '$' && is_digit(p[1])) {
-        size_t len;
-        const char *content = take_len(p + 1, end, &len);
-        if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
+    return limits->authenticated || max < READER_UNAUTHENTICATED_BULK_MAX ? max : READER_UNAUTHENTICATED_BULK_MAX;
+}
+
+/* Takes arguments from `p` on while they are whole and unremarkable; returns where it stopped. */
+static const char *reader_take_whole(
+    struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
+{
+    size_t max = take_max(limits);
+    while (reader->argc < reader->expected) {
+        const char *next = take_argument(p, end, max, argv->ptr + argv->len);
+        if (next == NULL)
             break;
-        *out++ = bytes_make(content, len);
-        p = content + len + LINE_END;
-        --*left;
+        argv->len++;
+        reader->argc++;
+        p = next;
     }
     return p;
 }
 
-static inline const char *reader_take_whole(
-    struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
-{
-    uint32_t left = reader->expected - reader->argc, before = left;
-    p = take_arguments(limits, p, end, argv->ptr + argv->len, &left);
-    argv->len += before - left;
-    reader->argc = reader->expected - left;
-    return p;
-}
-
-size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
+/* Kept out of its caller, where it would not have the registers that it needs. */
+__attribute__((noinline)) size_t reader_take(
+    const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
 {
     uint32_t count = 0;
-    size_t head = len > 0 && input[0] == '*' ? take_count(limits, input, len, &count) : 0;
-    uint32_t left = count;
+    size_t head = len > 0 && input[0] == '*' ? take_count(limits, input, len, &count) : 0, max = take_max(limits);
     if (head == 0 || argv->cap - argv->len < count)
         return 0;
-    const char *end = take_arguments(limits, input + head, input + len, argv->ptr + argv->len, &left);
-    if (left > 0)
-        return 0;
+    const char *p = input + head, *end = input + len;
+    struct bytes *out = argv->ptr + argv->len, *stop = out + count;
+    for (; out < stop; out++) {
+        p = take_argument(p, end, max, out);
+        if (p == NULL)
+            return 0;
+    }
     argv->len += count;
     *argc = count;
-    return (size_t)(end - input);
+    return (size_t)(p - input);
 }
 
 /* The bytes of an argument whose head was read. */

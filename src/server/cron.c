@@ -142,6 +142,7 @@ void cron_start(struct server *server)
     server->expiry.active = true;
     server->expiry.db = -1;
     evict_tick(server->keyspace, clock_wall_ms());
+    insight_cron(server, clock_wall_ms());
     net_set_background(server->net, background_run, server);
     net_set_notify(server->net, on_notify, server);
     net_set_timer(server->net, TIMER_EXPIRY, EXPIRY_TIMER_MS, fire_expiry, server);

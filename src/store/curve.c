@@ -1,8 +1,10 @@
 /*
- * Followed keys have positions in the order of their last use; a Fenwick tree (1994) over the positions counts those
- * that are stored, so that a stack distance is two prefix sums. When the positions are used up, the keys are numbered
- * anew, in one pass over them; that is also when what lies too deep is forgotten and, if there still are too many, the
- * threshold falls.
+ * Followed keys have positions in the order of their last use, and a bit for each position tells whether its key is
+ * stored. A stack distance is the number of bits behind a position: they are counted by word and by block of words, so
+ * that few are looked at, and moving a key costs two bits. When the positions are used up, the keys are numbered anew,
+ * in one pass over them; few keys use few positions, which then stay in the nearest cache.
+ *
+ * When there are too many keys, what lies too deep is forgotten and, if there still are too many, the threshold falls.
  *
  * Distances are counted in buckets of 1/32 of a power of two.
  */
@@ -16,13 +18,19 @@
 enum {
     SAMPLES = 8192, /* at most */
     POSITIONS = 4 * SAMPLES,
+    POSITIONS_MIN = 1024,
     INDEX = 2 * SAMPLES,
-    STEPS = 32, /* buckets of a power of two */
+    WORD_BITS = 64,
+    WORDS = POSITIONS / WORD_BITS,
+    BLOCK_WORDS = 8, /* their counts are one word */
+    BLOCKS = WORDS / BLOCK_WORDS,
+    STEP_BITS = 5,
+    STEPS = 1 << STEP_BITS, /* buckets of a power of two */
     OCTAVES = 40,
     BUCKETS = STEPS * OCTAVES,
     SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below ... */
     BUDGET_PER_S = 10 * 1000,
-    IDLE_SAMPLES_MIN = 128, /* ... unless there is no limit of memory, and a rough answer will do */
+    IDLE_SAMPLES_MIN = 64, /* ... unless there is no limit of memory, and a rough answer will do */
     IDLE_BUDGET_PER_S = 1000,
     DEEPEST = 6, /* times the keys in memory: what is deeper is forgotten */
     NONE = UINT16_MAX,
@@ -37,15 +45,25 @@ struct sample {
 struct curve_samples {
     struct sample samples[SAMPLES];
     uint16_t index[INDEX];       /* by hash, linear probing */
-    uint16_t at[POSITIONS + 1];  /* which sample has the position */
-    int32_t tree[POSITIONS + 1]; /* of stored samples */
+    uint16_t at[POSITIONS];      /* which sample has the position */
+    uint64_t bits[WORDS];        /* positions of stored samples */
+    uint8_t word_bits[WORDS];    /* how many there are in a word, */
+    uint16_t block_bits[BLOCKS]; /* and in a block of words */
     double counts[BUCKETS];
     uint32_t count, last, stored; /* last: the newest position */
+    uint32_t limit;               /* position at which all are numbered anew */
 };
+
+static void set_threshold(struct curve *curve, uint64_t threshold)
+{
+    curve->threshold = threshold;
+    curve->rate = (double)threshold / 0x1p64;
+}
 
 void curve_init(struct curve *curve)
 {
-    *curve = (struct curve){ .threshold = UINT64_MAX, .is_limited = true };
+    *curve = (struct curve){ .budget = UINT64_MAX, .is_limited = true };
+    set_threshold(curve, UINT64_MAX);
 }
 
 void curve_fini(struct curve *curve)
@@ -53,42 +71,69 @@ void curve_fini(struct curve *curve)
     mem_free(curve->samples);
 }
 
+/* Room for as many uses again as there are samples, and more. */
+static void set_limit(struct curve_samples *all)
+{
+    uint32_t limit = POSITIONS_MIN + 4 * all->count;
+    all->limit = limit < POSITIONS - 1 ? limit : POSITIONS - 1;
+}
+
 static void samples_clear(struct curve_samples *all)
 {
     memset(all->index, 0xff, sizeof all->index);
     memset(all->at, 0xff, sizeof all->at);
-    memset(all->tree, 0, sizeof all->tree);
+    memset(all->bits, 0, sizeof all->bits);
+    memset(all->word_bits, 0, sizeof all->word_bits);
+    memset(all->block_bits, 0, sizeof all->block_bits);
     all->count = all->last = all->stored = 0;
+    set_limit(all);
 }
 
-static struct curve_samples *samples_of(struct curve *curve)
+static __attribute__((noinline)) struct curve_samples *samples_create(struct curve *curve)
 {
-    if (!curve->samples) {
-        curve->samples = mem_zalloc(sizeof *curve->samples);
-        samples_clear(curve->samples);
-    }
+    curve->samples = mem_zalloc(sizeof *curve->samples);
+    samples_clear(curve->samples);
     return curve->samples;
+}
+
+static inline struct curve_samples *samples_of(struct curve *curve)
+{
+    return __builtin_expect(curve->samples != NULL, 1) ? curve->samples : samples_create(curve);
 }
 
 double curve_rate(const struct curve *curve)
 {
-    return (double)curve->threshold / 0x1p64;
+    return curve->rate;
 }
 
-/* --- The tree --- */
+/* --- The bits --- */
 
-static void tree_add(struct curve_samples *all, uint32_t position, int32_t value)
+static inline void bit_set(struct curve_samples *all, uint32_t position)
 {
-    for (; position <= POSITIONS; position += position & -position)
-        all->tree[position] += value;
+    uint32_t word = position / WORD_BITS;
+    all->bits[word] |= 1ull << position % WORD_BITS;
+    all->word_bits[word]++;
+    all->block_bits[word / BLOCK_WORDS]++;
 }
 
-static uint32_t tree_sum(const struct curve_samples *all, uint32_t position)
+static inline void bit_clear(struct curve_samples *all, uint32_t position)
 {
-    int32_t sum = 0;
-    for (; position; position -= position & -position)
-        sum += all->tree[position];
-    return (uint32_t)sum;
+    uint32_t word = position / WORD_BITS;
+    all->bits[word] &= ~(1ull << position % WORD_BITS);
+    all->word_bits[word]--;
+    all->block_bits[word / BLOCK_WORDS]--;
+}
+
+/* Stored samples that were used later than the one at `position`. */
+static inline uint32_t count_above(const struct curve_samples *all, uint32_t position)
+{
+    uint32_t word = position / WORD_BITS, block = word / BLOCK_WORDS, last = all->last / (WORD_BITS * BLOCK_WORDS);
+    uint32_t sum = (uint32_t)__builtin_popcountll(all->bits[word] >> 1 >> position % WORD_BITS);
+    for (word++; word % BLOCK_WORDS; word++)
+        sum += all->word_bits[word];
+    for (block++; block <= last; block++)
+        sum += all->block_bits[block];
+    return sum;
 }
 
 /* --- The index --- */
@@ -98,7 +143,7 @@ static uint32_t home_of(uint64_t hash)
     return (uint32_t)(hash * 0x9e3779b97f4a7c15u >> 40) % INDEX;
 }
 
-static uint32_t seek(const struct curve_samples *all, uint64_t hash)
+static inline uint32_t seek(const struct curve_samples *all, uint64_t hash)
 {
     uint32_t at = home_of(hash);
     while (all->index[at] != NONE && all->samples[all->index[at]].hash != hash)
@@ -106,7 +151,7 @@ static uint32_t seek(const struct curve_samples *all, uint64_t hash)
     return at;
 }
 
-static struct sample *find(struct curve_samples *all, uint64_t hash)
+static inline struct sample *find(struct curve_samples *all, uint64_t hash)
 {
     uint16_t number = all->index[seek(all, hash)];
     return number == NONE ? NULL : &all->samples[number];
@@ -114,51 +159,65 @@ static struct sample *find(struct curve_samples *all, uint64_t hash)
 
 /* --- Order --- */
 
-/*
- * Numbers the samples anew from 1, oldest first, without the `skipped` oldest and those above the threshold.
- * O(POSITIONS): some tens of microseconds, once in SAMPLES / 8 calls at most.
- */
-static void renumber(struct curve_samples *all, uint64_t threshold, uint32_t skipped)
+/* Gives the sample the position behind the last. It has none. */
+static inline void put_last(struct curve_samples *all, uint32_t number)
 {
-    static const struct sample none;
+    struct sample *sample = &all->samples[number];
+    sample->position = ++all->last;
+    all->at[sample->position] = (uint16_t)number;
+    if (sample->stored)
+        bit_set(all, sample->position);
+}
+
+/* Numbers the samples anew from 1, oldest first. O(positions in use), which is a few for each call between two. */
+static __attribute__((noinline)) void renumber(struct curve_samples *all)
+{
+    uint32_t last = all->last;
+    uint32_t words = last / WORD_BITS + 1, blocks = last / (WORD_BITS * BLOCK_WORDS) + 1;
+    memset(all->bits, 0, words * sizeof *all->bits);
+    memset(all->word_bits, 0, words * sizeof *all->word_bits);
+    memset(all->block_bits, 0, blocks * sizeof *all->block_bits);
+    all->last = 0;
+    for (uint32_t position = 1; position <= last; position++) {
+        uint16_t number = all->at[position];
+        all->at[position] = NONE;
+        if (number != NONE) /* it never goes up, so nothing is overwritten that is still to come */
+            put_last(all, number);
+    }
+    set_limit(all);
+}
+
+/* Forgets the `skipped` oldest samples and those above the threshold. O(SAMPLES): some tens of microseconds. */
+static void forget_some(struct curve_samples *all, uint64_t threshold, uint32_t skipped)
+{
     struct sample *ordered = mem_alloc(SAMPLES * sizeof *ordered);
     uint32_t kept = 0;
     for (uint32_t position = 1; position <= all->last; position++) {
         if (all->at[position] == NONE)
             continue;
         const struct sample *sample = &all->samples[all->at[position]];
-        if (skipped) {
+        if (skipped)
             skipped--;
-            continue;
-        }
-        if (sample->hash < threshold)
+        else if (sample->hash < threshold)
             ordered[kept++] = *sample;
     }
     samples_clear(all);
     for (uint32_t i = 0; i < kept; i++) {
-        ordered[i].position = i + 1;
         all->samples[i] = ordered[i];
         all->index[seek(all, ordered[i].hash)] = (uint16_t)i;
-        all->at[i + 1] = (uint16_t)i;
         all->stored += ordered[i].stored;
-        all->tree[i + 1] = ordered[i].stored;
+        put_last(all, i);
     }
-    for (uint32_t i = kept; i < SAMPLES; i++)
-        all->samples[i] = none;
-    for (uint32_t i = 1; i <= POSITIONS; i++) {
-        uint32_t above = i + (i & -i);
-        if (above <= POSITIONS)
-            all->tree[above] += all->tree[i];
-    }
-    all->count = all->last = kept;
+    all->count = kept;
+    set_limit(all);
     mem_free(ordered);
 }
 
 /* What luck would have given us so far, of all reads. */
-static void catch_up(struct curve *curve, uint64_t reads)
+static inline void catch_up(struct curve *curve, uint64_t reads)
 {
     if (reads > curve->reads)
-        curve->expected += (double)(reads - curve->reads) * curve_rate(curve);
+        curve->expected += (double)(int64_t)(reads - curve->reads) * curve->rate;
     curve->reads = reads;
 }
 
@@ -172,9 +231,9 @@ static void scale_counts(struct curve *curve, double factor)
 
 static void lower_threshold(struct curve *curve, double factor)
 {
-    curve->threshold = (uint64_t)((double)curve->threshold * factor);
+    set_threshold(curve, (uint64_t)((double)curve->threshold * factor));
     scale_counts(curve, factor);
-    renumber(curve->samples, curve->threshold, 0);
+    forget_some(curve->samples, curve->threshold, 0);
 }
 
 /* Makes room for one more sample. The caller has caught up. */
@@ -182,36 +241,41 @@ static void make_room(struct curve *curve)
 {
     enum { WORTH_WHILE = SAMPLES / 8 };
     struct curve_samples *all = curve->samples;
-    double depth = ((double)curve->keys * DEEPEST + SAMPLES / 4) * curve_rate(curve);
+    double depth = ((double)curve->keys * DEEPEST + SAMPLES / 4) * curve->rate;
     if (depth < all->count - WORTH_WHILE)
-        renumber(all, curve->threshold, all->count - (uint32_t)depth);
+        forget_some(all, curve->threshold, all->count - (uint32_t)depth);
     else
         lower_threshold(curve, 0.875);
 }
 
+/* Following takes more time than it may: half as many are enough. */
+static __attribute__((noinline)) void slow_down(struct curve *curve)
+{
+    uint32_t least = curve->is_limited ? SAMPLES_MIN : IDLE_SAMPLES_MIN;
+    if (curve->samples && curve->samples->count / 2 >= least)
+        lower_threshold(curve, 0.5);
+    curve->processed = 0;
+}
+
 /* The sample becomes the one that was used last. */
-static void bring_forward(struct curve *curve, struct sample *sample, bool stored)
+static inline void bring_forward(struct curve *curve, struct sample *sample, bool stored)
 {
     struct curve_samples *all = curve->samples;
-    uint16_t number = (uint16_t)(sample - all->samples);
     if (sample->position && sample->position == all->last && sample->stored == stored)
         return;
     if (sample->position) {
         all->at[sample->position] = NONE;
         if (sample->stored)
-            tree_add(all, sample->position, -1);
+            bit_clear(all, sample->position);
     }
     all->stored += (uint32_t)stored - (uint32_t)sample->stored;
     sample->stored = stored;
-    sample->position = ++all->last;
-    all->at[sample->position] = number;
-    if (stored)
-        tree_add(all, sample->position, 1);
-    if (all->last == POSITIONS)
-        renumber(all, curve->threshold, 0);
+    put_last(all, (uint32_t)(sample - all->samples));
+    if (__builtin_expect(all->last == all->limit, 0))
+        renumber(all);
 }
 
-static void follow(struct curve *curve, uint64_t hash, bool stored)
+static __attribute__((noinline)) void follow(struct curve *curve, uint64_t hash, bool stored)
 {
     struct curve_samples *all = curve->samples;
     if (all->count == SAMPLES)
@@ -226,14 +290,16 @@ static void follow(struct curve *curve, uint64_t hash, bool stored)
 
 /* --- Events --- */
 
+/* A distance from 1 on is its exponent and the first bits of its fraction, as a double has them. */
 static uint32_t bucket_of(double distance)
 {
+    enum { FRACTION_BITS = 52, BIAS = 1023 };
     if (distance < 1)
         return 0;
-    int exponent;
-    double fraction = frexp(distance, &exponent); /* 0.5 to 1 */
-    uint32_t bucket = (uint32_t)(exponent - 1) * STEPS + (uint32_t)((fraction - 0.5) * 2 * STEPS);
-    return bucket < BUCKETS ? bucket : BUCKETS - 1;
+    uint64_t bits;
+    memcpy(&bits, &distance, sizeof bits);
+    uint64_t bucket = (bits >> (FRACTION_BITS - STEP_BITS)) - ((uint64_t)BIAS << STEP_BITS);
+    return bucket < BUCKETS ? (uint32_t)bucket : BUCKETS - 1;
 }
 
 /* The least distance that counts in the bucket. */
@@ -246,7 +312,6 @@ void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
 {
     struct curve_samples *all = samples_of(curve);
     struct sample *sample = find(all, hash);
-    curve->processed++;
     catch_up(curve, reads);
     if (!sample) {
         if (hit) /* stored before anybody watched: its distance is unknown */
@@ -254,16 +319,16 @@ void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
         else
             curve->cold += 1;
         follow(curve, hash, hit);
-        return;
-    }
-    if (sample->stored) {
-        uint32_t above = all->stored - tree_sum(all, sample->position);
-        all->counts[bucket_of(((double)above + 1) / curve_rate(curve))] += 1;
     } else {
-        curve->cold += 1;
+        if (sample->stored)
+            all->counts[bucket_of((double)(count_above(all, sample->position) + 1) / curve->rate)] += 1;
+        else
+            curve->cold += 1;
+        /* What was evicted here would still be there in a larger cache: its owner will store it again. */
+        bring_forward(curve, sample, sample->stored || hit);
     }
-    /* What was evicted here would still be there in a larger cache: its owner will store it again. */
-    bring_forward(curve, sample, sample->stored || hit);
+    if (__builtin_expect(++curve->processed > curve->budget, 0))
+        slow_down(curve);
 }
 
 void curve_write(struct curve *curve, uint64_t hash)
@@ -282,7 +347,7 @@ void curve_remove(struct curve *curve, uint64_t hash)
     struct sample *sample = curve->samples ? find(curve->samples, hash) : NULL;
     if (!sample || !sample->stored)
         return;
-    tree_add(curve->samples, sample->position, -1);
+    bit_clear(curve->samples, sample->position);
     sample->stored = false;
     curve->samples->stored--;
 }
@@ -294,13 +359,14 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elaps
     catch_up(curve, reads);
     curve->keys = keys;
     uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (elapsed_ms < 1000 ? elapsed_ms : 1000) / 1000;
-    uint32_t least = is_limited ? SAMPLES_MIN : IDLE_SAMPLES_MIN;
-    if (curve->processed > budget && curve->samples && curve->samples->count / 2 >= least)
-        lower_threshold(curve, 0.5);
-    curve->processed = 0;
-    if (is_limited && !curve->is_limited) /* from now on it has to be exact */
-        curve_forget(curve, reads);
+    bool was_limited = curve->is_limited;
     curve->is_limited = is_limited;
+    if (curve->processed > budget)
+        slow_down(curve);
+    curve->processed = 0;
+    curve->budget = is_limited ? UINT64_MAX : budget;
+    if (is_limited && !was_limited) /* from now on it has to be exact */
+        curve_forget(curve, reads);
 }
 
 void curve_fade(struct curve *curve, uint64_t reads)
@@ -318,7 +384,7 @@ void curve_reset(struct curve *curve, uint64_t reads)
 void curve_forget(struct curve *curve, uint64_t reads)
 {
     curve_reset(curve, reads);
-    curve->threshold = UINT64_MAX;
+    set_threshold(curve, UINT64_MAX);
     if (curve->samples)
         samples_clear(curve->samples);
 }

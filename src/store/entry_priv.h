@@ -73,36 +73,9 @@ static inline bool entry_fits_in_place(const struct entry *entry, size_t size)
  */
 void entry_reshape_into(struct entry *to, const struct entry *from, int64_t at_ms, size_t value_len, size_t keep);
 
-/*
- * Inlined for every length, because most keys are short and a look-up that calls nothing needs to save no registers.
- * Words overlap at the end, so that no length but those below 8 has a tail.
- */
 static inline bool entry_same_bytes(const char *a, const char *b, size_t len)
 {
-    uint64_t x, y;
-    if (len < 4) {
-        for (size_t i = 0; i < len; i++)
-            if (a[i] != b[i])
-                return false;
-        return true;
-    }
-    if (len < 8) {
-        uint32_t v[2], w[2];
-        memcpy(&v[0], a, 4);
-        memcpy(&v[1], a + len - 4, 4);
-        memcpy(&w[0], b, 4);
-        memcpy(&w[1], b + len - 4, 4);
-        return v[0] == w[0] && v[1] == w[1];
-    }
-    for (size_t i = 0; i < len - 8; i += 8) {
-        memcpy(&x, a + i, 8);
-        memcpy(&y, b + i, 8);
-        if (x != y)
-            return false;
-    }
-    memcpy(&x, a + len - 8, 8);
-    memcpy(&y, b + len - 8, 8);
-    return x == y;
+    return bytes_same(a, b, len);
 }
 
 /* A table_match_fn; `sought` is a struct key. */

@@ -1,6 +1,9 @@
 /*
  * Slots, a heap of their numbers by count, and an index from hash to slot with linear probing, twice as large. Removal
  * from the index moves back what had to step aside, so that there are no tombstones.
+ *
+ * The heap is lazy: a count in it is at most the slot's own, which may have grown since. So what is counted again costs
+ * an addition; only who asks for the least puts the top right, as often as it is not what it says.
  */
 #include "store/topk.h"
 
@@ -15,15 +18,20 @@
 struct slot {
     uint64_t hash, count, error;
     char *key; /* owned */
-    uint32_t key_len;
-    uint32_t place; /* in the heap */
+    uint32_t key_len, key_room;
+    uint32_t place; /* index in the heap */
     int db;
     bool cut;
 };
 
+struct place {
+    uint64_t count;  /* at most the slot's */
+    uint32_t number; /* of the slot */
+};
+
 struct topk {
     struct slot *slots; /* owned */
-    uint32_t *heap;     /* owned: numbers of slots, the least first */
+    struct place *heap; /* owned: the least first */
     uint32_t *index;    /* owned: numbers of slots, or NONE */
     uint32_t capacity, used, mask;
     size_t key_bytes;
@@ -102,36 +110,47 @@ static void index_remove(struct topk *topk, uint32_t at)
 
 /* --- The heap --- */
 
-static bool is_less(const struct topk *topk, uint32_t a, uint32_t b)
+static inline void put_at(struct topk *topk, uint32_t at, struct place place)
 {
-    return topk->slots[topk->heap[a]].count < topk->slots[topk->heap[b]].count;
+    topk->heap[at] = place;
+    topk->slots[place.number].place = at;
 }
 
-static void exchange(struct topk *topk, uint32_t a, uint32_t b)
+static void sift_up(struct topk *topk, uint32_t at)
 {
-    uint32_t number = topk->heap[a];
-    topk->heap[a] = topk->heap[b];
-    topk->heap[b] = number;
-    topk->slots[topk->heap[a]].place = a;
-    topk->slots[topk->heap[b]].place = b;
+    struct place moved = topk->heap[at];
+    for (; at > 0 && moved.count < topk->heap[(at - 1) / 2].count; at = (at - 1) / 2)
+        put_at(topk, at, topk->heap[(at - 1) / 2]);
+    put_at(topk, at, moved);
 }
 
-static void sift(struct topk *topk, uint32_t at)
+static void sift_down(struct topk *topk, uint32_t at)
 {
-    while (at > 0 && is_less(topk, at, (at - 1) / 2)) {
-        exchange(topk, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
+    struct place moved = topk->heap[at];
     for (;;) {
-        uint32_t least = at, left = 2 * at + 1, right = left + 1;
-        if (left < topk->used && is_less(topk, left, least))
-            least = left;
-        if (right < topk->used && is_less(topk, right, least))
-            least = right;
-        if (least == at)
-            return;
-        exchange(topk, at, least);
+        uint32_t least = 2 * at + 1;
+        if (least >= topk->used)
+            break;
+        if (least + 1 < topk->used && topk->heap[least + 1].count < topk->heap[least].count)
+            least++;
+        if (topk->heap[least].count >= moved.count)
+            break;
+        put_at(topk, at, topk->heap[least]);
         at = least;
+    }
+    put_at(topk, at, moved);
+}
+
+/* Puts the least on top. Amortised O(log slots) for each count that grew. */
+static uint32_t settle_top(struct topk *topk)
+{
+    for (;;) {
+        struct place *top = &topk->heap[0];
+        uint64_t count = topk->slots[top->number].count;
+        if (top->count == count)
+            return top->number;
+        top->count = count;
+        sift_down(topk, 0);
     }
 }
 
@@ -140,9 +159,12 @@ static void sift(struct topk *topk, uint32_t at)
 static void slot_name(struct topk *topk, struct slot *slot, uint64_t hash, int db, struct bytes key)
 {
     uint32_t len = key.len < TOPK_KEY_MAX ? (uint32_t)key.len : TOPK_KEY_MAX;
-    topk->key_bytes += len;
-    topk->key_bytes -= slot->key_len;
-    slot->key = mem_realloc(slot->key, len);
+    if (len > slot->key_room || len < slot->key_room / 4) { /* names are of about one length: most fit */
+        slot->key = mem_realloc(slot->key, len);
+        topk->key_bytes += len;
+        topk->key_bytes -= slot->key_room;
+        slot->key_room = len;
+    }
     if (len)
         memcpy(slot->key, key.ptr, len);
     slot->key_len = len;
@@ -157,10 +179,11 @@ static struct slot *slot_take(struct topk *topk, uint64_t hash, int db, struct b
     uint32_t number;
     if (topk->used < topk->capacity) {
         number = topk->used++;
-        topk->slots[number] = (struct slot){ .place = number };
-        topk->heap[number] = number;
+        topk->slots[number] = (struct slot){ 0 };
+        topk->heap[number] = (struct place){ 0, number };
+        sift_up(topk, number);
     } else {
-        number = topk->heap[0];
+        number = settle_top(topk);
         index_remove(topk, seek(topk, topk->slots[number].hash, topk->slots[number].db));
     }
     struct slot *slot = &topk->slots[number];
@@ -177,7 +200,6 @@ void topk_add(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64
     if (number == NONE)
         slot->error = slot->count;
     slot->count += weight;
-    sift(topk, slot->place);
 }
 
 /* The last slot fills the hole. */
@@ -187,15 +209,16 @@ static void slot_remove(struct topk *topk, uint32_t at)
     index_remove(topk, at);
     uint32_t place = topk->slots[number].place;
     if (place != last) {
-        exchange(topk, place, last);
-        sift(topk, place);
+        put_at(topk, place, topk->heap[last]);
+        sift_down(topk, place);
+        sift_up(topk, place);
     }
-    topk->key_bytes -= topk->slots[number].key_len;
+    topk->key_bytes -= topk->slots[number].key_room;
     mem_free(topk->slots[number].key);
     if (number != last) {
         topk->index[seek(topk, topk->slots[last].hash, topk->slots[last].db)] = number;
         topk->slots[number] = topk->slots[last];
-        topk->heap[topk->slots[number].place] = number;
+        topk->heap[topk->slots[number].place].number = number;
     }
     topk->slots[last] = (struct slot){ 0 };
 }
@@ -212,12 +235,16 @@ void topk_put(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64
     struct slot *slot = number == NONE ? slot_take(topk, hash, db, key) : &topk->slots[number];
     slot->count = value;
     slot->error = 0;
-    sift(topk, slot->place);
+    struct place *place = &topk->heap[slot->place];
+    if (value < place->count) {
+        place->count = value;
+        sift_up(topk, slot->place);
+    }
 }
 
-uint64_t topk_least(const struct topk *topk)
+uint64_t topk_least(struct topk *topk)
 {
-    return topk->used < topk->capacity ? 0 : topk->slots[topk->heap[0]].count;
+    return topk->used < topk->capacity ? 0 : topk->slots[settle_top(topk)].count;
 }
 
 void topk_fade(struct topk *topk)
@@ -226,6 +253,7 @@ void topk_fade(struct topk *topk)
     for (uint32_t i = 0; i < topk->used; i++) {
         topk->slots[i].count /= 2;
         topk->slots[i].error /= 2;
+        topk->heap[i].count /= 2;
     }
 }
 
