@@ -6,7 +6,7 @@ from harness.resp import Client, ErrorReply
 AOF = ("--appendonly", "yes", "--enable-debug-command", "yes")
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "this takes too long"

@@ -107,7 +107,7 @@ def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0
         server.kill()
         killed = time.monotonic()
         for writer in writers:
-            writer.join(20)
+            writer.join(60)
         assert all(writer.acknowledged > count for writer, count in zip(writers, counts)) or not may_lose_s
         late_s = may_lose_s + longest_pause(writers, killed)
         counts = [max([n for at, n in writer.history if at < killed - late_s], default=count) if may_lose_s

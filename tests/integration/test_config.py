@@ -73,7 +73,7 @@ def test_defaults_without_any_option(oracle_command, tmp_path):
     assert values["ours"] == values["oracle"]
 
 
-def connect(port, attempts=200):
+def connect(port, attempts=3000):
     for _ in range(attempts):
         try:
             return Client(port)
@@ -195,7 +195,7 @@ def test_without_effect_is_said_once_each(start_server):
 
 def outcome(argv, cwd, text=""):
     """What a server says of a configuration that it refuses: the lines behind the headline."""
-    done = subprocess.run(list(map(str, argv)), input=text.encode(), capture_output=True, cwd=cwd, timeout=20)
+    done = subprocess.run(list(map(str, argv)), input=text.encode(), capture_output=True, cwd=cwd, timeout=60)
     assert done.returncode == 1, done
     lines = [line for line in (done.stdout + done.stderr).decode().splitlines() if line.strip()]
     heads = [i for i, line in enumerate(lines) if "FATAL CONFIG FILE ERROR" in line]
@@ -265,7 +265,7 @@ def test_later_wins(start_server, tmp_path):
             assert [settings(client, n)[n] for n in names] == ["30", "7", "10 10 20 20", "5", "verbose", "allkeys-lru"]
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_errors_in_included_files_say_where(tmp_path):
@@ -378,7 +378,7 @@ def test_debian_configuration(tmp_path, oracle_command):
                     assert (tmp_path / "server.pid").read_text().strip() == str(process.pid)
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         if binary == larder_binary():
             assert "has no effect" not in (tmp_path / "debian.log").read_text()
     ours, theirs = values.values()

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.resp import Client, ErrorReply
+from harness.waiting import has_answered, until
 
 
 def test_a_client_that_never_reads_is_cut_off(start_server):
@@ -27,14 +28,11 @@ def test_a_soft_limit_counts_seconds(start_server):
     server = start_server("--client-output-buffer-limit", "normal 0 1mb 1")
     with Client(server.port) as other, Client(server.port) as lazy:
         other.command("SET", "big", "x" * 8_000_000)
+        began = time.monotonic()
         for _ in range(3):
             lazy.send("GET", "big")
-        time.sleep(0.4)
-        assert other.info("clients")["connected_clients"] == "2"
-        deadline = time.monotonic() + 10
-        while other.info("clients")["connected_clients"] == "2" and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert other.info("clients")["connected_clients"] == "1"
+        until(lambda: other.info("clients")["connected_clients"] == "1")
+        assert time.monotonic() - began > 0.9
 
 
 def test_a_request_that_grows_beyond_the_query_buffer(start_server):
@@ -65,12 +63,18 @@ def test_a_paused_client_cannot_fill_the_memory(server):
 
 def test_idle_clients_are_closed_after_the_timeout(start_server):
     server = start_server("--timeout", "1")
-    with Client(server.port) as idle, Client(server.port) as busy:
-        begin = time.monotonic()
-        while time.monotonic() - begin < 2.5:
-            assert busy.command("PING") == b"PONG"
-            time.sleep(0.2)
-        assert idle.is_closed_by_server()
+    for _ in range(10):
+        with Client(server.port) as idle, Client(server.port) as busy:
+            last, pause = time.monotonic(), 0
+            while not has_answered(idle) and pause < 0.9:  # this process may sleep too long to be busy
+                assert busy.command("PING") == b"PONG"
+                time.sleep(0.1)
+                pause, last = time.monotonic() - last, time.monotonic()
+            if pause < 0.9:
+                assert idle.is_closed_by_server()
+                assert busy.command("PING") == b"PONG"
+                return
+    raise AssertionError("this machine is too slow")
 
 
 def test_protected_mode_needs_no_password_on_the_machine_itself(start_server):
@@ -149,7 +153,4 @@ def test_ten_thousand_idle_connections_are_cheap(start_server):
         finally:
             for s in idle:
                 s.close()
-        deadline = time.monotonic() + 20
-        while client.info("clients")["connected_clients"] != "1" and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert client.info("clients")["connected_clients"] == "1"
+        until(lambda: client.info("clients")["connected_clients"] == "1")

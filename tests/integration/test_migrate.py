@@ -9,6 +9,7 @@ import pytest
 import rdb_contents
 from harness.process import ServerProcess, free_port, larder_binary
 from harness.resp import Client, ErrorReply
+from harness.waiting import begin, until
 
 PASSWORD = "secret"
 
@@ -33,7 +34,7 @@ def three(start_server, oracle_command, tmp_path):
         process.stop_cleanly()
 
 
-def to(target, key, *rest, db=0, timeout=5000):
+def to(target, key, *rest, db=0, timeout=60_000):
     return ["MIGRATE", "127.0.0.1", target.port, key, db, timeout, *rest]
 
 
@@ -61,7 +62,7 @@ def test_replies_are_those_of_redis(three):
             client.load([("SET", "k", "value", "EX", 1000), ("SET", "l", 5), ("RPUSH", "m", "a", "b")])
             reply = [client.command(*script), client.command("EXISTS", "k"), client.command("EXISTS", "l", "m")]
             reply += [target.command("GET", "k"), target.command("GET", "l")]
-            reply.append(target.command("TTL", "k") in range(998, 1001))
+            reply.append(target.command("TTL", "k") in range(900, 1001))
             target.command("SELECT", 3)
             reply.append(target.command("LRANGE", "m", 0, -1))
             target.command("SELECT", 0)
@@ -93,7 +94,7 @@ def fill(client, rng, count):
             ("SET", f"s{i}", rng.randbytes(rng.randrange(50000))), ("SADD", f"t{i}", *range(rng.randrange(1, 900))),
             ("HSET", f"h{i}", *range(rng.randrange(1, 300) * 2)), ("ZADD", f"z{i}", rng.random(), "a", 2, "b"),
             ("RPUSH", f"l{i}", *[rng.random() for _ in range(rng.randrange(1, 700))]), ("XADD", f"x{i}", "*", "f", i),
-            ("PEXPIREAT", f"h{i}", 3000000000000 + i)])
+            ("PEXPIREAT", f"h{i}", 3000000005000 + i)])
 
 
 def test_redis_migrates_to_us(three):
@@ -135,13 +136,11 @@ def test_nobody_else_waits(server):
     """A target that does not answer keeps up only who wants to change the key."""
     with Deaf() as deaf, Client(server.port) as mover, Client(server.port) as other, Client(server.port) as writer:
         other.command("SET", "k", "v")
-        mover.send("MIGRATE", "127.0.0.1", deaf.port, "k", 0, 1500)
-        time.sleep(0.2)
-        cpu = server.cpu_seconds()
-        started = time.monotonic()
-        assert other.command("GET", "k") == b"v"
-        assert other.command("SET", "other", 1) == b"OK"
-        assert time.monotonic() - started < 0.5
+        begin(mover, "MIGRATE", "127.0.0.1", deaf.port, "k", 0, 1500)
+        started, cpu = time.monotonic(), server.cpu_seconds()
+        for _ in range(10):
+            assert other.command("GET", "k") == b"v"
+            assert other.command("SET", "other", 1) == b"OK"
         writer.send("APPEND", "k", "w")
         assert mover.read().value == ErrorReply("IOERR error or timeout reading to target instance")
         assert time.monotonic() - started > 1
@@ -153,7 +152,7 @@ def test_what_arrived_before_the_connection_broke_is_gone_here(server):
     with Deaf(b"+OK\r\n+OK\r\n") as deaf, Client(server.port) as mover:
         mover.load([("SET", "a", 1), ("SET", "b", 2)])
         deaf.release.set()
-        reply = mover.command("MIGRATE", "127.0.0.1", deaf.port, "", 0, 1000, "KEYS", "a", "b")
+        reply = mover.command("MIGRATE", "127.0.0.1", deaf.port, "", 0, 20_000, "KEYS", "a", "b")
         assert reply == ErrorReply("IOERR error or timeout reading to target instance")
         assert mover.command("MGET", "a", "b") == [None, b"2"]
 
@@ -163,21 +162,19 @@ def test_in_a_transaction_and_when_the_client_leaves(server, start_server):
     with Client(server.port) as mover, Client(target.port) as there:
         mover.command("SET", "k", "v")
         mover.command("MULTI")
-        mover.command("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000)
+        mover.command("MIGRATE", "127.0.0.1", target.port, "k", 0, 20_000)
         mover.command("EXISTS", "k")
         assert mover.command("EXEC") == [b"OK", 0]
         assert there.command("GET", "k") == b"v"
         mover.command("SET", "l", "w")
         with Client(server.port) as short:
-            short.send("MIGRATE", "127.0.0.1", target.port, "l", 0, 1000)
-            time.sleep(0.3)
-        assert there.command("GET", "l") == b"w" and mover.command("EXISTS", "l") == 0
+            begin(short, "MIGRATE", "127.0.0.1", target.port, "l", 0, 60_000)
+        until(lambda: there.command("GET", "l") == b"w" and mover.command("EXISTS", "l") == 0)
 
 
 def test_the_server_ends_while_a_target_is_silent(start_server):
     server = start_server()
     with Deaf() as deaf, Client(server.port) as mover:
         mover.command("SET", "k", "v")
-        mover.send("MIGRATE", "127.0.0.1", deaf.port, "k", 0, 700)
-        time.sleep(0.2)
+        begin(mover, "MIGRATE", "127.0.0.1", deaf.port, "k", 0, 700)
         server.stop_cleanly()

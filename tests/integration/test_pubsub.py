@@ -274,7 +274,7 @@ def test_client_kill_by_type(server):
 def test_a_subscriber_is_never_idle(server):
     with Client(server.port) as listener, Client(server.port) as idle:
         listener.command("SUBSCRIBE", "a")
-        assert idle.is_closed_by_server(timeout=10)
+        assert idle.is_closed_by_server()
         with Client(server.port) as other:
             assert other.command("PUBLISH", "a", "x") == 1
         assert listener.read().value == [b"message", b"a", b"x"]
@@ -298,7 +298,7 @@ def test_who_is_gone_gets_nothing(server, end):
                 listener.close()
             else:
                 assert listener.command(end) == (b"OK" if end == "QUIT" else b"RESET")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while other.command("PUBLISH", "a", "x") and time.monotonic() < deadline:
             time.sleep(0.01)
         assert other.command("PUBLISH", "a", "x") == other.command("SPUBLISH", "s", "x") == 0
@@ -393,16 +393,16 @@ def test_redis_py(server, shape):
         listener.subscribe("news", special=handled.append)
     else:
         listener.psubscribe("ne*", **{"spec*": handled.append})
-    listener.get_message(timeout=5)
-    listener.get_message(timeout=5)
+    listener.get_message(timeout=60)
+    listener.get_message(timeout=60)
     assert connection.publish("news", "hello") == 1
     assert connection.publish("special", b"\xff") == 1
-    message = listener.get_message(timeout=5)
+    message = listener.get_message(timeout=60)
     assert message["data"] == b"hello" and message["channel"] == b"news"
-    assert listener.get_message(timeout=5) is None and handled[0]["data"] == b"\xff"
-    assert listener.ping() is None or listener.get_message(timeout=5)
+    assert listener.get_message(timeout=60) is None and handled[0]["data"] == b"\xff"
+    assert listener.ping() is None or listener.get_message(timeout=60)
     listener.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while connection.publish("news", "x") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert connection.publish("news", "x") == 0

@@ -208,13 +208,13 @@ def test_cve_2023_28425_msetnx(client):
     assert client.command("MSETNX", "n", "1", "l", "2", "l", "3") == 0
 
 
-def test_cve_2024_31228_long_patterns(client):
+def test_cve_2024_31228_long_patterns(server, client):
     """Patterns of a million characters neither overflow the stack nor hold anybody up."""
     client.command("SET", "a" * 1000, 1)
     patterns = ["*" * 1_000_000, "*a" * 500_000, "?" * 1_000_000, "[a-z]" * 200_000, "*?" * 300_000, "\\" * 999_999,
                 "[" + "a-" * 400_000]
     for pattern in patterns:
-        start = time.monotonic()
+        start = server.cpu_seconds()
         client.command("KEYS", pattern)
         client.command("SCAN", 0, "MATCH", pattern)
         client.command("CONFIG", "GET", pattern)
@@ -226,19 +226,19 @@ def test_cve_2024_31228_long_patterns(client):
         with Client(client.port) as other:
             other.command("PSUBSCRIBE", pattern)
             client.command("PUBLISH", "a" * 1000, "m")
-        assert time.monotonic() - start < 5, pattern[:10]
+        assert server.cpu_seconds() - start < 5, pattern[:10]
 
 
-def test_cve_2022_36021_patterns_that_backtrack(client):
+def test_cve_2022_36021_patterns_that_backtrack(server, client):
     """a*a*a*...b against aaaa... takes no exponential time."""
     client.command("SET", "a" * 200, 1)
     client.command("SADD", "s", "a" * 200)
     pattern = "a*" * 60 + "b"
-    start = time.monotonic()
+    start = server.cpu_seconds()
     assert client.command("KEYS", pattern) == []
     assert client.command("SCAN", 0, "MATCH", pattern)[1] == []
     assert client.command("SSCAN", "s", 0, "MATCH", pattern)[1] == []
-    assert time.monotonic() - start < 1
+    assert server.cpu_seconds() - start < 1
 
 
 MALFORMED_RULES = ["%", "%R", "%~", "%RR~", "%RX~x", "%RW", "%~x", "(", ")", "(+get", "+get)", "(+get))", "((+get))",

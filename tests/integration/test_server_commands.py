@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness.resp import Client, ErrorReply
+from harness.waiting import has_answered
 
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
 
@@ -17,7 +18,7 @@ def fields_of(line):
     return dict(part.split("=", 1) for part in line.split(" "))
 
 
-def await_that(condition, seconds=20):
+def await_that(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -123,12 +124,16 @@ def test_pause_holds_up_writes_only_or_everything(server):
     with Client(server.port) as one, Client(server.port) as two:
         write, read = ("SET", "k", "v"), ("GET", "k")
         for mode, command, waits in (("WRITE", write, True), ("WRITE", read, False), ("ALL", read, True)):
-            assert one.command("CLIENT", "PAUSE", 400, mode) == b"OK"
-            begin = time.monotonic()
-            two.command(*command)
-            took = time.monotonic() - begin
-            assert (took > 0.25) == waits, (mode, command, took)
+            assert one.command("CLIENT", "PAUSE", 60_000, mode) == b"OK"
+            two.send(*command)
+            if waits:
+                time.sleep(0.1)
+                assert not has_answered(two), (mode, command)
+                assert one.command("CLIENT", "UNPAUSE") == b"OK"
+            assert two.read().value in (b"OK", b"v")
             one.command("CLIENT", "UNPAUSE")
+        assert one.command("CLIENT", "PAUSE", 100) == b"OK"
+        assert two.command(*read) == b"v"
 
 
 def test_unpause_lets_go_at_once_and_keeps_the_order(server):
@@ -195,9 +200,23 @@ def test_slowlog_keeps_what_was_slow(pair):
     ours, theirs = [c.command("SLOWLOG", "GET", -1) for c in pair.both]
     assert [entry[3] for entry in ours] == [entry[3] for entry in theirs]
     assert all(len(entry) == 6 and entry[2] >= 0 and entry[5] == b"me" for entry in ours[:2])
-    assert abs(ours[0][1] - time.time()) < 10
+    assert abs(ours[0][1] - time.time()) < 60
     for client in pair.both:
         client.command("CONFIG", "SET", "slowlog-log-slower-than", 10000, "slowlog-max-len", 128)
+
+
+def test_slowlog_shows_large_arguments_that_the_store_took_over(server):
+    """Packed by the store, or kept as they are, or not at all."""
+    with Client(server.port) as client:
+        client.command("CONFIG", "SET", "slowlog-log-slower-than", 0, "list-max-listpack-size", 2**31 - 1)
+        for words in (["RPUSH", "l"], ["RPUSH", "l", "small"], ["SET", "k"], ["SETEX", "k", 100], ["RPUSHX", "none"]):
+            for letter in "ab":
+                client.command("SLOWLOG", "RESET")
+                client.command(*words, letter * 70_000)
+                [entry] = [entry for entry in client.command("SLOWLOG", "GET", -1) if entry[3][0] == words[0].encode()]
+                assert entry[3][-1] == letter.encode() * 128 + b"... (69872 more bytes)"
+        client.command("APPEND", "k", "x")
+        assert client.command("STRLEN", "k") == 70_001
 
 
 def test_slowlog_shows_no_passwords(server):
@@ -302,7 +321,7 @@ def test_time_and_role(pair):
     pair.same("ROLE", "TIME x")
     for client in pair.both:
         seconds, micros = client.command("TIME")
-        assert abs(int(seconds) - time.time()) < 5 and 0 <= int(micros) < 1_000_000
+        assert abs(int(seconds) - time.time()) < 60 and 0 <= int(micros) < 1_000_000
 
 
 # DEBUG
@@ -377,10 +396,10 @@ def test_active_expiry_can_be_stopped(server):
     with Client(server.port) as client:
         client.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
         client.load(("SET", f"k{i}", "v", "PX", 1) for i in range(100))
-        time.sleep(0.5)
+        time.sleep(0.3)
         assert client.command("DBSIZE") == 100
         client.command("DEBUG", "SET-ACTIVE-EXPIRE", 1)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while client.command("DBSIZE") and time.monotonic() < deadline:
             time.sleep(0.05)
         info = client.info("stats")
@@ -400,7 +419,7 @@ def test_shutdown_ends_the_server(start_server, arguments):
     with Client(server.port) as client:
         client.send("SHUTDOWN", *arguments)
         assert client.is_closed_by_server()
-    assert server.process.wait(10) == 0
+    assert server.process.wait(60) == 0
     assert "bye bye" in server.log()
     server.ended_by_us = True
 
@@ -413,7 +432,7 @@ def test_shutdown_in_the_middle_of_work(start_server):
         three.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nxxx")
         two.send("SHUTDOWN", "NOSAVE")
         assert two.is_closed_by_server() and one.is_closed_by_server() and three.is_closed_by_server()
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
     server.ended_by_us = True
 
 

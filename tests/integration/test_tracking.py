@@ -157,9 +157,14 @@ def test_overlapping_prefixes_are_refused_however_many_there_are(client, seed):
 
 def test_expiry_is_told(watcher):
     pair, writer = watcher
-    writer.same("SET k 1 PX 40")
-    pair.same("CLIENT TRACKING ON", "GET k")
-    time.sleep(0.4)
+    pair.same("CLIENT TRACKING ON")
+    for life_ms in (40, 200, 1000, 5000):  # until both have read it while it lives
+        writer.same(("SET", "k", 1, "PX", life_ms))
+        heard(pair)
+        if [client.command("GET", "k") for client in pair.both] == [b"1", b"1"]:
+            break
+    time.sleep(life_ms / 1000 + 0.2)
+    writer.same("GET k")  # whoever meets it
     assert heard(pair) == [[b"invalidate", [b"k"]]]
 
 
@@ -182,7 +187,8 @@ def test_messages_to_another_client(watcher, more):
         client.command("CLIENT", "TRACKING", "ON", "REDIRECT", number)
     second.same("GET k")
     listener.close()
-    time.sleep(0.1)
+    for client, number in zip(writer.both, ids):
+        until(lambda: b"id=%d " % number not in client.command("CLIENT", "LIST"))
     writer.same("SET k 2")
     for client in second.both:
         client.send("CLIENT", "TRACKINGINFO")
@@ -273,7 +279,7 @@ def test_a_local_cache_is_never_stale_after_its_invalidation(server, seed):
             else:
                 time.sleep(0.001)
             if step % 50 == 0:
-                time.sleep(0.25)  # all that expires has expired, and has been told of
+                until(lambda: ",expires=0," in writer.info("keyspace").get("db0", ",expires=0,"))  # and was told of
                 reader.send("PING")
                 read_until_reply()
                 for cached, value in cache.items():

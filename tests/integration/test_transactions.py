@@ -1,6 +1,7 @@
 """MULTI, EXEC, DISCARD, WATCH: beside redis-server, and with many clients at once."""
 import multiprocessing
 import random
+import time
 
 import pytest
 import redis
@@ -68,17 +69,16 @@ def test_sequences(pair, sequence):
 
 
 def test_a_key_that_expires_while_it_is_watched(pair):
-    pair.same("SET a 1 PX 30", "WATCH a")
-    import time
+    for _, ours, theirs in pair.exchange([["SET", "a", 1, "PX", 50], ["WATCH", "a"]]):
+        assert ours.raw == theirs.raw
     time.sleep(0.1)
     pair.same("MULTI", "SET b 1", "EXEC", "SET a 1 PX 5")
     time.sleep(0.1)
     pair.same("WATCH a", "MULTI", "SET b 1", "EXEC")
 
 
-def test_other_clients_touch(module_server, module_oracle, protocol):
+def test_other_clients_touch(module_server, module_oracle, protocol, seed):
     """Random commands of two clients, one of which watches; the same on both servers."""
-    seed = random.randrange(1 << 32)
     rng = random.Random(seed)
     one, two = (Pair(module_server.port, module_oracle.port, protocol) for _ in range(2))
     one.flush()

@@ -56,7 +56,7 @@ class ServerProcess:
     that every server of this family takes, unless `bare` is set and {port} and {dir} stand in the command itself.
     """
 
-    def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=20):
+    def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=60):
         self.directory = Path(directory or tempfile.mkdtemp(prefix="larder-server-"))
         self._owns_directory = directory is None
         self.ended_by_us = False
@@ -86,11 +86,19 @@ class ServerProcess:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self._come_and_go(deadline)
                 return self.process.poll() is None
             except OSError:
                 time.sleep(0.01)
         return False
+
+    def _come_and_go(self, deadline):
+        """A connection that the server has closed in turn: it serves, and no test will find this one still there."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+            probe.settimeout(max(1, deadline - time.monotonic()))
+            probe.shutdown(socket.SHUT_WR)
+            while probe.recv(1000):
+                pass
 
     @property
     def pid(self):

@@ -112,7 +112,7 @@ class Client:
         lines = text.decode().split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def is_closed_by_server(self, timeout=5):
+    def is_closed_by_server(self, timeout=60):
         """Read whatever is left; true when the server has closed the connection, false when it keeps it open."""
         self.sock.settimeout(timeout)
         try:
