@@ -13,3 +13,10 @@ set_up() {
 build_in() {
     set_up "$@" && ninja -C "build/$1"
 }
+
+# build_target NAME TARGET [MESON OPTION...]: the same, but one target only.
+build_target() {
+    local name=$1 target=$2
+    shift 2
+    set_up "$name" "$@" && ninja -C "build/$name" "$target"
+}

@@ -7,9 +7,11 @@ RESP2 and once for RESP3; a module that sets PROTOCOLS = (2,) asks for less.
 
 LARDER_SERVER names another binary, LARDER_ORACLE another redis-server, LARDER_TEST_SEED repeats a random run, and
 LARDER_TEST_SCALE (1 by default) shrinks the loads of the long tests, for binaries that are slow on purpose.
+LARDER_TEST_PROTOCOLS=one runs each test for one protocol, half of the tests for either.
 """
 import os
 import random
+import zlib
 
 import pytest
 
@@ -21,6 +23,8 @@ from harness.resp import Client
 def pytest_generate_tests(metafunc):
     if "protocol" in metafunc.fixturenames:
         protocols = getattr(metafunc.module, "PROTOCOLS", (2, 3))
+        if os.environ.get("LARDER_TEST_PROTOCOLS") == "one":
+            protocols = [protocols[zlib.crc32(metafunc.function.__name__.encode()) % len(protocols)]]
         metafunc.parametrize("protocol", protocols, ids=[f"resp{p}" for p in protocols], scope="module")
 
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/scale.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "btree_fixture.h"
@@ -282,7 +283,7 @@ Test(btree, two_full_levels_and_a_third)
 {
     struct random random;
     seed_random(&random);
-    for (size_t order = 0; order < ORDERS; order++)
+    for (size_t order = 0; order < ORDERS; order += SCALE_DOWN)
         go_through_sizes(&item_type, &random, 130000, orders[order]);
 }
 
@@ -676,14 +677,14 @@ static double fill_and_weigh(order_fn order, size_t n)
 
 Test(btree, memory_in_random_order)
 {
-    REQUIRE(fill_and_weigh(uniform, 1000000) <= 11.5);
+    REQUIRE(fill_and_weigh(uniform, 1000000 / SCALE_DOWN) <= 11.5);
     REQUIRE(fill_and_weigh(zipf, 200000) <= 11.5);
 }
 
 Test(btree, memory_in_sequence)
 {
-    REQUIRE(fill_and_weigh(ascending, 1000000) <= 9);
-    REQUIRE(fill_and_weigh(descending, 1000000) <= 9);
+    REQUIRE(fill_and_weigh(ascending, 1000000 / SCALE_DOWN) <= 9);
+    REQUIRE(fill_and_weigh(descending, 1000000 / SCALE_DOWN) <= 9);
 }
 
 Test(btree, memory_while_items_come_and_go)

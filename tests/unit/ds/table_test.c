@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/scale.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "table_fixture.h"
@@ -356,7 +357,7 @@ Test(table, model_of_few_keys)
 
 Test(table, model_of_many_keys)
 {
-    model_run(300000, 2, 700000);
+    model_run(300000 / SCALE_DOWN, 2, 700000 / SCALE_DOWN);
 }
 
 /* Scans. */
@@ -481,7 +482,7 @@ static void walk_run_all(scan_fn scan)
         { 5000, 60000, 0, 100, 100, NULL },
         { 1, 50, 50, 20, 50, NULL },
     };
-    for (int repeat = 0; repeat < 8; repeat++)
+    for (int repeat = 0; repeat < 8; repeat += SCALE_DOWN)
         for (size_t i = 0; i < sizeof(walks) / sizeof(*walks); i++) {
             struct walk walk = walks[i];
             walk.scan = scan;
@@ -504,7 +505,7 @@ Test(table, scan_holds_while_the_table_breathes)
 {
     struct random random;
     seed_random(&random);
-    for (int repeat = 0; repeat < 20; repeat++) {
+    for (int repeat = 0; repeat < 20; repeat += SCALE_DOWN) {
         struct table table;
         table_init(&table, &item_type);
         size_t stay = 500, n = 8000;

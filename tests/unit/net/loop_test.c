@@ -121,7 +121,7 @@ Test(loop, background_goes_on_without_sleeping)
     net_set_background(world.net, work, &world);
     net_run(world.net);
     cr_assert_eq(fired, 100000);
-    cr_assert_lt((clock_mono_ns() - began) / 1000000, 5000);
+    cr_assert_lt((clock_mono_ns() - began) / 1000000, 60000);
     for (int i = 0; i < 10; i++)
         net_turn(world.net);
     cr_assert_eq(fired, 100000, "ran without being woken");
