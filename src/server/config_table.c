@@ -237,7 +237,8 @@ const struct config_row config_live_rows[] = {
         .choices = sanitize_choices,
         .initial = "no",
         .section = SECTION_SAVING,
-        .help = "Accepted for old files: whatever comes from a file or RESTORE is always validated in full." },
+        .help = "Accepted for old files, as is the users' flag skip-sanitize-payload: whatever comes from a file or "
+                "RESTORE is always validated in full, which is a small part of what reading it takes." },
 
     /* --- Process and log --- */
     { .name = "daemonize",
