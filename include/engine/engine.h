@@ -79,6 +79,7 @@ struct engine {
     size_t session_count;
     size_t queued_memory; /* of all transactions' queues */
     size_t kept_memory;   /* kept_bytes of all sessions */
+    size_t watchers;      /* sessions that watch keys */
     uint64_t next_session_id;
     struct task_link *tasks;         /* owned ring of what runs in slices; the one to run next */
     size_t task_count, orphan_count; /* all, and those whose client has left */

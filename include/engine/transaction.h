@@ -15,6 +15,7 @@
 #include "store/keyspace.h"
 
 struct call;
+struct engine;
 struct command_info;
 struct session;
 
@@ -37,6 +38,12 @@ void transaction_taint(struct session *session);
 int64_t transaction_len(const struct session *session);
 size_t transaction_memory(const struct session *session);
 size_t transaction_watched(const struct session *session);
+
+/* Sessions that watch keys, and different keys that are watched. O(1). */
+struct watch_stats {
+    size_t sessions, keys;
+};
+void transaction_watch_stats(const struct engine *engine, struct watch_stats *stats);
 
 /* The flags of all commands queued so far, put together. */
 uint32_t transaction_flags(const struct session *session);

@@ -19,6 +19,7 @@ struct turns {
     uint64_t longest_ticks[TURN_PHASES]; /* phases of the longest turn, in ticks of base/clock.h */
     uint64_t longest;                    /* their sum */
     uint64_t ticks;                      /* of all turns */
+    uint64_t executing_ticks;            /* of these, TURN_EXECUTING */
 };
 
 /* Adds a turn, by the moments (in ticks) at which its phases began and the last one ended. O(1). */

@@ -85,7 +85,7 @@ struct server {
     bool background_pending;               /* the last slice left work */
     bool busy_since_slice;                 /* requests were executed since, */
     bool busy_before_slice;                /* and between it and the one before */
-    struct server_rate commands_rate, input_rate, output_rate;
+    struct server_rate commands_rate, input_rate, output_rate, turns_rate, turn_ns_rate;
     struct server_expiry expiry;
     struct server_defrag defrag;
     uint64_t evicted_clients; /* disconnected because clients held too much memory */

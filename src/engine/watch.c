@@ -113,7 +113,7 @@ void watch_key(struct session *session, struct db *db, struct key name, int64_t 
         key->watchers->at_key = &watch->next_of_key;
     key->watchers = watch;
     session->watches = watch;
-    session->watch_count++;
+    engine->watchers += session->watch_count++ == 0;
     session_keeps(session, kept_bytes(watch));
     engine->keyspace->watched++;
 }
@@ -134,12 +134,18 @@ void watch_none(struct session *session)
         mem_free(watch);
     }
     session->watches = NULL;
+    engine->watchers -= session->watch_count > 0;
     session->watch_count = 0;
 }
 
 size_t transaction_watched(const struct session *session)
 {
     return session->watch_count;
+}
+
+void transaction_watch_stats(const struct engine *engine, struct watch_stats *stats)
+{
+    *stats = (struct watch_stats){ .sessions = engine->watchers, .keys = table_count(engine->watches) };
 }
 
 static bool exists_now(const struct watch *watch, int64_t now_ms)

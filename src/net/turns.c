@@ -16,6 +16,7 @@ void turns_add(struct turns *turns, const uint64_t moments[TURN_PHASES + 1])
 {
     uint64_t ticks = moments[TURN_PHASES] - moments[0];
     turns->ticks += ticks;
+    turns->executing_ticks += moments[TURN_EXECUTING + 1] - moments[TURN_EXECUTING];
     turns->buckets[bucket_of(clock_ticks_to_ns(ticks) / 1000)]++;
     if (__builtin_expect(ticks <= turns->longest, 1))
         return;

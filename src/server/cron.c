@@ -80,6 +80,8 @@ static void fire_cron(void *context)
         rate_sample(&server->commands_rate, server->engine->stats.commands, now_ms);
         rate_sample(&server->input_rate, stats.input_bytes, now_ms);
         rate_sample(&server->output_rate, stats.output_bytes, now_ms);
+        rate_sample(&server->turns_rate, stats.turns, now_ms);
+        rate_sample(&server->turn_ns_rate, clock_ticks_to_ns(stats.spans.ticks), now_ms);
     }
     if (log_get_level() == LOG_DEBUG_LEVEL && now_ms - server->logged_ms >= LOG_STATS_MS) {
         server->logged_ms = now_ms;
@@ -172,6 +174,6 @@ void server_reset_stats(struct server *server)
     insight_reset_stats(server);
     server->memory_peak = mem_used();
     net_stats_reset(server->net);
-    server->commands_rate = server->input_rate = server->output_rate =
+    server->commands_rate = server->input_rate = server->output_rate = server->turns_rate = server->turn_ns_rate =
         (struct server_rate){ .last_ms = clock_wall_ms() };
 }

@@ -6,6 +6,7 @@
  * so, because monitoring tools look for them.
  */
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/tracking.h"
+#include "engine/transaction.h"
 #include "engine/version.h"
 #include "engine/wait.h"
 #include "server/memory.h"
@@ -33,6 +35,29 @@ struct section {
     void (*print)(struct server *server, struct buf *out);
     enum { SHOWN_BY_DEFAULT, SHOWN_BY_ALL } shown;
 };
+
+static void print_listener(struct buf *out, int *number, const char *name, const char *addresses, int64_t port)
+{
+    if (!port || !*addresses)
+        return;
+    buf_printf(out, "listener%d:name=%s", (*number)++, name);
+    for (const char *at = addresses; *at; at += *at == ' ') {
+        size_t len = strcspn(at, " ");
+        if (len)
+            buf_printf(out, ",bind=%.*s", (int)len, at);
+        at += len;
+    }
+    buf_printf(out, ",port=%lld\r\n", (long long)port);
+}
+
+static void print_listeners(const struct config *config, struct buf *out)
+{
+    int number = 0;
+    print_listener(out, &number, "tcp", config->bind, config->port);
+    if (*config->unixsocket)
+        buf_printf(out, "listener%d:name=unix,bind=%s\r\n", number++, config->unixsocket);
+    print_listener(out, &number, "tls", config->bind, config->tls_port);
+}
 
 static void print_server(struct server *server, struct buf *out)
 {
@@ -60,6 +85,7 @@ static void print_server(struct server *server, struct buf *out)
     buf_printf(out, "executable:%s\r\n", server->executable ? server->executable : "");
     buf_printf(out, "config_file:%s\r\n", server->config.file ? server->config.file : "");
     buf_printf(out, "io_threads_active:0\r\n");
+    print_listeners(&server->config, out);
 }
 
 static void print_clients(struct server *server, struct buf *out)
@@ -77,8 +103,11 @@ static void print_clients(struct server *server, struct buf *out)
     struct tracking_stats tracking;
     tracking_stats_read(server->engine, &tracking);
     buf_printf(out, "tracking_clients:%zu\r\n", tracking.clients);
-    buf_printf(
-        out, "pubsub_clients:%zu\r\nclients_in_timeout_table:%zu\r\n", pubsub_sessions(server->engine), waits.timed);
+    struct watch_stats watches;
+    transaction_watch_stats(server->engine, &watches);
+    buf_printf(out, "pubsub_clients:%zu\r\nwatching_clients:%zu\r\nclients_in_timeout_table:%zu\r\n",
+        pubsub_sessions(server->engine), watches.sessions, waits.timed);
+    buf_printf(out, "total_watched_keys:%zu\r\n", watches.keys);
     buf_printf(out, "total_blocking_keys:%zu\r\ntotal_blocking_keys_on_nokey:%zu\r\n", waits.keys, waits.gone_keys);
 }
 
@@ -108,7 +137,7 @@ static void print_memory(struct server *server, struct buf *out)
     buf_printf(out, "used_memory_dataset_perc:%.2f%%\r\n", facts.dataset_percent);
     buf_printf(out, "allocator_allocated:%zu\r\n", facts.allocator.allocated);
     buf_printf(out, "allocator_active:%zu\r\n", facts.allocator.active);
-    buf_printf(out, "allocator_resident:%zu\r\n", facts.allocator.resident);
+    buf_printf(out, "allocator_resident:%zu\r\nallocator_muzzy:0\r\n", facts.allocator.resident);
     print_bytes(out, "total_system_memory", facts.system);
     print_bytes(out, "used_memory_lua", 0);
     buf_printf(out, "used_memory_vm_eval:0\r\nused_memory_scripts_eval:0\r\nnumber_of_cached_scripts:0\r\n"
@@ -135,7 +164,7 @@ static void print_memory(struct server *server, struct buf *out)
                     "mem_clients_slaves:0\r\n");
     buf_printf(out, "mem_clients_normal:%zu\r\n", facts.clients);
     buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n", server->aof->log.cap);
-    buf_printf(out, "mem_allocator:%s\r\n", mem_allocator_name());
+    buf_printf(out, "mem_allocator:%s\r\nmem_overhead_db_hashtable_rehashing:0\r\n", mem_allocator_name());
     buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.running ? 25 : 0);
     buf_printf(out, "lazyfree_pending_objects:%zu\r\n", reclaim_pending(server->keyspace->reclaim));
     buf_printf(out, "lazyfreed_objects:%llu\r\n", (unsigned long long)reclaim_freed(server->keyspace->reclaim));
@@ -170,6 +199,18 @@ static void print_fills(const struct server *server, struct buf *out)
         (unsigned long long)fills.expired);
     buf_printf(out, "fill_leases_outdated:%llu\r\nfill_served_stale:%llu\r\n", (unsigned long long)fills.outdated,
         (unsigned long long)fills.served_stale);
+}
+
+static void print_event_loop(const struct server *server, const struct net_stats *net, struct buf *out)
+{
+    uint64_t turns_rate = server_rate_value(&server->turns_rate);
+    buf_printf(out, "eventloop_cycles:%llu\r\n", (unsigned long long)net->turns);
+    buf_printf(out, "eventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n",
+        (unsigned long long)clock_ticks_to_ns(net->spans.ticks) / 1000,
+        (unsigned long long)clock_ticks_to_ns(net->spans.executing_ticks) / 1000);
+    buf_printf(out, "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
+        (unsigned long long)turns_rate,
+        turns_rate ? (unsigned long long)(server_rate_value(&server->turn_ns_rate) / turns_rate / 1000) : 0ull);
 }
 
 static void print_stats(struct server *server, struct buf *out)
@@ -226,6 +267,7 @@ static void print_stats(struct server *server, struct buf *out)
     buf_printf(out, "total_writes_processed:%llu\r\n", (unsigned long long)net.writes);
     buf_printf(out, "io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\n"
                     "reply_buffer_expands:0\r\n");
+    print_event_loop(server, &net, out);
     buf_printf(out, "client_query_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.query_limit_closed);
     buf_printf(out, "client_output_buffer_limit_disconnections:%llu\r\n", (unsigned long long)net.output_limit_closed);
     buf_printf(out, "tls_handshakes:%llu\r\ntls_sessions_resumed:%llu\r\n", (unsigned long long)net.tls_handshakes,

@@ -288,6 +288,36 @@ def test_info_counts(server):
         assert "cmdstat_get" not in after and "errorstat_ERR" not in after and after["keyspace_hits"] == "0"
 
 
+def test_info_counts_who_watches(server):
+    def facts(client):
+        info = client.info("clients")
+        return info["watching_clients"], info["total_watched_keys"]
+
+    with Client(server.port) as one, Client(server.port) as two:
+        one.command("WATCH", "a", "b", "a")
+        two.command("WATCH", "b", "c")
+        assert facts(one) == ("2", "3")
+        one.command("UNWATCH")
+        assert facts(one) == ("1", "2") and b" watch=2 " in two.command("CLIENT", "INFO")
+        two.command("RESET")
+        assert facts(one) == ("0", "0")
+
+
+def test_info_knows_listeners_and_the_loop(start_server, tmp_path):
+    path = tmp_path / "socket"
+    server = start_server("--bind", "127.0.0.1", "-::1", "--unixsocket", path)
+    with Client(server.port) as client:
+        info = client.info("server")
+        assert info["listener0"] == f"name=tcp,bind=127.0.0.1,bind=-::1,port={server.port}"
+        assert info["listener1"] == f"name=unix,bind={path}"
+        client.load([("SET", f"k{i}", "v") for i in range(20_000)])
+        stats = client.info("stats")
+        whole, executing = (int(stats[f"eventloop_duration_{what}sum"]) for what in ("", "cmd_"))
+        assert whole >= executing > 0 and int(stats["eventloop_cycles"]) > 0
+        client.command("CONFIG", "RESETSTAT")
+        assert int(client.info("stats")["eventloop_cycles"]) < int(stats["eventloop_cycles"])
+
+
 def test_used_memory_follows_the_data(server):
     with Client(server.port) as client:
         before = int(client.info("memory")["used_memory"])
