@@ -104,8 +104,13 @@ def module_oracle(request, tmp_path_factory, oracle_command):
 
 
 @pytest.fixture
-def client(server, protocol):
+def client(request, protocol):
+    """A connection to a server of the test's own; in a module that sets SHARED_SERVER, to the module's, emptied."""
+    shared = getattr(request.module, "SHARED_SERVER", False)
+    server = request.getfixturevalue("module_server" if shared else "server")
     with Client(server.port, protocol) as connection:
+        if shared:
+            connection.command("FLUSHALL")
         yield connection
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from harness.resp import Client, ErrorReply
 
+SHARED_SERVER = True
 MB = 1 << 20
 
 
@@ -83,9 +84,9 @@ def test_counting_and_finding_in_large_strings(client, seed):
     assert client.command("BITPOS", "ones", 0, 0, -1) == -1
 
 
-def test_a_count_is_of_the_moment_it_was_asked_for(client, server):
+def test_a_count_is_of_the_moment_it_was_asked_for(client, module_server):
     client.command("SETBIT", "big", 8 * 20 * MB, 1)
-    with Client(server.port) as other:
+    with Client(module_server.port) as other:
         client.send("BITCOUNT", "big")
         for i in range(20):
             other.command("SETBIT", "big", i * 8 * MB, 1)
@@ -93,12 +94,12 @@ def test_a_count_is_of_the_moment_it_was_asked_for(client, server):
     assert client.command("BITCOUNT", "big") == 21
 
 
-def test_a_result_matches_its_sources_at_one_moment(client, server):
+def test_a_result_matches_its_sources_at_one_moment(client, module_server):
     """Bits are added to one source in order: whatever the moment, the result holds the first few of them."""
     last = 8 * 8 * MB
     client.command("SETBIT", "a", last, 1)
     client.command("SETBIT", "b", last, 1)
-    with Client(server.port) as other:
+    with Client(module_server.port) as other:
         client.send("BITOP", "XOR", "dest", "a", "b")
         for i in range(40):
             other.command("SETBIT", "a", i * MB, 1)

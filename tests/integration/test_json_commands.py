@@ -9,6 +9,8 @@ import pytest
 
 from harness.resp import ErrorReply
 
+SHARED_SERVER = True
+
 DOC = '{"i":5,"f":1.5,"s":"x","t":true,"n":null,"a":[1,"b",{"k":3}],"e":[],"o":{"i":10,"a":[7]}}'
 PARSED = json.loads(DOC)
 
@@ -293,8 +295,8 @@ def test_keys_that_hold_documents(client):
     assert client.command("GET", "e") == ErrorReply("WRONGTYPE Operation against a key holding the wrong kind of value")
 
 
-def test_transactions(server, client):
-    other = type(client)(server.port)
+def test_transactions(module_server, client):
+    other = type(client)(module_server.port)
     client.load([("JSON.SET", "d", "$", DOC), ("MULTI",), ("JSON.NUMINCRBY", "d", "$.i", "1"),
                  ("JSON.DEL", "d", "$.none"), ("JSON.GET", "d", "$.i")])
     assert client.command("EXEC")[1:] == [0, b"[6]"]
@@ -308,9 +310,9 @@ def test_transactions(server, client):
     assert client.command("EXEC") is None
 
 
-def test_notifications(server, client):
+def test_notifications(module_server, client):
     client.load([("CONFIG", "SET", "notify-keyspace-events", "KEA"), ("JSON.SET", "d", "$", DOC)])
-    listener = type(client)(server.port)
+    listener = type(client)(module_server.port)
     listener.command("SUBSCRIBE", "__keyspace@0__:d")
     commands = ["SET d $.i 1", "SET d $.i 1 EX 100", "SET d $.none.b 1", "NUMINCRBY d $.i 1", "NUMINCRBY d $.s 1",
                 "TOGGLE d $.t", "STRAPPEND d $.s \"a\"", "ARRAPPEND d $.a 1", "ARRINSERT d $.a 0 1", "ARRPOP d $.a",
@@ -321,12 +323,13 @@ def test_notifications(server, client):
               "json.arrinsert", "json.arrpop", "json.arrtrim", "json.merge", "json.mset", "json.clear", "json.del",
               "del"]
     assert [listener.read().value[2].decode() for _ in events] == events
+    client.load([("CONFIG", "SET", "notify-keyspace-events", "")])
 
 
-def test_access_rules(server, client):
+def test_access_rules(module_server, client):
     client.load([("ACL", "SETUSER", "reader", "on", "nopass", "~d*", "+@json", "-@write"), ("JSON.SET", "d", "$", "1"),
                  ("JSON.SET", "x", "$", "1")])
-    reader = type(client)(server.port)
+    reader = type(client)(module_server.port)
     reader.load([("AUTH", "reader", "any")])
     assert reader.command("JSON.GET", "d") == b"1"
     assert reader.command("JSON.GET", "x").text.startswith("NOPERM")

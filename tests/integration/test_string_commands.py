@@ -3,6 +3,8 @@ import pytest
 
 from harness.resp import ErrorReply
 
+SHARED_SERVER = True
+
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 DIGEST_OF_HELLO_WORLD = b"b6acb9d84a38ff74"  # the example of Redis' documentation
 MB = 1 << 20
