@@ -587,6 +587,7 @@ static void execute_window(struct engine *engine, struct request *requests, size
             engine->now_ms = clock_wall_ms();
         at = end;
         if (__builtin_expect(engine->keys_ready, 0)) {
+            engine->keyspace->keeps_expired = false;
             waits_serve(engine);
             at = clock_ticks();
         }
@@ -613,6 +614,7 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
         blame_window(engine, &pipeline, &requests[i], window);
     }
     blame_end_pipeline(engine, &pipeline);
+    engine->keyspace->keeps_expired = false; /* what comes now may change anything */
     engine->batch = engine->batch_end = NULL;
     engine->read_ticks = 0;
     if (!is_from_net)
