@@ -1,8 +1,8 @@
 /*
  * Sets: adding, removing, asking, walking. Drawing at random is in set_random.c, set algebra in set_algebra.c.
  *
- * Costs: O(1) a member in a table; small sets are packed, where it is O(n) of a small n. SMEMBERS answers everything at
- * once: about 0.1 s for a million members, so large sets are better walked by SSCAN.
+ * Costs: O(1) a member in a table; small sets are packed, where it is O(n) of a small n. SMEMBERS of a large set is
+ * answered aside (engine/aside.h).
  */
 #include "set_priv.h"
 
