@@ -168,6 +168,23 @@ def test_expiry_is_told(watcher):
     assert heard(pair) == [[b"invalidate", [b"k"]]]
 
 
+def test_eviction_is_told(watcher, more):
+    pair, writer = watcher
+    events = more(2)
+    for client in events.both:
+        client.command("CONFIG", "SET", "notify-keyspace-events", "Ee", "maxmemory-policy", "allkeys-lru")
+        client.command("SUBSCRIBE", "__keyevent@0__:evicted")
+    writer.same("SET k 1")
+    pair.same("CLIENT TRACKING ON", "GET k")
+    for client in writer.both:
+        client.command("CONFIG", "SET", "maxmemory", 1)
+        until(lambda: client.command("DBSIZE") == 0)
+        client.command("CONFIG", "SET", "maxmemory", 0, "maxmemory-policy", "noeviction", "notify-keyspace-events", "")
+    assert heard(pair) == [[b"invalidate", [b"k"]]]
+    for client in events.both:
+        assert client.read().value == [b"message", b"__keyevent@0__:evicted", b"k"]
+
+
 def test_messages_to_another_client(watcher, more):
     pair, writer = watcher
     listener, second = more(2), more(3)
