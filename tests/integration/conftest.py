@@ -28,6 +28,17 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("protocol", protocols, ids=[f"resp{p}" for p in protocols], scope="module")
 
 
+# Workers take whole modules: those that take longest first, so that none is left alone with one in the end.
+LONG_MODULES = ("test_long_commands", "test_tls", "test_aof_faults", "test_scan", "test_json_documents",
+                "test_maxmemory", "test_hash_commands", "test_there_and_back", "test_rdb_faults", "test_insight",
+                "test_stream_commands", "test_rdb_encodings", "test_zset_commands", "test_aof_files", "test_metrics")
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONG_MODULES)}
+    items.sort(key=lambda item: order.get(item.module.__name__, len(order)))
+
+
 @pytest.fixture(scope="session")
 def oracle_command(tmp_path_factory):
     binary = oracle_binary(tmp_path_factory.mktemp("oracle"))

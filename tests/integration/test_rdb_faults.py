@@ -175,7 +175,7 @@ def test_damaged_files_take_no_more_memory_than_whole_ones(server, tmp_path, see
     rng = random.Random(seed)
     with Client(server.port) as client:
         client.command("CONFIG", "SET", "rdbchecksum", "no")
-        rdb_contents.fill(client, rng, 40)
+        rdb_contents.fill(client, rng, 20)
         client.load([("SETRANGE", "long", 300_000, "x"), ("RPUSH", "list", *range(3000)),
                      ("SADD", "set", *range(3000))])
         client.command("SAVE")
@@ -184,7 +184,7 @@ def test_damaged_files_take_no_more_memory_than_whole_ones(server, tmp_path, see
     path.write_bytes(data)
     code, text, whole = check(path)
     assert code == 0, text
-    places = rng.sample(range(9, len(data)), scale(150 if LONG else 60))
+    places = rng.sample(range(9, len(data)), scale(150 if LONG else 40))
     for at in places:
         damaged = bytearray(data)
         damaged[at] = rng.choice((0x80, 0x81, 0xff, 0xc3, damaged[at] ^ 1 << rng.randrange(8)))

@@ -186,7 +186,7 @@ def test_what_goes_on_meanwhile(filled, scale):
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        for _ in range(scale(60)):
+        for _ in range(scale(25)):
             numbers = [int(id.split(b"-")[0]) for id, _ in filled.command("XRANGE", "s", "-", "+")]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) >= LONG - 1000
     finally:

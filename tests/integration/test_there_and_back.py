@@ -64,7 +64,7 @@ def work(client, rng, round_number, types):
                  ("ZINCRBY", "mine:scores", 1.5, "m"), ("RPUSH", f"mine:list{round_number}", *range(1000)),
                  ("SADD", "mine:set", f"m{round_number}"), ("XADD", "mine:events", "*", "round", round_number),
                  ("HSET", "mine:hash", f"f{round_number}", rng.random())])
-    rdb_contents.fill(client, rng, 60, types)
+    rdb_contents.fill(client, rng, 30, types)
 
 
 @pytest.mark.parametrize("way", WAYS)
