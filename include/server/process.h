@@ -20,9 +20,9 @@ void process_remove_pidfile(const char *path);
 uint32_t process_raise_file_limit(uint32_t clients);
 
 /*
- * Asks the scheduler to run the calling thread in short slices, and so to prefer it when it wakes (Linux 6.12 and later,
- * sched_setattr(2): EEVDF's request size). It gets no more of the processor for that. Threads and processes that it
- * starts later do not inherit it.
+ * Asks the scheduler to run the calling thread in short slices, and so to prefer it when it wakes (Linux 6.12 and
+ * later, sched_setattr(2): EEVDF's request size). It gets no more of the processor for that. Threads and processes that
+ * it starts later do not inherit it.
  */
 void process_ask_for_latency(void);
 

@@ -20,10 +20,12 @@
 #include "net_priv.h"
 #include "resp/reply.h"
 
+enum { FLOOD_PIPELINE = 4 }; /* as many requests at once, on the average, make a flood */
+
 /* Much was gathered already, from clients that were not known to send much. */
 static bool is_flooded(const struct batch *batch)
 {
-    return batch->count >= NET_HEAVY_REQUESTS && batch->count >= NET_HEAVY_PIPELINE * batch->offer_count;
+    return batch->count >= NET_HEAVY_REQUESTS && batch->count >= FLOOD_PIPELINE * batch->offer_count;
 }
 
 static void on_event(struct ev_loop *loop, struct ev_io *watcher, int events)

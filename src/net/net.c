@@ -20,6 +20,11 @@
 #include "net/tls.h"
 #include "net_priv.h"
 
+enum {
+    HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
+    HEAVY_SHARE = 8,       /* but for one in so many of them at least */
+};
+
 void connections_push(struct connections *list, struct connection *connection)
 {
     if (list->count == list->cap) {
@@ -87,8 +92,8 @@ static void read_heavy(struct net *net)
         batch_execute(net);
         net_send(net);
     }
-    size_t count = net->heavy.count, least = (count + NET_HEAVY_SHARE - 1) / NET_HEAVY_SHARE, at = 0;
-    while (at < count && (at < least || !has_spent(net, NET_HEAVY_NS))) {
+    size_t count = net->heavy.count, least = (count + HEAVY_SHARE - 1) / HEAVY_SHARE, at = 0;
+    while (at < count && (at < least || !has_spent(net, HEAVY_NS))) {
         struct connection *connection = net->heavy.ptr[at++];
         connection->is_queued = false;
         if (ev_is_active(&connection->io) && connection->io.events & EV_READ)

@@ -30,10 +30,7 @@ enum {
     NET_READ_MIN = 16 * 1024,           /* room below which the batch gathered so far is executed first */
     NET_LARGE_READ_MAX = 256 * 1024,    /* bytes of a large argument read in one turn: about 50 us of copying */
     NET_LIGHT_READ = 512,               /* who sent more at once when last read has to let others go first */
-    NET_HEAVY_NS = 300 * 1000,          /* time in one turn for those, */
-    NET_HEAVY_SHARE = 8,                /* but for one in so many of them at least */
-    NET_HEAVY_REQUESTS = 256,           /* of theirs are executed between two looks at the clock */
-    NET_HEAVY_PIPELINE = 4,             /* as many requests at once, on the average, make a flood */
+    NET_HEAVY_REQUESTS = 256,           /* of theirs are executed at once */
     NET_SEND_MAX = 256 * 1024,          /* bytes sent to a connection in one turn, ... */
     NET_SEND_TURN = 512 * 1024,         /* ... about that many to all that have much to get, ... */
     NET_SEND_MIN = 16 * 1024,           /* ... and each of them at least so many */

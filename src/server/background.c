@@ -3,14 +3,14 @@
  *
  * A slice lasts SLICE_NS at most, so nobody waits longer than that for it. While clients are being served, the work
  * gets a third of the time: after a slice the requests go first for twice as long as it took. When nobody asks for
- * anything, tasks and what makes room under a memory limit go on without a pause, and tasks get ALONE_NS: who comes then
- * waits once, and the next slice is short. What nobody waits for (memory to give back, keys that expired) gets half of
- * the time.
+ * anything, tasks and what makes room under a memory limit go on without a pause, and tasks get ALONE_NS: who comes
+ * then waits once, and the next slice is short. What nobody waits for (memory to give back, keys that expired) gets
+ * half of the time.
  *
- * In its rests the loop sleeps. Schedulers run a thread at once that has slept and is woken, but let one that was always
- * busy queue for a processor, for milliseconds, behind whoever else is: it is that which clients would feel. And a
- * client that was answered is often woken on the loop's own processor, where it cannot run before the loop sleeps: so
- * there is a rest after a slice too if somebody was served just before it.
+ * In its rests the loop sleeps. Schedulers run a thread at once that has slept and is woken, but let one that was
+ * always busy queue for a processor, for milliseconds, behind whoever else is: it is that which clients would feel.
+ * And a client that was answered is often woken on the loop's own processor, where it cannot run before the loop
+ * sleeps: so there is a rest after a slice too if somebody was served just before it.
  *
  * What a task has answered is sent after the slice, so that the rest of it is short too.
  *
