@@ -83,7 +83,7 @@ static unsigned bin_of(size_t size)
 }
 
 /* What the entry cannot be smaller than is known without looking at what it points to. */
-static bool may_be_large(const struct topk *largest, const struct entry *entry)
+static bool may_be_large(struct topk *largest, const struct entry *entry)
 {
     bool is_flat = entry->type == ENTRY_STRING && entry->encoding != STRING_BLOB;
     return !is_flat || entry_size(entry) + 64 > topk_least(largest);
