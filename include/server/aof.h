@@ -46,6 +46,13 @@ struct aof_group {
     size_t seen;        /* clients of this group when somebody joined it last, ... */
     uint64_t joined_ns; /* ... which was then */
     uint64_t commit_ns; /* what synchronising takes, on average */
+    /* Whether waiting pays: [1] with, [0] without. */
+    bool alone;                 /* the trial under way is without */
+    uint32_t turns;             /* groups in it so far */
+    uint32_t trials;            /* that there have been */
+    uint64_t served, served_ns; /* clients in these groups, and how long they took, from end to end */
+    double rate[2];             /* clients in a nanosecond; 0: not known yet */
+    uint64_t ended_ns;          /* when the last group was through */
 };
 
 struct aof {

@@ -6,6 +6,10 @@
  * half's requests arrive, so that each synchronisation serves half of them. Waiting a little, for those who were
  * answered last and will ask again at once, lets one serve them all. Waited is for the clients of the last two groups,
  * as long as some of them keep coming, and at most for half of what synchronising took lately.
+ *
+ * That pays if they do come at once, and the loop wakes at once when they came; not on a machine where many processes
+ * queue for the processors. So both ways are tried in turn, and the one that serves more clients in a time is kept to;
+ * one trial in eight goes the other way, to see whether that has changed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +26,11 @@ enum {
     WAIT_MAX_NS = 4 * 1000 * 1000,
     STALL_NS = 200 * 1000, /* nobody joined for so long: nobody will */
     SLICE_NS = 40 * 1000,
-    COMMIT_WEIGHT = 8, /* of the past, in the average of what synchronising takes */
+    COMMIT_WEIGHT = 8,         /* of the past, in the average of what synchronising takes */
+    TRIAL = 24,                /* groups */
+    SETTLE = 4,                /* of these, that show what was before */
+    OTHER_WAY = 8,             /* trials, of which one goes the other way */
+    IDLE_NS = 5 * 1000 * 1000, /* nobody came for so long: that says nothing about the way */
 };
 
 void aof_group_fini(struct aof_group *group)
@@ -84,11 +92,41 @@ static size_t count_union(const struct aof_group *group)
     return group->count + group->before_count - both;
 }
 
+/* The trial is over: which way the next one goes. */
+static void judge(struct aof_group *group)
+{
+    double *rate = &group->rate[!group->alone];
+    double found = group->served_ns ? (double)group->served / (double)group->served_ns : 0;
+    *rate = *rate > 0 ? (*rate + found) / 2 : found;
+    bool other_is_new = !(group->rate[group->alone] > 0);
+    bool better_alone = group->rate[0] > group->rate[1];
+    group->alone = other_is_new ? !group->alone : better_alone != (++group->trials % OTHER_WAY == 0);
+    group->turns = 0;
+    group->served = group->served_ns = 0;
+}
+
+/* A group was synchronised: counts whom it served, and how long that took since the one before. */
+static void count_served(struct aof_group *group)
+{
+    uint64_t now_ns = clock_mono_ns(), before_ns = group->ended_ns;
+    group->ended_ns = now_ns;
+    if (!before_ns || group->began_ns - before_ns > IDLE_NS)
+        return;
+    if (++group->turns > SETTLE) {
+        group->served += group->count;
+        group->served_ns += now_ns - before_ns;
+    }
+    if (group->turns == TRIAL)
+        judge(group);
+}
+
 void aof_group_end(struct aof_group *group, uint64_t commit_ns)
 {
     if (group->began_ns) {
         tidy(group);
         group->expected = count_union(group);
+        if (commit_ns)
+            count_served(group);
         uint64_t *ids = group->before;
         size_t room = group->before_room;
         group->before = group->ids;
@@ -106,7 +144,8 @@ void aof_group_end(struct aof_group *group, uint64_t commit_ns)
 
 bool aof_group_waits(struct aof_group *group)
 {
-    if (!group->began_ns || group->others || group->commit_ns < WORTH_NS || group->count >= group->expected)
+    if (!group->began_ns || group->alone || group->others || group->commit_ns < WORTH_NS ||
+        group->count >= group->expected)
         return false;
     uint64_t now_ns = clock_mono_ns(), most_ns = group->commit_ns / 2;
     if (group->count != group->seen) {
