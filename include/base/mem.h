@@ -73,6 +73,19 @@ void mem_thread_register(void);
  */
 void *mem_compact(void *ptr);
 
+/*
+ * The same in two steps, for what others point at: the copy, while the old one is still there, or NULL; and giving the
+ * old one back.
+ */
+void *mem_compact_copy(const void *ptr);
+void mem_compact_release(void *ptr);
+
+/* As mem_compact, but returns where it is in either case, and counts. */
+struct mem_moves {
+    uint64_t moved, stayed;
+};
+void *mem_move(void *ptr, struct mem_moves *moves);
+
 /* To be called before a run of mem_compact: what the thread keeps for reuse goes back to its slabs. */
 void mem_compact_begin(void);
 

@@ -49,9 +49,10 @@ struct server_expiry {
 /* Active defragmentation. */
 struct server_defrag {
     bool running;
-    int db;           /* being walked */
-    uint64_t cursor;  /* in it */
-    int64_t judge_ms; /* not to be considered again before */
+    int db;                  /* being walked */
+    struct defrag_walk walk; /* in it */
+    int64_t judge_ms;        /* not to be considered again before */
+    bool fruitful;           /* the last walk */
     uint64_t spent_ns;
     struct defrag_stats stats, before; /* before: at the beginning of the walk */
 };

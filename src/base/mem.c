@@ -289,11 +289,15 @@ size_t mem_good_size(size_t size)
 }
 
 /*
- * jemalloc says of a small allocation how many regions its slab has and how many of them are free. A move is worth its
- * while only if the slab that the allocator hands out is fuller than the old one; so moves end by themselves.
+ * jemalloc says of a small allocation how many regions its slab has and how many of them are free, the same of all slabs
+ * of that size, and from which slab the next allocation will come: that is always the oldest one that has room. So what
+ * is moved out of another slab goes to an older one, whichever is fuller: the old ones fill up, and the young ones
+ * become empty. (To move only to fuller slabs would end where the oldest is the emptiest.)
  */
 struct slab_use {
+    const char *current; /* the slab that allocations come from; NULL if there is none yet */
     size_t free, regions, bytes;
+    size_t free_in_all, regions_in_all;
 };
 
 static bool slab_query(const void *ptr, struct slab_use *use)
@@ -302,30 +306,39 @@ static bool slab_query(const void *ptr, struct slab_use *use)
     size_t size = sizeof(*use);
     if (mib_len == 0) {
         size_t len = sizeof(mib) / sizeof(*mib);
-        if (mallctlnametomib("experimental.utilization.batch_query", mib, &len) != 0)
+        if (mallctlnametomib("experimental.utilization.query", mib, &len) != 0)
             return false;
         mib_len = len;
     }
     return mallctlbymib(mib, mib_len, use, &size, (void *)&ptr, sizeof(ptr)) == 0;
 }
 
-void *mem_compact(void *ptr)
+static bool is_in_current(const struct slab_use *use, const void *ptr)
 {
-    enum { SPARSE_SHARE = 8 }; /* of the regions are free, at least, in a slab that is worth emptying */
-    struct slab_use from, to;
-    if (!slab_query(ptr, &from) || from.regions <= 1 || from.free * SPARSE_SHARE < from.regions)
+    return use->current != NULL && (uintptr_t)ptr - (uintptr_t)use->current < use->bytes;
+}
+
+void *mem_compact_copy(const void *ptr)
+{
+    enum { SPARSE_SHARE = 8 }; /* of the regions are free, at least, in slabs that are worth emptying */
+    struct slab_use use;
+    if (!slab_query(ptr, &use) || use.regions <= 1 || use.free * SPARSE_SHARE < use.regions ||
+        use.free_in_all * SPARSE_SHARE < use.regions_in_all || is_in_current(&use, ptr))
         return NULL;
     size_t size = sallocx(ptr, 0);
-    void *moved = mallocx(size, MALLOCX_TCACHE_NONE);
-    if (moved == NULL)
+    void *copy = mallocx(size, MALLOCX_TCACHE_NONE);
+    if (copy == NULL)
         return NULL;
-    if (!slab_query(moved, &to) || to.free >= from.free) {
-        dallocx(moved, MALLOCX_TCACHE_NONE);
+    if (!slab_query(copy, &use) || is_in_current(&use, ptr)) {
+        dallocx(copy, MALLOCX_TCACHE_NONE);
         return NULL;
     }
-    memcpy(moved, ptr, size);
+    return memcpy(copy, ptr, size);
+}
+
+void mem_compact_release(void *ptr)
+{
     dallocx(ptr, MALLOCX_TCACHE_NONE);
-    return moved;
 }
 
 void mem_compact_begin(void)
@@ -391,10 +404,29 @@ size_t mem_good_size(size_t size)
     return (chunk < 32 ? 32 : chunk) - 8;
 }
 
-void *mem_compact(void *ptr)
+/*
+ * Nothing is known of slabs here, and nothing would be gained: but under the sanitizers everything moves, so that they
+ * see who still points to where it was.
+ */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define MEM_MOVES_ALL 1
+#else
+#define MEM_MOVES_ALL 0
+#endif
+
+void *mem_compact_copy(const void *ptr)
 {
-    (void)ptr;
-    return NULL;
+    enum { ALIGNMENT = 64 }; /* what any caller may have asked for */
+    size_t size = malloc_usable_size((void *)(uintptr_t)ptr);
+    return MEM_MOVES_ALL ? memcpy(mem_alloc_aligned(ALIGNMENT, size), ptr, size) : NULL;
+}
+
+void mem_compact_release(void *ptr)
+{
+    mem_free(ptr);
 }
 
 void mem_compact_begin(void)
@@ -437,3 +469,19 @@ void mem_report(void (*write)(void *context, const char *text), void *context)
 }
 
 #endif
+
+void *mem_compact(void *ptr)
+{
+    void *copy = mem_compact_copy(ptr);
+    if (copy != NULL)
+        mem_compact_release(ptr);
+    return copy;
+}
+
+void *mem_move(void *ptr, struct mem_moves *moves)
+{
+    void *moved = mem_compact(ptr);
+    moves->moved += moved != NULL;
+    moves->stayed += moved == NULL;
+    return moved != NULL ? moved : ptr;
+}

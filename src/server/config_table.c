@@ -518,7 +518,7 @@ const struct config_row config_live_rows[] = {
         .initial = "yes",
         .section = SECTION_MEMORY,
         .help =
-            "Move keys and strings together in the background when memory is fragmented, so that pages become free." },
+            "Move keys and values together in the background when memory is fragmented, so that pages become free." },
     { .name = "active-defrag-ignore-bytes",
         .type = CONFIG_MEMORY,
         FIELD(defrag_ignore_bytes),

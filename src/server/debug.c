@@ -151,6 +151,12 @@ static void run_pause_cron(struct call *call)
     reply_ok(call->reply);
 }
 
+/* How many allocations were moved. */
+static void run_defrag(struct call *call)
+{
+    reply_int(call->reply, (int64_t)defrag_whole(server_of(call)));
+}
+
 /* Answers how many were left. */
 static void run_task_steps(struct call *call)
 {
@@ -380,6 +386,8 @@ static void run_help(struct call *call)
         "    Check every invariant of the keyspace.",
         "CONFIG-REWRITE-FORCE-ALL",
         "    Like CONFIG REWRITE, but write also what has its default.",
+        "DEFRAG",
+        "    Move everything at once that can be moved out of sparse memory. Answers how many allocations moved.",
         "DIGEST",
         "    Show a digest of the contents of all databases.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -434,6 +442,7 @@ static const struct {
     { "CHANGE-REPL-ID", run_change_repl_id, 2, 2 },
     { "CHECK", run_check, 2, 2 },
     { "CONFIG-REWRITE-FORCE-ALL", run_config_rewrite_all, 2, 2 },
+    { "DEFRAG", run_defrag, 2, 2 },
     { "DIGEST", run_digest, 2, 2 },
     { "DIGEST-VALUE", run_digest_value, 2, 0 },
     { "ERROR", run_error, 3, 3 },

@@ -250,8 +250,8 @@ static void print_stats(struct server *server, struct buf *out)
         (unsigned long long)server->child.forks);
     const struct defrag_stats *defrag = &server->defrag.stats;
     buf_printf(out, "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n");
-    buf_printf(out, "active_defrag_hits:%llu\r\nactive_defrag_misses:%llu\r\n", (unsigned long long)defrag->hits,
-        (unsigned long long)defrag->misses);
+    buf_printf(out, "active_defrag_hits:%llu\r\nactive_defrag_misses:%llu\r\n", (unsigned long long)defrag->moves.moved,
+        (unsigned long long)defrag->moves.stayed);
     buf_printf(out, "active_defrag_key_hits:%llu\r\nactive_defrag_key_misses:%llu\r\n",
         (unsigned long long)defrag->moved_keys, (unsigned long long)(defrag->keys - defrag->moved_keys));
     buf_printf(out, "total_active_defrag_time:%llu\r\ncurrent_active_defrag_time:0\r\n",

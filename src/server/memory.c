@@ -101,7 +101,7 @@ static void run_stats(struct call *call)
     reply_pair_int(call, "clients.slaves", 0);
     reply_pair_int(call, "clients.normal", f.clients);
     reply_pair_int(call, "cluster.links", 0);
-    reply_pair_int(call, "aof.buffer", 0);
+    reply_pair_int(call, "aof.buffer", server_of(call)->aof->log.cap);
     reply_pair_int(call, "lua.caches", 0);
     reply_pair_int(call, "functions.caches", 0);
     reply_databases(call);

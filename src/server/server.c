@@ -248,6 +248,7 @@ void server_destroy(struct server *server)
     net_destroy(server->net);
     aof_fini(server);
     engine_destroy(server->engine);
+    defrag_stop(server);
     keyspace_destroy(server->keyspace);
     census_destroy(server->census);
     saves_fini(server);

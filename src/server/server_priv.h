@@ -34,6 +34,10 @@ void insight_reset_stats(struct server *server);
 /* defrag.c: begins to defragment if there is reason to; and does some of it, true while there is more to do. */
 void defrag_judge(struct server *server, int64_t now_ms);
 bool defrag_run(struct server *server, uint64_t end_ns);
+void defrag_stop(struct server *server);
+
+/* All of it at once, from the beginning, whether there is reason to or not; returns how many allocations moved. */
+uint64_t defrag_whole(struct server *server);
 
 /* client_eviction.c: bytes that one client holds, that all do, and that they may (0: no limit); and enforcing that. */
 size_t client_memory(const struct session *session);

@@ -32,7 +32,7 @@ enum {
     ROUND_FILLING = 16,    /* while nothing had to go yet there is nothing to tell the models apart by */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    FIRST_MODEL = 3,
+    FIRST_MODEL = 2,
 };
 
 static const unsigned permille_of[MODELS] = { 10, 100, 400, 1000 };
