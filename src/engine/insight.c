@@ -16,7 +16,7 @@
 enum {
     FADE_MS = 60 * 1000,
     LOOKS_PER_S = 1000, /* about; a look costs some microseconds, as its data are seldom in the cache */
-    EVERY_MIN = 32,     /* so that looking is below a hundredth of the work however little there is */
+    EVERY_MIN = 64,     /* so that looking is below a hundredth of the work however little there is */
     EVERY_MAX = 1 << 14,
     KEYS_MAX = 64, /* of one command that are counted */
 };

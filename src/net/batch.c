@@ -87,7 +87,7 @@ static struct parked *parked_create(const struct request *requests, uint32_t cou
     return parked;
 }
 
-static struct offer *offer_add(struct connection *connection, char *base, size_t len)
+static inline struct offer *offer_add(struct connection *connection, char *base, size_t len)
 {
     struct batch *batch = &connection->net->batch;
     ASSERT(!batch->executing);

@@ -206,7 +206,11 @@ void output_consume(struct output *output, size_t len)
     size_t waits = output_len(output);
     ASSERT(len <= waits);
     if (len == waits) {
-        output_fini(output);
+        struct output_chunk *only = output->first;
+        if (only != NULL && only == output->last && only->blob == NULL && pool_give(output->pool, only))
+            output_init_pooled(output, output->pool);
+        else
+            output_fini(output);
         return;
     }
     for (;;) {

@@ -312,42 +312,27 @@ static inline bool reader_take_count(
 }
 
 /*
- * Reads the length at `p`, one byte behind the '$', and returns where the argument begins; NULL if that is not plainly
- * a length, or its line end has not arrived. Lengths of one digit or two have come whole with the ARGUMENT_MIN bytes
- * that the caller has seen; of any other the slow way is taken.
+ * Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. Its first digit and the byte
+ * behind it are among the ARGUMENT_MIN bytes that there must be anyway.
  */
-static __attribute__((noinline)) const char *take_long_len(const char *p, const char *end, size_t *len)
-{
-    const char *stop = end - p > LEN_DIGITS_MAX ? p + LEN_DIGITS_MAX : end, *q = p;
-    if (*p == '0')
-        return NULL;
-    for (*len = 0; q < stop && is_digit(*q); q++)
-        *len = *len * 10 + (size_t)(*q - '0');
-    return q > p && end - q >= LINE_END && *q == '\r' ? q + LINE_END : NULL;
-}
-
-static inline const char *take_len(const char *p, const char *end, size_t *len)
-{
-    unsigned first = (unsigned)(unsigned char)p[0] - '0', second = (unsigned)(unsigned char)p[1] - '0';
-    if (first <= 9 && p[1] == '\r') {
-        *len = first;
-        return p + 1 + LINE_END;
-    }
-    if (first - 1 <= 8 && second <= 9 && p[2] == '\r') {
-        *len = first * 10 + second;
-        return p + 2 + LINE_END;
-    }
-    return take_long_len(p, end, len);
-}
-
-/* Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. */
 static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
 {
-    size_t len;
-    if (end - p < ARGUMENT_MIN || p[0] != '$')
+    if (end - p < ARGUMENT_MIN || p[0] != '$' || !is_digit(p[1]))
         return NULL;
-    const char *content = take_len(p + 1, end, &len);
-    if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
+    size_t len = (size_t)(p[1] - '0');
+    const char *content = p + 2;
+    if (*content != '\r') {
+        const char *stop = end - content > LEN_DIGITS_MAX ? content + LEN_DIGITS_MAX - 1 : end - LINE_END;
+        if (len == 0)
+            return NULL;
+        for (; *content != '\r'; content++) {
+            if (!is_digit(*content) || content == stop)
+                return NULL;
+            len = len * 10 + (size_t)(*content - '0');
+        }
+    }
+    content += LINE_END;
+    if (len > max || (size_t)(end - content) < len + LINE_END)
         return NULL;
     *out = bytes_make(content, len);
     return content + len + LINE_END;
@@ -376,9 +361,7 @@ static const char *reader_take_whole(
     return p;
 }
 
-/* Kept out of its caller, where it would not have the registers that it needs. */
-__attribute__((noinline)) size_t reader_take(
-    const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
+size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
 {
     uint32_t count = 0;
     size_t head = len > 0 && input[0] == '*' ? take_count(limits, input, len, &count) : 0, max = take_max(limits);

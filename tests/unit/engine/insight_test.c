@@ -67,7 +67,7 @@ Test(insight, looks_become_rarer_as_load_grows)
     load(&f, &client, 200, 10);
     insight_tick(f.engine, 1100); /* 2,000 a second */
     load(&f, &client, 100, 10);
-    cr_assert(f.engine->insight_in <= 64, "%u", f.engine->insight_in);
+    cr_assert(f.engine->insight_in <= 128, "%u", f.engine->insight_in);
     load(&f, &client, 20000, 10);
     insight_tick(f.engine, 1200); /* 200,000 a second */
     load(&f, &client, 2000, 10);
@@ -76,7 +76,7 @@ Test(insight, looks_become_rarer_as_load_grows)
         load(&f, &client, 400, 10);
         most = f.engine->insight_in > most ? f.engine->insight_in : most;
     }
-    cr_assert(most > 64 && most < 1600, "%u", most);
+    cr_assert(most > 128 && most < 1600, "%u", most);
     client_gone(&client);
     fixture_end(&f);
 }
