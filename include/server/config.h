@@ -22,6 +22,7 @@
 
 struct server;
 
+enum config_oom { OOM_LEFT_ALONE, OOM_RELATIVE, OOM_ABSOLUTE };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_UPSTART, SUPERVISED_AUTO };
 
 enum config_appendfsync { APPENDFSYNC_EVERYSEC, APPENDFSYNC_ALWAYS, APPENDFSYNC_NO };
@@ -75,6 +76,8 @@ struct config {
     bool set_proc_title;
     char *proc_title_template;
     bool always_show_logo;
+    int oom_score_adj; /* enum config_oom */
+    int oom_values[3]; /* of the server, of a replica, of children that save */
 
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;

@@ -19,6 +19,11 @@ void process_remove_pidfile(const char *path);
 /* Raises the limit of open files so that `clients` fit; returns how many clients do fit. */
 uint32_t process_raise_file_limit(uint32_t clients);
 
+/* How readily the kernel ends this process when memory is out (proc(5), oom_score_adj). False, errno set, on failure;
+ * reading then leaves *score alone. */
+bool process_read_oom_score(int *score);
+bool process_write_oom_score(int score);
+
 /*
  * Asks the scheduler to run the calling thread in short slices, and so to prefer it when it wakes (Linux 6.12 and
  * later, sched_setattr(2): EEVDF's request size). It gets no more of the processor for that. Threads and processes that

@@ -93,7 +93,7 @@ static int become_child(struct server *server, enum child_kind kind, pid_t paren
     log_set_role('C');
     log_reopen();
     process_set_title(kind == CHILD_RDB ? "larder-rdb-bgsave" : "larder-aof-rewrite");
-    (void)server;
+    oom_apply(server, OOM_CHILD);
     return CHILD_PIPE;
 }
 

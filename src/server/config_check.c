@@ -234,6 +234,11 @@ bool config_check_oom_values(
     return good;
 }
 
+void config_derive_oom_values(struct config *config, const char *value)
+{
+    sscanf(value, "%d %d %d", &config->oom_values[0], &config->oom_values[1], &config->oom_values[2]);
+}
+
 /* As INFO and CONFIG GET show a percentile: at most six places, no trailing zeros. */
 static void append_percentile(struct buf *out, double percentile)
 {

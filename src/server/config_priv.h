@@ -52,6 +52,7 @@ enum config_effect {
     EFFECT_CLIENTS,
     EFFECT_PASSWORD,
     EFFECT_APPENDONLY,
+    EFFECT_OOM,
     EFFECT_COUNT
 };
 
@@ -165,6 +166,7 @@ void config_derive_maxmemory(struct config *config, const char *value);
 void config_derive_bulk_max(struct config *config, const char *value);
 void config_derive_output_limits(struct config *config, const char *value);
 void config_derive_percentiles(struct config *config, const char *value);
+void config_derive_oom_values(struct config *config, const char *value);
 
 /* --- config_file.c --- */
 

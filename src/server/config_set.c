@@ -14,6 +14,7 @@
 #include "engine/session.h"
 #include "server/process.h"
 #include "server/server.h"
+#include "server_priv.h"
 
 /* A directive under change. */
 struct change {
@@ -86,6 +87,15 @@ static bool switch_aof(struct server *server, const struct config_row *row, stru
     return good;
 }
 
+static bool set_oom_score(struct server *server, const struct config_row *row, struct buf *error)
+{
+    (void)row;
+    bool good = oom_apply(server, OOM_SERVER);
+    if (!good)
+        buf_append_cstr(error, "Failed to apply new oom_score_adj configuration, check server logs.");
+    return good;
+}
+
 static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct config_row *row, struct buf *error) = {
     [EFFECT_TLS] = renew_tls,
     [EFFECT_LISTEN] = listen_again,
@@ -93,6 +103,7 @@ static bool (*const effects[EFFECT_COUNT])(struct server *server, const struct c
     [EFFECT_CLIENTS] = raise_clients,
     [EFFECT_PASSWORD] = admit_clients,
     [EFFECT_APPENDONLY] = switch_aof,
+    [EFFECT_OOM] = set_oom_score,
 };
 
 /* Does what the changes ask for; the one whose effect failed is answered, NULL if all went well. */

@@ -35,6 +35,9 @@ static const struct config_choice policy_choices[] = { { "volatile-lru", EVICT_V
     { "volatile-lrm", EVICT_VOLATILE | EVICT_LRM }, { "allkeys-lrm", EVICT_LRM },
     { "allkeys-wtinylfu", EVICT_WTINYLFU }, { 0 } };
 
+static const struct config_choice oom_choices[] = { { "no", OOM_LEFT_ALONE }, { "yes", OOM_RELATIVE },
+    { "relative", OOM_RELATIVE }, { "absolute", OOM_ABSOLUTE }, { 0 } };
+
 const struct config_row config_live_rows[] = {
     /* --- Network --- */
     { .name = "bind",
@@ -333,6 +336,25 @@ const struct config_row config_live_rows[] = {
         .check = config_check_title,
         .help = "What the list of processes shows: text with {title}, {listen-addr}, {server-mode}, {port}, "
                 "{tls-port}, {unixsocket} and {config-file}." },
+    { .name = "oom-score-adj",
+        .type = CONFIG_CHOICE,
+        .choices = oom_choices,
+        FIELD(oom_score_adj),
+        .initial = "no",
+        .section = SECTION_GENERAL,
+        .effect = EFFECT_OOM,
+        .help = "Tell the kernel whom to end first when the machine is out of memory: 'no' leaves that alone, 'yes' or "
+                "'relative' adds oom-score-adj-values to the score that the server was started with, 'absolute' sets "
+                "them." },
+    { .name = "oom-score-adj-values",
+        .flags = CONFIG_MULTI,
+        .initial = "0 200 800",
+        .section = SECTION_GENERAL,
+        .effect = EFFECT_OOM,
+        .check = config_check_oom_values,
+        .derive = config_derive_oom_values,
+        .help = "Scores for oom-score-adj, of the server, of a replica (there is none in this version), and of the "
+                "children that save." },
     { .name = "always-show-logo",
         .type = CONFIG_BOOL,
         .flags = CONFIG_IMMUTABLE,

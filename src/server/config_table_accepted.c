@@ -11,8 +11,6 @@ static const struct config_choice cluster_preferred_endpoint_type_choices[] = { 
     { "unknown-endpoint", 2 }, { 0 } };
 static const struct config_choice enable_module_command_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 },
     { 0 } };
-static const struct config_choice oom_score_adj_choices[] = { { "no", 0 }, { "yes", 1 }, { "relative", 1 },
-    { "absolute", 2 }, { 0 } };
 static const struct config_choice propagation_error_behavior_choices[] = { { "ignore", 0 }, { "panic", 1 },
     { "panic-on-replicas", 2 }, { 0 } };
 static const struct config_choice repl_diskless_load_choices[] = { { "disabled", 0 }, { "on-empty-db", 1 },
@@ -101,8 +99,6 @@ const struct config_row config_accepted_rows[] = {
         .type = CONFIG_INTEGER,
         LIMITS(0, INT32_MAX),
         .initial = "0" },
-    { .name = "oom-score-adj", .type = CONFIG_CHOICE, .choices = oom_score_adj_choices, .initial = "no" },
-    { .name = "oom-score-adj-values", .flags = CONFIG_MULTI, .initial = "0 200 800", .check = config_check_oom_values },
     { .name = "propagation-error-behavior",
         .type = CONFIG_CHOICE,
         .choices = propagation_error_behavior_choices,

@@ -103,6 +103,28 @@ uint32_t process_raise_file_limit(uint32_t clients)
     return limit.rlim_cur > RESERVED_FILES ? (uint32_t)(limit.rlim_cur - RESERVED_FILES) : 1;
 }
 
+static const char oom_score_path[] = "/proc/self/oom_score_adj";
+
+bool process_read_oom_score(int *score)
+{
+    FILE *file = fopen(oom_score_path, "re");
+    bool good = file && fscanf(file, "%d", score) == 1;
+    if (file)
+        fclose(file);
+    return good;
+}
+
+bool process_write_oom_score(int score)
+{
+    int fd = open(oom_score_path, O_WRONLY | O_CLOEXEC);
+    bool good = fd >= 0 && dprintf(fd, "%d\n", score) > 0;
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = reason;
+    return good;
+}
+
 /* As the system call has it; the C library knows it only in later versions. */
 struct scheduling {
     uint32_t size, policy;

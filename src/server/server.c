@@ -303,6 +303,7 @@ int server_run(struct server *server)
 {
     log_write(LOG_NOTICE, "Server initialized");
     process_ask_for_latency();
+    oom_apply(server, OOM_SERVER);
     if (!load(server))
         return server->shutting_down ? server->exit_code : 1;
     cron_start(server);

@@ -39,6 +39,10 @@ void defrag_stop(struct server *server);
 /* All of it at once, from the beginning, whether there is reason to or not; returns how many allocations moved. */
 uint64_t defrag_whole(struct server *server);
 
+/* oom.c: tells the kernel of the score that the configuration asks for; false, logged, if that fails. */
+enum oom_role { OOM_SERVER = 0, OOM_CHILD = 2 };
+bool oom_apply(struct server *server, enum oom_role role);
+
 /* client_eviction.c: bytes that one client holds, that all do, and that they may (0: no limit); and enforcing that. */
 size_t client_memory(const struct session *session);
 size_t clients_memory(const struct server *server);
