@@ -1,5 +1,8 @@
 """CLIENT, SLOWLOG, INFO, MEMORY, DEBUG and SHUTDOWN, beside redis-server where the reply is determined."""
+import ctypes
+import platform
 import re
+import struct
 import time
 
 import pytest
@@ -469,3 +472,26 @@ def test_shutdown_in_the_middle_of_work(start_server):
 def test_lines_that_tools_wait_for(server):
     log = server.log()
     assert f"PID: {server.pid}" in log and "Ready to accept connections" in log
+
+
+# Scheduling
+
+SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
+
+
+def scheduling_of(pid):
+    """(flags, slice in nanoseconds) of a process's first thread, as sched_getattr(2) tells them."""
+    attributes = ctypes.create_string_buffer(48)
+    number = SCHED_GETATTR.get(platform.machine())
+    if number is None or ctypes.CDLL(None).syscall(number, pid, attributes, 48, 0) != 0:
+        pytest.skip("the system does not tell")
+    _, _, flags, _, _, runtime = struct.unpack_from("IIQiIQ", attributes)
+    return flags, runtime
+
+
+def test_the_loop_asks_for_short_slices(server):
+    """And what it starts does not inherit them."""
+    if scheduling_of(0)[1] == 0:
+        pytest.skip("Linux has slices from 6.12 on")
+    reset_on_fork = 1
+    assert scheduling_of(server.pid) == (reset_on_fork, 100_000)
