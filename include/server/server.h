@@ -89,7 +89,7 @@ struct server {
     struct server_rate commands_rate, input_rate, output_rate, turns_rate, turn_ns_rate;
     struct server_expiry expiry;
     struct server_defrag defrag;
-    int oom_base;             /* the score that the process was started with, while oom-score-adj is on */
+    int oom_base; /* the score that the process was started with, while oom-score-adj is on */
     bool oom_is_set;
     uint64_t evicted_clients; /* disconnected because clients held too much memory */
     int shutdown_signal;      /* the signal that asked for the end; 0 if none */
