@@ -24,8 +24,9 @@
 struct curve_samples;
 
 struct curve {
-    uint64_t threshold;            /* keys whose hash is below are followed */
-    double rate;                   /* the same as a share of all */
+    uint64_t threshold;            /* keys whose hash is below are followed now */
+    uint64_t share;                /* the same while following is not paused; */
+    double rate;                   /* and as a share of all */
     struct curve_samples *samples; /* owned; NULL until the first use */
     size_t keys;                   /* that are in memory, as of the last curve_tick */
     uint64_t reads;                /* of all keys, as of the last look */
@@ -33,6 +34,7 @@ struct curve {
     double expected;               /* reads that should have been sampled, faded as the counts are */
     double cold;                   /* reads that miss whatever the size */
     bool is_limited;               /* as of the last curve_tick */
+    bool is_paused;                /* the budget is used up, and fewer keys would be too few: until curve_tick */
 };
 
 void curve_init(struct curve *curve);
@@ -57,7 +59,7 @@ void curve_remove(struct curve *curve, uint64_t hash);
 /*
  * To be called some ten times a second, with the keys in memory, all reads so far and the time since the last call:
  * adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then
- * the share falls as soon as the budget of the time is used up, too. O(1), or O(samples) when that falls.
+ * the share falls as soon as the budget of the time is used up, or following pauses until the next call. O(1), or O(samples) when that falls.
  */
 void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited);
 

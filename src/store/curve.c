@@ -30,8 +30,8 @@ enum {
     BUCKETS = STEPS * OCTAVES,
     SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below ... */
     BUDGET_PER_S = 10 * 1000,
-    IDLE_SAMPLES_MIN = 64, /* ... unless there is no limit of memory, and a rough answer will do */
-    IDLE_BUDGET_PER_S = 1000,
+    IDLE_SAMPLES_MIN = 128, /* ... unless there is no limit of memory, and a rough answer will do */
+    IDLE_BUDGET_PER_S = 500,
     DEEPEST = 6, /* times the keys in memory: what is deeper is forgotten */
     NONE = UINT16_MAX,
 };
@@ -56,7 +56,8 @@ struct curve_samples {
 
 static void set_threshold(struct curve *curve, uint64_t threshold)
 {
-    curve->threshold = threshold;
+    curve->share = threshold;
+    curve->threshold = curve->is_paused ? 0 : threshold;
     curve->rate = (double)threshold / 0x1p64;
 }
 
@@ -213,10 +214,10 @@ static void forget_some(struct curve_samples *all, uint64_t threshold, uint32_t 
     mem_free(ordered);
 }
 
-/* What luck would have given us so far, of all reads. */
+/* What luck would have given us so far, of all reads that were watched. */
 static inline void catch_up(struct curve *curve, uint64_t reads)
 {
-    if (reads > curve->reads)
+    if (reads > curve->reads && !curve->is_paused)
         curve->expected += (double)(int64_t)(reads - curve->reads) * curve->rate;
     curve->reads = reads;
 }
@@ -231,9 +232,9 @@ static void scale_counts(struct curve *curve, double factor)
 
 static void lower_threshold(struct curve *curve, double factor)
 {
-    set_threshold(curve, (uint64_t)((double)curve->threshold * factor));
+    set_threshold(curve, (uint64_t)((double)curve->share * factor));
     scale_counts(curve, factor);
-    forget_some(curve->samples, curve->threshold, 0);
+    forget_some(curve->samples, curve->share, 0);
 }
 
 /* Makes room for one more sample. The caller has caught up. */
@@ -243,17 +244,29 @@ static void make_room(struct curve *curve)
     struct curve_samples *all = curve->samples;
     double depth = ((double)curve->keys * DEEPEST + SAMPLES / 4) * curve->rate;
     if (depth < all->count - WORTH_WHILE)
-        forget_some(all, curve->threshold, all->count - (uint32_t)depth);
+        forget_some(all, curve->share, all->count - (uint32_t)depth);
     else
         lower_threshold(curve, 0.875);
 }
 
-/* Following takes more time than it may: half as many are enough. */
+/* Nobody is followed until the next tick, or all again whose hash is below the threshold. */
+static void set_paused(struct curve *curve, bool paused)
+{
+    curve->is_paused = paused;
+    set_threshold(curve, curve->share);
+}
+
+/*
+ * Following takes more time than it may: half as many are enough. If they are few already, and a rough answer will do,
+ * we look away for a while: what is seen before and after is taken for one stream. The caller has caught up.
+ */
 static __attribute__((noinline)) void slow_down(struct curve *curve)
 {
     uint32_t least = curve->is_limited ? SAMPLES_MIN : IDLE_SAMPLES_MIN;
     if (curve->samples && curve->samples->count / 2 >= least)
         lower_threshold(curve, 0.5);
+    else if (!curve->is_limited)
+        set_paused(curve, true);
     curve->processed = 0;
 }
 
@@ -280,7 +293,7 @@ static __attribute__((noinline)) void follow(struct curve *curve, uint64_t hash,
     struct curve_samples *all = curve->samples;
     if (all->count == SAMPLES)
         make_room(curve);
-    if (hash >= curve->threshold)
+    if (hash >= curve->share)
         return;
     uint32_t number = all->count++;
     all->index[seek(all, hash)] = (uint16_t)number;
@@ -320,12 +333,14 @@ void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
             curve->cold += 1;
         follow(curve, hash, hit);
     } else {
-        if (sample->stored)
+        /* Without a limit nobody is evicted: what misses was deleted, perhaps while nobody watched. */
+        bool stored = sample->stored && (hit || curve->is_limited);
+        if (stored)
             all->counts[bucket_of((double)(count_above(all, sample->position) + 1) / curve->rate)] += 1;
         else
             curve->cold += 1;
         /* What was evicted here would still be there in a larger cache: its owner will store it again. */
-        bring_forward(curve, sample, sample->stored || hit);
+        bring_forward(curve, sample, stored || hit);
     }
     if (__builtin_expect(++curve->processed > curve->budget, 0))
         slow_down(curve);
@@ -365,6 +380,7 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elaps
         slow_down(curve);
     curve->processed = 0;
     curve->budget = is_limited ? UINT64_MAX : budget;
+    set_paused(curve, false);
     if (is_limited && !was_limited) /* from now on it has to be exact */
         curve_forget(curve, reads);
 }

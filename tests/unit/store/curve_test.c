@@ -198,3 +198,42 @@ Test(curve, forgets_what_lies_too_deep_and_slows_down_under_load)
     REQUIRE(curve_followed(&curve) == 0 && curve_rate(&curve) > 0.999);
     curve_fini(&curve);
 }
+
+Test(curve, spends_no_more_than_its_budget_without_a_limit)
+{
+    struct random random;
+    uint64_t seed = seeded(&random);
+    struct curve curve;
+    curve_init(&curve);
+    enum { READS = 400000, READS_PER_TICK = 2000, KEYS = 3000 };
+    struct oracle oracle = oracle_make(READS);
+    size_t followed = 0;
+    for (int i = 0; i < READS; i++) {
+        if (i % READS_PER_TICK == 0)
+            curve_tick(&curve, KEYS, oracle.reads, 100, false);
+        size_t key = random_below(&random, 1 + random_below(&random, KEYS));
+        followed += curve_follows(&curve, hash_of(seed, key));
+        use(&curve, &oracle, seed, key);
+    }
+    fprintf(stderr, "%zu reads followed\n", followed);
+    REQUIRE(followed < READS / READS_PER_TICK * 51 + 1000 && followed > READS / READS_PER_TICK * 40);
+    for (size_t keys = KEYS / 4; keys <= KEYS; keys += KEYS / 4)
+        compare(&curve, &oracle, keys, 0.25);
+    curve_fini(&curve);
+    oracle_free(&oracle);
+}
+
+Test(curve, without_a_limit_a_miss_is_a_miss_in_any_size)
+{
+    struct curve curve;
+    curve_init(&curve);
+    uint64_t reads = 0;
+    curve_tick(&curve, 1, reads, 1000, false);
+    for (int i = 0; i < 100; i++) {
+        curve_write(&curve, 2);
+        curve_read(&curve, 2, true, ++reads);
+        curve_read(&curve, 2, false, ++reads); /* deleted, which nobody told us */
+    }
+    REQUIRE(fabs(curve_hit_ratio(&curve, 1000, reads) - 0.5) < 1e-9);
+    curve_fini(&curve);
+}
