@@ -1,7 +1,7 @@
 """SCAN's promise, over the wire: a key that stays from beginning to end is returned, whatever else happens meanwhile.
 
-Ten times as many keys come and go while iterations run: the table grows, shrinks and churns between any two calls. What never
-existed must never be returned, and every iteration must end.
+Ten times as many keys come and go while iterations run: the table grows, shrinks and churns between any two calls.
+What never existed must never be returned, and every iteration must end.
 """
 import random
 import time

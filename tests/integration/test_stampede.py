@@ -132,7 +132,8 @@ def test_a_flush_ends_all_leases_of_its_databases(client, seed, flushed, left):
 
 def test_a_value_in_its_grace(server, client):
     ask = ("GETFILL", "k", "LEASE", 60_000, "STALE")
-    assert list(client.pipeline([("SETFILL", "k", "old", lease(client), "PX", 50, "GRACE", 60), ask])) == [b"OK", b"old"]
+    fill = ("SETFILL", "k", "old", lease(client), "PX", 50, "GRACE", 60)
+    assert list(client.pipeline([fill, ask])) == [b"OK", b"old"]
     time.sleep(0.08)
     assert client.command("GET", "k") is None
     token = lease(client)
