@@ -288,7 +288,7 @@ void model_set_full(struct model_set *models)
 
 static void end_round(struct model_set *models)
 {
-    const double fade = 0.99, margin = 0.002;
+    const double fade = 0.99, margin = 0.004;
     int best = models->chosen;
     size_t part = models->capacity / ROUND_SHARE;
     double uses = (double)(!models->full ? ROUND_FILLING : part > ROUND_MIN ? part : ROUND_MIN);
