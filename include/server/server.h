@@ -167,4 +167,5 @@ extern const struct command latency_commands[];
 extern const struct command memory_commands[];
 extern const struct command migrate_commands[];
 extern const struct command save_commands[];
+extern const struct command script_commands[];
 extern const struct command slowlog_commands[];

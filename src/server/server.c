@@ -129,6 +129,7 @@ static void register_commands(struct server *server)
         memory_commands,
         migrate_commands,
         save_commands,
+        script_commands,
         slowlog_commands,
     };
     struct command_registry *registry = server->engine->registry;

@@ -186,3 +186,40 @@ def test_fields_that_expire(server, start_server, tmp_path):
         for key, payload in payloads.items():
             assert client.command("RESTORE", key, 0, payload, "REPLACE") == b"OK"
         assert facts(client) == before
+
+
+def test_libraries_are_kept_until_they_are_given_up(start_server, start_oracle, tmp_path):
+    """Libraries of functions come with a file of redis-server, are listed, and go back, but for what was deleted."""
+    codes = {name: f"#!lua name={name}\nredis.register_function('f{name}', function() return 1 end)".encode()
+             for name in ("one", "two", "three")}
+
+    def listed(client):
+        found = [dict(zip(item[::2], item[1::2])) for item in client.command("FUNCTION", "LIST", "WITHCODE")]
+        assert all(item[b"engine"].lower() == b"lua" for item in found)
+        return {item[b"library_name"].decode(): item[b"library_code"] for item in found}
+
+    first = start_oracle(tmp_path / "first")
+    with Client(first.port) as client:
+        for code in codes.values():
+            assert not isinstance(client.command("FUNCTION", "LOAD", code), ErrorReply)
+        client.command("SAVE")
+    ours = start_loaded(start_server, first, tmp_path / "ours")
+    with Client(ours.port) as client:
+        wait_loaded(client)
+        assert listed(client) == codes
+        assert len(client.command("FUNCTION", "LIST", "LIBRARYNAME", "t*")) == 2
+        assert client.command("FUNCTION", "DELETE", "two") == b"OK"
+        assert client.command("SAVE") == b"OK"
+    back = start_loaded(start_oracle, ours, tmp_path / "back")
+    with Client(back.port) as client:
+        wait_loaded(client)
+        assert listed(client) == {name: code for name, code in codes.items() if name != "two"}
+        assert client.command("FCALL", "fone", 0) == 1
+    with Client(ours.port) as client:
+        assert client.command("FUNCTION", "FLUSH") == b"OK"
+        assert client.command("FUNCTION", "LIST") == []
+        assert client.command("SAVE") == b"OK"
+    empty = start_loaded(start_oracle, ours, tmp_path / "empty")
+    with Client(empty.port) as client:
+        wait_loaded(client)
+        assert listed(client) == {}

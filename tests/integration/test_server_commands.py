@@ -357,6 +357,16 @@ def test_time_and_role(pair):
         assert abs(int(seconds) - time.time()) < 60 and 0 <= int(micros) < 1_000_000
 
 
+@pytest.mark.parametrize("command", [
+    "FUNCTION", "FUNCTION nosuch", "FUNCTION FLUSH", "FUNCTION FLUSH ASYNC", "FUNCTION FLUSH nosuch",
+    "FUNCTION FLUSH SYNC x", "FUNCTION LIST", "FUNCTION LIST WITHCODE LIBRARYNAME a*", "FUNCTION LIST nosuch",
+    "FUNCTION LIST WITHCODE WITHCODE", "FUNCTION LIST LIBRARYNAME", "FUNCTION LIST LIBRARYNAME a LIBRARYNAME b",
+    "FUNCTION KILL", "FUNCTION DELETE nothing", "SCRIPT", "SCRIPT nosuch", "SCRIPT KILL", "SCRIPT EXISTS",
+    "SCRIPT EXISTS a b", "SCRIPT FLUSH", "SCRIPT FLUSH sync", "SCRIPT FLUSH nosuch", "SCRIPT FLUSH SYNC x"])
+def test_no_script_is_there(pair, command):
+    pair.same(command)
+
+
 # DEBUG
 
 @pytest.mark.parametrize("command", [
