@@ -156,7 +156,7 @@ void task_answer(struct task *task)
     link->session->transport->wake(link->session->connection);
 }
 
-/* Turns the ring to a task that has something to do; false if there is none. */
+/* Turns the ring to a task that has something to do, and may; false if there is none. */
 static bool find_awake(struct engine *engine)
 {
     if (engine->task_steps == 0)
