@@ -1,9 +1,9 @@
 /*
  * By type: the frame (the struct that the entry points to, its table's directory), then the parts.
  *
- * Fields, members and nodes have one pointer to them, which is where the walk finds them. A member of a sorted set is in
- * a table and in a tree, a pending entry in two trees: those are copied first, then put into the tree in the place of
- * the old one. What somebody else refers to (blobs, nodes of a document) stays. Packed values are one allocation.
+ * Fields, members and nodes have one pointer to them, which is where the walk finds them. A member of a sorted set is
+ * in a table and in a tree, a pending entry in two trees: those are copied first, then put into the tree in the place
+ * of the old one. What somebody else refers to (blobs, nodes of a document) stays. Packed values are one allocation.
  *
  * Not moved: a stream's struct, groups, consumers and slabs, to which many things point; and sorted sets of which a
  * span is being cut.
