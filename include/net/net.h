@@ -131,8 +131,8 @@ void net_wake_background(struct net *net);
 
 /*
  * To be called by that function only, when it answers that it has more to do: the loop need not stay awake for it
- * before `moment_ns` (of clock_mono_ns). It is still called in every turn that there is for other reasons. A thread that
- * sleeps between its slices is scheduled at once when somebody asks for something; one that is always busy has to queue.
+ * before `moment_ns` (of clock_mono_ns). It is still called in every turn that there is for other reasons. A thread
+ * that sleeps between its slices is scheduled at once when somebody asks for something; one that is always busy queues.
  */
 void net_nap_background(struct net *net, uint64_t moment_ns);
 

@@ -290,8 +290,8 @@ size_t mem_good_size(size_t size)
 
 /*
  * jemalloc says of a small allocation how many regions its slab has and how many of them are free, the same of all
- * slabs of that size, and from which slab the next allocation will come: that is always the oldest one that has room. So
- * what is moved out of another slab goes to an older one, whichever is fuller: the old ones fill up, and the young ones
+ * slabs of that size, and from which slab the next allocation will come: always the oldest one that has room. So what
+ * is moved out of another slab goes to an older one, whichever is fuller: the old ones fill up, and the young ones
  * become empty. (To move only to fuller slabs would end where the oldest is the emptiest.)
  */
 struct slab_use {
