@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/random.h"
 #include "ds/listpack.h"
 #include "persist/rdb.h"
@@ -28,8 +29,8 @@ static void fill_strings(struct keyspace *keyspace, struct random *random, int c
     for (int i = 0; i < count; i++) {
         size_t len = random_below(random, random_below(random, 10) ? 60 : sizeof value);
         memset(value, 'a' + i % 26, len);
-        if (len > 8)
-            snprintf(value, 8, "%d", i);
+        if (len > NUM_I64_MAX_LEN)
+            num_format_i64(value, i);
         struct db *db = keyspace->dbs[random_below(random, DATABASES)];
         struct key key = key_make(bytes_make(name, (size_t)snprintf(name, sizeof name, "string:%d", i)));
         int64_t at_ms = random_below(random, 3) ? EXPIRY_NONE : NOW + i + 1;
