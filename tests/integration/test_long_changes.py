@@ -153,6 +153,7 @@ def test_popped_members_go_all_at_once(ports, part):
         sizes = []
         with hold(other):
             begin(worker, "SPOP", "S", popped)
+            sizes.append(len(seen_by_others(other)))
             for step in range(10**6):
                 if other.command("DEBUG", "TASK-STEPS", 1) == 1:
                     break
