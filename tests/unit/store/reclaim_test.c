@@ -57,7 +57,8 @@ Test(reclaim, tables_in_slices_and_in_order)
     REQUIRE(reclaim_is_done(reclaim, first) && !reclaim_is_done(reclaim, second));
     REQUIRE(reclaim_pending(reclaim) == 499);
     REQUIRE(!reclaim_step(reclaim, 1000));
-    REQUIRE(reclaim_is_done(reclaim, second) && reclaim_freed(reclaim) - freed == 1500 && reclaim_pending(reclaim) == 0);
+    REQUIRE(
+        reclaim_is_done(reclaim, second) && reclaim_freed(reclaim) - freed == 1500 && reclaim_pending(reclaim) == 0);
     REQUIRE(mem_used() == used_empty);
     fixture_end(&f);
 }
