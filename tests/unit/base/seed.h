@@ -17,7 +17,7 @@ static inline struct random seed_random(const char *test)
 
     random_secret(&seed, sizeof(seed));
     if (given != NULL)
-        seed = strtoull(given, NULL, 10);
+        seed = strtoull(given, NULL, 0);
     fprintf(stderr, "%s: LARDER_TEST_SEED=%" PRIu64 "\n", test, seed);
     random_init(&random, seed);
     return random;

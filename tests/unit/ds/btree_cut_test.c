@@ -27,7 +27,7 @@ Test(btree_cut, cut_trees_beside_the_one_they_came_from)
     enum { CUTS = 4 };
     struct btree tree, cuts[CUTS];
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     mem_thread_register();
     bool is_counted = strncmp(mem_allocator_name(), "jemalloc", 8) == 0;
     size_t n = 40000;

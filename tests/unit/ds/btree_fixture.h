@@ -5,16 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "ds/btree.h"
-
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
 
 struct item {
     double score;
@@ -46,15 +41,6 @@ static inline void print_complaint(void *context, const char *what)
 static inline void check(const struct btree *tree)
 {
     REQUIRE(btree_check(tree, print_complaint, NULL) == 0);
-}
-
-static inline void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(random, seed);
 }
 
 /* Scores of an order in which items come. */

@@ -156,7 +156,7 @@ Test(btree, what_compares_equal_is_refused)
 {
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     size_t n = 5000;
     struct item *items = items_create(&random, n, whole);
@@ -226,7 +226,7 @@ Test(btree, scores_at_the_ends_of_the_range)
     enum { N = 9 * 50 };
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     struct item *items = items_create(&random, N, uniform);
     for (size_t i = 0; i < N; i++) {
@@ -273,7 +273,7 @@ Test(btree, every_order_at_the_borders_of_fan_outs)
         2 * LEAF_ROOM + 1, 3 * LEAF_ROOM, INNER_ROOM * LEAF_ROOM - 1, INNER_ROOM * LEAF_ROOM,
         INNER_ROOM * LEAF_ROOM + 1, (INNER_ROOM - 1) * (LEAF_ROOM - 1), (INNER_ROOM - 1) * (LEAF_ROOM - 1) + 2, 9000 };
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
         for (size_t order = 0; order < ORDERS; order++)
             go_through_sizes(order % 3 == 1 ? &plain_type : &item_type, &random, sizes[i], orders[order]);
@@ -282,7 +282,7 @@ Test(btree, every_order_at_the_borders_of_fan_outs)
 Test(btree, two_full_levels_and_a_third)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t order = 0; order < ORDERS; order += SCALE_DOWN)
         go_through_sizes(&item_type, &random, 130000, orders[order]);
 }
@@ -493,7 +493,7 @@ static void model_run(const struct btree_type *type, order_fn order, size_t n, s
 {
     static const unsigned insert_percent[] = { 95, 50, 25, 80, 5 };
     struct model model = { .n = n, .order = order };
-    seed_random(&model.random);
+    model.random = seed_random(__func__);
     btree_init(&model.tree, type);
     model.items = items_create(&model.random, n, order);
     model.sorted = mem_alloc(n * sizeof(*model.sorted));
@@ -544,7 +544,7 @@ Test(btree, drain_takes_all_and_leaves_a_valid_tree)
 {
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     size_t n = 60000, left = n;
     struct item *items = items_create(&random, n, zipf), **sorted = sorted_create(items, n);
@@ -572,7 +572,7 @@ Test(btree, ranges_are_removed_in_slices)
 {
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     size_t n = 60000, from = 12345, range = 40000;
     struct item *items = items_create(&random, n, uniform), **sorted = sorted_create(items, n);
@@ -626,7 +626,7 @@ Test(btree, items_are_seldom_read)
     static const struct btree_type type = { read_prefix, read_compare };
     static const order_fn distinct[] = { uniform, ascending, descending, exploding };
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     size_t n = 50000;
     for (size_t order = 0; order < sizeof(distinct) / sizeof(*distinct); order++) {
         struct btree tree;
@@ -662,7 +662,7 @@ static double fill_and_weigh(order_fn order, size_t n)
 {
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     struct item *items = items_create(&random, n, order);
     for (size_t i = 0; i < n; i++)
@@ -691,7 +691,7 @@ Test(btree, memory_while_items_come_and_go)
 {
     struct btree tree;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     btree_init(&tree, &item_type);
     size_t n = 100000;
     struct item *items = items_create(&random, n, uniform);

@@ -11,18 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/seed.h"
 #include "base/random.h"
 
 static const struct geo_place palermo = { 13.361389, 38.115556 }, catania = { 15.087269, 37.502669 };
-
-static void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "LARDER_TEST_SEED=%#" PRIx64 "\n", seed);
-    random_init(random, seed);
-}
 
 static double between(struct random *random, double low, double high)
 {
@@ -55,7 +47,7 @@ Test(geohash, known_places)
 Test(geohash, a_place_is_near_the_middle_of_its_cell)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int i = 0; i < 100000; i++) {
         struct geo_place place = some_place(&random), middle = geohash_decode(geohash_encode(place));
         cr_assert(fabs(place.longitude - middle.longitude) <= 360.0 / (1 << 26));
@@ -110,7 +102,7 @@ static struct geo_shape some_shape(struct random *random)
 Test(geohash, a_cover_holds_the_shape)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     size_t inside = 0;
     for (int i = 0; i < 3000; i++) {
         struct geo_shape shape = some_shape(&random);

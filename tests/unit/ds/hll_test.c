@@ -81,7 +81,7 @@ static void read_registers(const struct hll_buffer *buffer, uint8_t *registers)
 
 Test(hll, raises_against_plain_registers)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int round = 0; round < 12; round++) {
         struct hll_buffer buffer = create();
         uint8_t model[HLL_REGISTERS] = { 0 }, registers[HLL_REGISTERS], merged[HLL_REGISTERS] = { 0 };
@@ -179,7 +179,7 @@ Test(hll, what_a_client_may_have_broken)
 /* Any bytes behind the header: nothing is read or written outside, whatever the answer. */
 Test(hll, random_bytes)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int round = 0; round < 3000; round++) {
         size_t len = random_below(&random, 400);
         struct hll_buffer buffer = { mem_alloc(HLL_DENSE_BYTES + 3 * 20), 0, HLL_DENSE_BYTES + 3 * 20 };

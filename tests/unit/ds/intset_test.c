@@ -81,7 +81,7 @@ Test(intset, nothing_changes_when_memory_is_out)
 
 Test(intset, random_members_are_uniform)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     unsigned char *set = intset_create();
     int seen[10] = { 0 };
     for (int i = 0; i < 10; i++)
@@ -137,7 +137,7 @@ static void model_step(struct model *model, unsigned char **set, struct random *
 
 Test(intset, random_edits_agree_with_an_array, .timeout = 60)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     static const unsigned bits[] = { 4, 10, 16, 17, 32, 33, 64 };
     for (int round = 0; round < 70; round++) {
         struct model model = { .count = 0 };
@@ -177,7 +177,7 @@ Test(intset_validate, each_kind_of_damage_is_refused_without_a_look_beyond)
         unsigned char *at = guard_place(&guard, refused[i].bytes, refused[i].len, true);
         cr_assert(!intset_validate(at, refused[i].len), "%s", refused[i].why);
     }
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int i = 0; i < 20000; i++) {
         static const unsigned char good[] =
             "\x04\x00\x00\x00\x03\x00\x00\x00\xff\xff\xff\xff\x05\x00\x00\x00\x00\x00\x01";

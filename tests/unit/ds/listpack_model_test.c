@@ -231,7 +231,7 @@ static void step(struct model *model)
 Test(listpack_model, random_edits_agree_with_an_array, .timeout = 60)
 {
     struct model *model = mem_zalloc(sizeof *model);
-    model->random = seed_random();
+    model->random = seed_random(__func__);
     for (int round = 0; round < 80; round++) {
         model->pack = listpack_create(below(model, 2) ? 0 : below(model, 10000));
         for (int i = 0; i < 250; i++) {
@@ -351,7 +351,7 @@ static unsigned char *one_of_each(struct model *model, size_t last)
 Test(listpack_validate, every_truncation_and_every_changed_byte_is_safe)
 {
     struct guard guard = guard_create();
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (size_t last = 0; last < 9; last++) {
         unsigned char *pack = one_of_each(NULL, last);
         uint32_t len = listpack_bytes(pack);
@@ -384,7 +384,7 @@ Test(listpack_validate, what_is_accepted_after_random_changes_is_safe, .timeout 
 {
     struct guard guard = guard_create();
     struct model *model = mem_zalloc(sizeof *model);
-    model->random = seed_random();
+    model->random = seed_random(__func__);
     size_t accepted = 0;
     for (int i = 0; i < 60000; i++) {
         unsigned char *pack = one_of_each(model, below(model, 9));

@@ -430,7 +430,7 @@ Test(listpack, nothing_changes_when_memory_is_out)
 Test(listpack, picks_are_uniform)
 {
     enum { PAIRS = 10, PICKS = 20000 };
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     unsigned char *pack = listpack_create(0);
     for (int i = 0; i < PAIRS; i++)
         REQUIRE(listpack_append_i64(&pack, i) && listpack_append(&pack, BYTES("value")));

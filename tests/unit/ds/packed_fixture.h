@@ -12,16 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "base/random.h"
-
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
-
-#define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A row of a table of damaged bytes. */
 struct damaged {
@@ -33,20 +26,6 @@ struct damaged {
     {                               \
         why, text, sizeof(text) - 1 \
     }
-
-/* Another seed at each run, printed, and taken from LARDER_TEST_SEED where that is set. */
-static inline struct random seed_random(void)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    uint64_t seed;
-    random_secret(&seed, sizeof seed);
-    if (given)
-        seed = strtoull(given, NULL, 10);
-    fprintf(stderr, "LARDER_TEST_SEED=%" PRIu64 "\n", seed);
-    struct random random;
-    random_init(&random, seed);
-    return random;
-}
 
 /* A page between two that must not be touched. */
 struct guard {

@@ -306,7 +306,9 @@ static void run_model(int setting, int steps)
 {
     static struct model model;
     size_t before = mem_used();
-    model = (struct model){ .list = quicklist_create(), .limits = quicklist_limits(setting), .random = seed_random() };
+    model = (struct model){
+        .list = quicklist_create(), .limits = quicklist_limits(setting), .random = seed_random(__func__)
+    };
     bool grows = true;
     for (int i = 0; i < steps; i++) {
         if (below(&model, 400) == 0)
@@ -389,7 +391,8 @@ Test(quicklist_model, removing_in_two_steps)
     static char large_text[9000];
     memset(large_text, 'x', sizeof large_text);
     size_t before = mem_used();
-    model = (struct model){ .list = quicklist_create(), .limits = quicklist_limits(30), .random = seed_random() };
+    model =
+        (struct model){ .list = quicklist_create(), .limits = quicklist_limits(30), .random = seed_random(__func__) };
     size_t in_place_times = 0, made_times = 0;
     for (int round = 0; round < 60; round++) {
         while (model.count < MODEL_MAX) {

@@ -4,14 +4,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "ds/table.h"
-
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
 
 static inline void print_complaint(void *context, const char *what)
 {

@@ -35,15 +35,6 @@ static bool item_is(const void *item, const void *id)
 
 static const struct table_type item_type = { item_hash };
 
-static void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(random, seed);
-}
-
 /* `n` items that are not in any table yet, with random hashes. */
 static struct item *items_create(struct random *random, size_t n)
 {
@@ -186,7 +177,7 @@ Test(table, items_with_one_tag_are_told_apart)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 5000;
     struct item *items = items_create(&random, n);
@@ -212,7 +203,7 @@ Test(table, items_with_the_same_low_bits_share_a_chain)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 1500;
     struct item *items = items_create(&random, n);
@@ -257,7 +248,7 @@ static struct item *model_item(struct model *model, size_t key)
 
 static void model_init(struct model *model, size_t keys)
 {
-    seed_random(&model->random);
+    model->random = seed_random(__func__);
     table_init(&model->table, &item_type);
     model->keys = keys;
     model->present = 0;
@@ -366,7 +357,7 @@ Test(table, cursor_of_any_value_is_safe)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 3000;
     struct item *items = items_create(&random, n);
@@ -396,7 +387,7 @@ Test(table, cursors_are_small_numbers)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 3000;
     struct item *items = items_create(&random, n);
@@ -467,7 +458,7 @@ static void walk_run(const struct walk *walk, struct random *random)
 static void walk_run_all(scan_fn scan)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     static const struct walk walks[] = {
         { 1000, 20000, 0, 20, 95, NULL },
         { 1000, 20000, 100, 50, 5, NULL },
@@ -504,7 +495,7 @@ Test(table, scan_once_sees_all_that_stays_exactly_once)
 Test(table, scan_holds_while_the_table_breathes)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int repeat = 0; repeat < 20; repeat += SCALE_DOWN) {
         struct table table;
         table_init(&table, &item_type);
@@ -547,7 +538,7 @@ Test(table, removing_in_scan_order_keeps_chains_short)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 400000, most = 0;
     struct item *items = items_create(&random, n);
@@ -585,7 +576,7 @@ Test(table, removing_in_scan_order_keeps_chains_short)
 Test(table, drain_takes_each_item_once_and_gives_memory_back)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t n = 1; n < 200000; n = n * 3 + 1) {
         struct table table;
         table_init(&table, &item_type);
@@ -614,7 +605,7 @@ Test(table, drain_and_other_use_may_alternate)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 20000;
     struct item *items = items_create(&random, n);
@@ -660,7 +651,7 @@ static void check_uniform(const struct table *table, struct item *items, size_t 
 Test(table, random_draws_are_uniform)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     /* Just after, midway through and just before a doubling of the buckets, and small. */
     static const size_t sizes[] = { 1, 20, 100, 5700, 8500, 11200, 16890 };
     for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
@@ -683,7 +674,7 @@ Test(table, random_draws_are_uniform_over_uneven_chains)
 {
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     table_init(&table, &item_type);
     size_t n = 1000;
     struct item *items = items_create(&random, n);
@@ -702,7 +693,7 @@ Test(table, room_made_beforehand)
     enum { ITEMS = 20000 };
     struct table table;
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     struct item *items = items_create(&random, ITEMS);
     table_init(&table, &item_type);
     table_unreserve(&table);

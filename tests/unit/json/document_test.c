@@ -461,7 +461,7 @@ Test(document, care_and_haste_come_to_the_same)
         "123456789012345678", "12345678901234567890.5", "0.12345678901234567", "0.00000000000000000000000000001",
         "true", "false", "null", "tru", "nule", "ftrue", "\"seven..\"", "\"eight...\"", "\"\\n\"", "\"\t\"",
         "\"é and more\"", "\"\xff\"", " ", "\n", "\x01", "x" };
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     struct buf alone = BUF_EMPTY, within = BUF_EMPTY, careful = BUF_EMPTY, hasty = BUF_EMPTY;
     char blanks[100];
     size_t right = 0;
@@ -495,7 +495,7 @@ Test(document, care_and_haste_come_to_the_same)
 Test(document, decimals)
 {
     static const unsigned units[] = { 1, 10, 100, 1000, 10000, 1000000 };
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     char text[64], number[JSON_NUMBER_MAX_LEN + 1];
 
     for (int i = 0; i < 300000; i++) {

@@ -257,7 +257,7 @@ static void play(enum json_kind root, size_t rounds, size_t pin_every)
 {
     static struct model model;
 
-    model = (struct model){ .random = seed_random() };
+    model = (struct model){ .random = seed_random(__func__) };
     model.root = item_create(root);
     model.doc.root = root == JSON_ARRAY ? json_make_array() : json_make_object();
     for (size_t i = 0; i < rounds; i++) {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/random.h"
@@ -16,33 +18,10 @@
 #include "json/parse.h"
 #include "json/print.h"
 
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
-
-#define LEN(array) (sizeof(array) / sizeof((array)[0]))
-
 /* Keys are hashed: the secret is drawn before any test. */
 __attribute__((constructor)) static void hash_prepare(void)
 {
     hash_init();
-}
-
-/* Another seed at each run, printed, and taken from LARDER_TEST_SEED where that is set. */
-static inline struct random seed_random(void)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    uint64_t seed;
-    random_secret(&seed, sizeof seed);
-    if (given != NULL)
-        seed = strtoull(given, NULL, 10);
-    fprintf(stderr, "LARDER_TEST_SEED=%" PRIu64 "\n", seed);
-    struct random random;
-    random_init(&random, seed);
-    return random;
 }
 
 /* The value of a text that must be right. */

@@ -173,7 +173,7 @@ static bool is_same(const struct json_matches *matches, size_t a, size_t b)
 
 Test(query, d_each_place_once)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int round = 0; round < 200; round++) {
         struct json_value root = draw(&random, 5);
         struct json_matches all, once;
@@ -244,7 +244,7 @@ static void delete_place(struct json_doc *doc, const uint32_t *steps, size_t dep
 
 Test(query, e_deleting_in_order)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int round = 0; round < 300; round++) {
         struct json_doc doc = { draw(&random, 6) };
         const char *path = REPEATING[random_below(&random, LEN(REPEATING))];

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../base/seed.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -21,18 +22,6 @@
 #include "json/print.h"
 
 enum { ACCOUNTS = 3000, WRITES = 20000, READERS = 2, LEAST_READS = 20, TOTAL = ACCOUNTS * 10 };
-
-static void seed(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    uint64_t number;
-
-    random_secret(&number, sizeof(number));
-    if (given != NULL)
-        number = strtoull(given, NULL, 10);
-    fprintf(stderr, "LARDER_TEST_SEED=%" PRIu64 "\n", number);
-    random_init(random, number);
-}
 
 static struct json_value parsed(struct bytes text)
 {
@@ -138,7 +127,7 @@ int main(void)
     struct json_trash trash = { JSON_VALUE_NONE };
     pthread_t readers[READERS];
 
-    seed(&random);
+    random = seed_random(__func__);
     hash_init();
     mem_thread_register();
     for (int i = 0; i < ACCOUNTS; i++)

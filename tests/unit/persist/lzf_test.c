@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "../base/seed.h"
 #include "base/mem.h"
 #include "base/random.h"
 
@@ -53,17 +53,6 @@ Test(lzf, broken_input)
         0, "more than there is room for");
 }
 
-/* LARDER_TEST_SEED repeats a run. */
-static struct random seed_random(void)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    struct random random;
-    printf("seed %llu\n", (unsigned long long)seed);
-    random_init(&random, seed);
-    return random;
-}
-
 /* Text of which parts repeat, near and far. */
 static void make_text(struct random *random, unsigned char *text, size_t len)
 {
@@ -86,7 +75,7 @@ static void make_text(struct random *random, unsigned char *text, size_t len)
 Test(lzf, random_text_comes_back)
 {
     static const size_t lengths[] = { 8, 30, 300, 5000, 200000 };
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     size_t packed_count = 0;
     for (int i = 0; i < 1000; i++) {
         size_t len = 1 + random_below(&random, lengths[i < 980 ? i % 4 : 4]);
@@ -109,7 +98,7 @@ Test(lzf, random_text_comes_back)
 
 Test(lzf, any_bytes_stay_within_bounds)
 {
-    struct random random = seed_random();
+    struct random random = seed_random(__func__);
     for (int i = 0; i < 5000; i++) {
         unsigned char input[100] = { 0 };
         size_t len = random_below(&random, sizeof input), room = random_below(&random, 1000);

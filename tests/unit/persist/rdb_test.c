@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/seed.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -132,13 +133,7 @@ static void compare_all(const struct keyspace *a, struct keyspace *b)
 
 Test(rdb, what_is_saved_comes_back)
 {
-    struct random random;
-    uint64_t seed = 42;
-    const char *given = getenv("LARDER_TEST_SEED");
-    if (given)
-        seed = strtoull(given, NULL, 10);
-    printf("seed %llu\n", (unsigned long long)seed);
-    random_init(&random, seed);
+    struct random random = seed_random(__func__);
     hash_init();
     struct keyspace *keyspace = keyspace_create(DATABASES), *copy = keyspace_create(DATABASES);
     fill_strings(keyspace, &random, 5000);

@@ -10,25 +10,11 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/random.h"
-
-/* As cr_assert, but a check that holds costs nothing. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
-
-static void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(random, seed);
-}
 
 /* What waits is `expected`, gathered whole and, to see that a short array of vectors is respected, in part. */
 static void check_content(const struct output *output, struct bytes expected)
@@ -384,7 +370,7 @@ static void model_consume(struct model *model, struct random *random)
 Test(output, agrees_with_a_flat_string, .timeout = 60)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     struct blob *blob = blob_of(500000, 0);
     for (size_t i = 0; i < blob->len; i++)
         blob->data[i] = (char)random_next(&random);

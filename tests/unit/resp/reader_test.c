@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../base/seed.h"
 #include "base/mem.h"
 #include "stream.h"
 
@@ -29,15 +30,6 @@ struct example {
     {                                        \
         { text, sizeof(text) - 1 }, expected \
     }
-
-static void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "seed %#llx\n", (unsigned long long)seed);
-    random_init(random, seed);
-}
 
 static void check_record(
     struct bytes input, const struct reader_limits *with, const struct stream_split *split, const char *expected)
@@ -501,7 +493,7 @@ static void random_request(struct random *random, struct buf *input, struct buf 
 Test(reader, random_pipelines_cut_at_random, .timeout = 60)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int round = 0; round < 60; round++) {
         struct buf input = BUF_EMPTY, expected = BUF_EMPTY;
         for (uint64_t i = 1 + random_below(&random, 12); i > 0; i--)
@@ -524,7 +516,7 @@ Test(reader, random_pipelines_cut_at_random, .timeout = 60)
 Test(reader, damaged_pipelines_mean_the_same_however_cut, .timeout = 60)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     static const char *const seeds[] = { PING PING, "*2\r\n$3\r\nGET\r\n$10\r\n0123456789\r\n" PING,
         "SET \"a\\x41\" 'b'\r\n" PING, "*-1\r\n\r\n*10\r\n$1\r\na\r\n$0\r\n\r\n" };
     for (int round = 0; round < 20000; round++) {

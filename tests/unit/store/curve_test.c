@@ -82,7 +82,7 @@ static void use(struct curve *curve, struct oracle *oracle, uint64_t seed, size_
 
 static uint64_t seeded(struct random *random)
 {
-    seed_random(random);
+    *random = seed_random(__func__);
     return random_next(random);
 }
 

@@ -10,19 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/check.h"
+#include "../base/seed.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
 #include "store/string.h"
-
-/* As cr_assert, but a check that holds costs nothing: these run by the million. */
-#define REQUIRE(e)                    \
-    do {                              \
-        if (!(e))                     \
-            cr_assert_fail("%s", #e); \
-    } while (0)
 
 enum { NOW = 1000000 };
 
@@ -128,14 +123,4 @@ static inline bool holds(const struct entry *entry, struct bytes text)
 static inline bool holds_text(const struct entry *entry, const char *text)
 {
     return holds(entry, bytes_from_cstr(text));
-}
-
-/* Seeds from LARDER_TEST_SEED, or else from the system, and prints the seed. */
-static inline void seed_random(struct random *random)
-{
-    const char *given = getenv("LARDER_TEST_SEED");
-    random_init_secret(random);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : random_next(random);
-    fprintf(stderr, "LARDER_TEST_SEED=%#" PRIx64 "\n", seed);
-    random_init(random, seed);
 }

@@ -223,7 +223,7 @@ Test(hash, model)
     struct fixture f;
     struct random random;
     fixture_begin(&f);
-    seed_random(&random);
+    random = seed_random(__func__);
     struct store_settings settings = store_settings_default;
     f.keyspace->settings = &settings;
     settings.hash_max_listpack_value = 400;
@@ -242,7 +242,7 @@ Test(hash, memory_is_known_exactly)
     struct fixture f;
     struct random random;
     fixture_begin(&f);
-    seed_random(&random);
+    random = seed_random(__func__);
     put_text(&f, "warm", "up", "1"); /* the keyspace's own table */
     size_t before = mem_used();
     for (int i = 0; i < 3000; i++) {
@@ -310,7 +310,7 @@ Test(hash, scan_keeps_its_promise)
     struct fixture f;
     struct random random;
     fixture_begin(&f);
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int round = 0; round < 20; round++) {
         bool seen[200] = { 0 };
         char name[24];
@@ -363,7 +363,7 @@ Test(hash, draws_are_uniform)
     struct fixture f;
     struct random random;
     fixture_begin(&f);
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int fields = 40; fields <= 640; fields += 600) {
         fill(&f, "h", fields);
         REQUIRE(encoded_as(peek(&f, "h"), fields == 40 ? "listpack" : "hashtable"));
@@ -445,7 +445,7 @@ Test(hash, packed_fields_are_ordered_by_expiry)
     struct fixture f;
     struct random random;
     fixture_begin(&f);
-    seed_random(&random);
+    random = seed_random(__func__);
     int64_t expected[20];
     char name[24];
     fill(&f, "h", 20);

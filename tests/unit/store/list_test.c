@@ -338,7 +338,7 @@ Test(list, agrees_with_a_model, .timeout = 60)
     static const int64_t sizes[] = { -2, -1, 1, 2, 10, 128, -5, 0 };
     static struct model model;
     fixture_begin(&model.fixture);
-    seed_random(&model.random);
+    model.random = seed_random(__func__);
     bool grows = true;
     for (int i = 0; i < 60000; i++) {
         if (below(&model, 3000) == 0)

@@ -321,7 +321,7 @@ Test(model, random_operations)
     mem_thread_register();
     hash_init_seeded(0x5eed);
     static struct model model;
-    seed_random(&model.random);
+    model.random = seed_random(__func__);
     model.now_ms = NOW;
     make_keys(&model);
     for (int i = 0; i < DBS; i++)

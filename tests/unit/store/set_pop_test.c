@@ -157,7 +157,7 @@ Test(set_pop, others_find_all_or_what_is_left)
 {
     struct popping popping;
     fixture_begin(&popping.base);
-    seed_random(&popping.random);
+    popping.random = seed_random(__func__);
     /* Drawn; selected; selected with what stays put apart; nearly all. */
     static const size_t counts[] = { 300, 2000, 2600, MEMBERS - 1 };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -171,7 +171,7 @@ Test(set_pop, without_memory_for_a_list_it_selects)
 {
     struct popping popping;
     fixture_begin(&popping.base);
-    seed_random(&popping.random);
+    popping.random = seed_random(__func__);
     for (uint64_t nth = 1; nth < 4; nth++) {
         begin(&popping, MEMBERS);
         popping.count = 300;
@@ -189,7 +189,7 @@ Test(set_pop, again_and_again_until_nothing_is_left)
 {
     struct popping popping;
     fixture_begin(&popping.base);
-    seed_random(&popping.random);
+    popping.random = seed_random(__func__);
     begin(&popping, MEMBERS);
     for (size_t left = MEMBERS; left > 1;) {
         struct set_edit edit =
@@ -223,7 +223,7 @@ Test(set_pop, choices_are_uniform)
     } cases[] = { { 2400, 280 }, { 700, 300 }, { 700, 400 } };
     struct popping popping;
     fixture_begin(&popping.base);
-    seed_random(&popping.random);
+    popping.random = seed_random(__func__);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static unsigned gone[MEMBERS];
         size_t members = cases[i].members, rounds = 60000 / members * 10;

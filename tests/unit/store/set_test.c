@@ -225,7 +225,7 @@ static void change(struct fixture *fixture, struct model *model, struct random *
 Test(set, model)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int round = 0; round < 40; round++) {
         struct fixture fixture;
         struct store_settings settings = store_settings_default;
@@ -381,7 +381,7 @@ static const struct chance {
 Test(set, single_draws_are_uniform)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t i = 0; i < 3; i++) {
         struct fixture fixture;
         struct seen seen = { 0 };
@@ -397,7 +397,7 @@ Test(set, single_draws_are_uniform)
 Test(set, samples_are_uniform_and_without_repetition)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t i = 0; i < 3; i++)
         for (size_t count = 10; count <= 60; count += 50) { /* of the largest, drawn the first time, then selected */
             struct fixture fixture;
@@ -423,7 +423,7 @@ Test(set, samples_are_uniform_and_without_repetition)
 Test(set, popped_members_are_uniform_and_gone)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t i = 0; i < 3; i++)
         for (size_t count = 1; count <= 41; count += 20) {
             struct fixture fixture;
@@ -454,7 +454,7 @@ Test(set, popped_members_are_uniform_and_gone)
 Test(set, popping_all_removes_the_key)
 {
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (size_t i = 0; i < 3; i++) {
         struct fixture fixture;
         struct seen seen = { 0 };

@@ -247,7 +247,7 @@ Test(stream_group, a_pending_entry_takes_60_bytes)
         consumers[i] = stream_consumer_create(group, (struct bytes){ &"abcdefghijklmnop"[i], 1 }, NOW);
     size_t before = mem_used();
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (uint64_t i = 0; i < COUNT; i++)
         stream_pending_deliver(group, consumers[random_below(&random, 16)], ID(1700000000000 + i / 100, i % 100), NOW);
     double in_order = (double)(mem_used() - before) / COUNT;

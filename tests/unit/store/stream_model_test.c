@@ -436,7 +436,7 @@ static void run(unsigned add_weight, uint64_t max_entries, uint64_t max_bytes)
 {
     struct model *model = mem_zalloc(sizeof *model);
     fixture_begin(&model->fixture);
-    seed_random(&model->random);
+    model->random = seed_random(__func__);
     model->settings = store_settings_default;
     model->settings.stream_node_max_entries = (int64_t)max_entries;
     model->settings.stream_node_max_bytes = (int64_t)max_bytes;

@@ -223,7 +223,7 @@ Test(stream, broken_blocks_are_refused)
     cr_assert(stream_block_at(stream_at(&fixture, "s"), 0, &view));
     size_t len = listpack_bytes(view.pack);
     struct random random;
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int round = 0; round < 20000; round++) {
         unsigned char *pack = mem_dup(view.pack, len);
         for (uint64_t n = random_below(&random, 3); n; n--)

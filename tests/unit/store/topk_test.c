@@ -27,7 +27,7 @@ static uint64_t number_of(struct bytes key)
 
 static uint64_t seeded(struct random *random)
 {
-    seed_random(random);
+    *random = seed_random(__func__);
     uint64_t seed = random_next(random);
     hash_init_seeded(seed);
     return seed;

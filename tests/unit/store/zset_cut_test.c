@@ -28,7 +28,7 @@ static void begin(struct zset_fixture *f)
     f->settings = store_settings_default;
     f->settings.zset_max_listpack_entries = 0;
     f->base.keyspace->settings = &f->settings;
-    seed_random(&f->random);
+    f->random = seed_random(__func__);
 }
 
 static struct zset_edit open(struct zset_fixture *f, const char *name)

@@ -405,7 +405,7 @@ static void run_model(int64_t limit, int size)
     struct random random;
     static struct model model;
     model = (struct model){ 0 };
-    seed_random(&random);
+    random = seed_random(__func__);
     for (int step = 0; step < MODEL_STEPS; step++) {
         model_step(&f, &model, &random, size);
         if (step % 1000 == 0) {
