@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -385,9 +386,38 @@ void mem_purge(void)
     (void)mallctl("arena." MEM_TEXT(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
 }
 
+enum { PURGE_NICENESS = 10 };
+
+struct purge_switch {
+    bool on, done;
+};
+
+/* A priority is a thread's own here, and inherited by the threads that it makes. */
+static void *switch_purge(void *context)
+{
+    struct purge_switch *purge = context;
+    if (nice(PURGE_NICENESS) == -1)
+        log_write(LOG_VERBOSE, "Pages go back to the system with the server's own priority");
+    purge->done = mallctl("background_thread", NULL, NULL, &purge->on, sizeof(purge->on)) == 0;
+    return NULL;
+}
+
+/*
+ * The allocator's thread gives pages back in runs of many milliseconds. With the priority of the main thread it would
+ * take the processor away from it for a tick of the scheduler each time, which is up to 4 ms.
+ */
 bool mem_set_background_purge(bool on)
 {
-    return mallctl("background_thread", NULL, NULL, &on, sizeof(on)) == 0;
+    struct purge_switch purge = { .on = on };
+    bool is_on;
+    size_t size = sizeof(is_on);
+    pthread_t thread;
+    if (mallctl("background_thread", &is_on, &size, NULL, 0) == 0 && is_on == on)
+        return true;
+    if (pthread_create(&thread, NULL, switch_purge, &purge) != 0)
+        return false;
+    pthread_join(thread, NULL);
+    return purge.done;
 }
 
 void mem_report(void (*write)(void *context, const char *text), void *context)

@@ -3,9 +3,12 @@
  */
 #include "base/mem.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <criterion/criterion.h>
 
@@ -153,6 +156,20 @@ static void count_text(void *context, const char *text)
     *(size_t *)context += strlen(text);
 }
 
+/* The highest of any thread of this process. */
+static int highest_niceness(void)
+{
+    int highest = -20;
+    DIR *threads = opendir("/proc/self/task");
+    cr_assert(threads);
+    for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
+        int niceness = atoi(thread->d_name) ? getpriority(PRIO_PROCESS, (id_t)atoi(thread->d_name)) : -20;
+        highest = niceness > highest ? niceness : highest;
+    }
+    closedir(threads);
+    return highest;
+}
+
 Test(mem, figures_and_report)
 {
     struct mem_stats stats;
@@ -164,7 +181,9 @@ Test(mem, figures_and_report)
         cr_assert(stats.allocated >= 1 << 20 && stats.active >= stats.allocated && stats.resident >= stats.active);
         cr_assert(stats.mapped >= stats.active && stats.metadata > 0);
         cr_assert_eq(mem_good_size(100), 112);
-        cr_assert(mem_set_background_purge(true) && mem_set_background_purge(false));
+        cr_assert(mem_set_background_purge(true) && mem_set_background_purge(true));
+        cr_assert(highest_niceness() > getpriority(PRIO_PROCESS, 0) || highest_niceness() == 19);
+        cr_assert(mem_set_background_purge(false));
     } else {
         cr_assert_str_eq(mem_allocator_name(), "libc");
         cr_assert_not(mem_set_background_purge(true));
