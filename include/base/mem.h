@@ -108,5 +108,12 @@ bool mem_set_background_purge(bool on);
 /* Passes the allocator's own report, a piece at a time, to `write`. */
 void mem_report(void (*write)(void *context, const char *text), void *context);
 
+/*
+ * In between, the calling thread is going to ask for much memory and keep it: the system is asked for huge pages then,
+ * if it has any to give. One thread at a time. Whatever is allocated and freed meanwhile is the same as otherwise.
+ */
+void mem_bulk_begin(void);
+void mem_bulk_end(void);
+
 /* For tests: the Nth (1 is the next) mem_try_ call of this thread answers NULL; 0 switches that off. */
 void mem_fail_nth(uint64_t nth);

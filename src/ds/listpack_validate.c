@@ -32,7 +32,10 @@ static bool backlen_is(const unsigned char *backlen, uint32_t backlen_size, uint
 
 uint32_t listpack_check_wide(const unsigned char *pack, uint32_t at, uint32_t end)
 {
-    uint32_t head = head_size(pack[at]);
+    /* Integers of any size have a backlen of one byte, too. */
+    uint32_t head = head_size(pack[at]), narrow = pack[at] < 0xe0 ? 2 : pack[at] >= LISTPACK_INT_16 ? head : 0;
+    if (narrow)
+        return narrow < end - at && pack[at + narrow] == narrow ? narrow + 1 : 0;
     if (head == 0 || head > end - at)
         return 0;
     struct listpack_value value = listpack_get(pack, at);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "engine/engine.h"
 #include "persist/source.h"
@@ -27,6 +28,7 @@ enum {
     BAR_WIDTH = 40,
     DELAY_NAP_NS = 1000 * 1000,
     PERCENT = 100,
+    BULK_BYTES = 4 * 1024 * 1024,
 };
 
 static bool has_terminal(const struct server *server)
@@ -82,6 +84,8 @@ void saves_load_begin(struct server *server, uint64_t size)
     saves->load_delayed = 0;
     saves->load_progress_ns = clock_mono_ns();
     server->engine->loading = true;
+    if (size >= BULK_BYTES)
+        mem_bulk_begin();
 }
 
 /* Serves clients for as long as key-load-delay says for the keys that came since; tests want to see that time. */
@@ -114,6 +118,7 @@ bool saves_load_progress(struct server *server, uint64_t bytes)
 
 void saves_load_end(struct server *server)
 {
+    mem_bulk_end();
     delay(server);
     if (has_terminal(server))
         wipe_bar();

@@ -282,17 +282,26 @@ static inline bool skip(struct unknown *unknown, uint64_t elements)
     return true;
 }
 
-static inline bool read_number(struct unknown *unknown, int64_t *number)
+static __attribute__((noinline)) bool read_large_number(struct unknown *unknown, int64_t *number)
 {
     uint32_t at = unknown->at;
     if (!skip(unknown, 1))
         return false;
-    *number = unknown->pack[at];
-    if (__builtin_expect(*number < 0x80, 1))
-        return true;
     struct listpack_value value = listpack_get(unknown->pack, at);
     *number = value.number;
     return !value.text;
+}
+
+/* Nearly all are below 128: two bytes with the backlen. */
+static inline __attribute__((always_inline)) bool read_number(struct unknown *unknown, int64_t *number)
+{
+    const unsigned char *element = unknown->pack + unknown->at;
+    if (__builtin_expect(unknown->end - unknown->at < 2 || element[0] >= 0x80 || element[1] != 1, 0))
+        return read_large_number(unknown, number);
+    *number = element[0];
+    unknown->at += 2;
+    unknown->elements++;
+    return true;
 }
 
 static bool read_entry(struct unknown *unknown, int64_t shared, struct stream_id *id, bool *deleted)
