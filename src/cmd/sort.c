@@ -29,6 +29,8 @@
 /* What a round of a loop costs, for fiber_breathe. */
 enum { COMPARE_COST = 1, COLLECT_COST = 3, WEIGH_COST = 10, REPLY_COST = 10 };
 
+enum { NAME_SPARE = 64 }; /* so that the empty name has room, too */
+
 /* --- Elements --- */
 
 struct item {
@@ -181,14 +183,15 @@ struct found {
 static bool make_name(struct sort *sort, const struct pattern *pattern, struct bytes element, struct bytes *name)
 {
     size_t len = pattern->before.len + element.len + pattern->after.len;
-    if (len > sort->name_room) {
-        char *room = mem_try_realloc(sort->name, 2 * len);
-        if (!room) {
+    if (!sort->name || len > sort->name_room) {
+        size_t room = 2 * len + NAME_SPARE;
+        char *name_at = mem_try_realloc(sort->name, room);
+        if (!name_at) {
             sort->out_of_memory = true;
             return false;
         }
-        sort->name = room;
-        sort->name_room = 2 * len;
+        sort->name = name_at;
+        sort->name_room = room;
     }
     char *at = sort->name;
     if (pattern->before.len)

@@ -100,6 +100,12 @@ def test_elements_named_by_keys_that_expire(pair):
               "DEBUG SLEEP 0.01", "SORT l BY w_* GET w_* GET h_1->f", "DBSIZE")
 
 
+def test_empty_names(pair):
+    """An empty element and a pattern of nothing but the asterisk name the empty key."""
+    pair.same(("RPUSH", "l", ""), "SORT l BY * GET *", "SORT l BY nosort GET * GET # STORE s", "LRANGE s 0 -1",
+              ("SET", "", "7"), "SORT l BY * GET *", "RPUSH l x", "SORT l BY * GET * GET # ALPHA")
+
+
 def test_random_commands(pair, seed, scale):
     run = DifferentialRun(pair, Sorts(), seed)
     for part in range(3):
