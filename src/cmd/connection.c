@@ -5,13 +5,13 @@
  */
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "cmd/module.h"
 #include "database_priv.h"
 #include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "engine/version.h"
-#include "module_priv.h"
 
 /* True if the password is the user's: then the session speaks for him. Otherwise answers WRONGPASS. */
 static bool authenticate(struct call *call, struct bytes name, struct bytes password)
