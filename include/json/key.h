@@ -30,7 +30,7 @@ json_key json_key_find(struct bytes text);
 
 /* Takes references to a key that is held; gives one or many back, and answers true if the last was among them. Any
  * thread. */
-void json_key_ref(json_key key, uint32_t count);
+void json_key_ref(json_key key, uint64_t count);
 bool json_key_unref(json_key key);
 bool json_key_unref_many(json_key key, uint64_t count);
 

@@ -166,7 +166,7 @@ json_key json_key_find(struct bytes text)
     return key;
 }
 
-void json_key_ref(json_key key, uint32_t count)
+void json_key_ref(json_key key, uint64_t count)
 {
     atomic_fetch_add_explicit(&entry_of(key)->refs, count, memory_order_relaxed);
 }

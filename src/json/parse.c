@@ -54,21 +54,56 @@ static inline bool stack_push(struct json_parser *parser, json_key key)
     return true;
 }
 
-/* A leaf of what the innermost container has on the stack. */
-static bool leaf_make(struct json_parser *parser, const struct parse_frame *frame, struct json_value *leaf)
+/* A leaf with room for `count` elements or members: the same as node_try_create makes, where the tag is known. */
+static inline struct json_node *leaf_try_create(bool is_object, size_t count)
 {
-    size_t count = parser->top - frame->base;
-    unsigned tag = frame->is_object ? JSON_TAG_OBJECT : JSON_TAG_ARRAY;
-    struct json_node *node = node_try_create(tag, count);
+    size_t size = class_of(sizeof(struct json_node) + count * (is_object ? 12 : 8));
+    struct json_node *leaf = mem_try_alloc(size);
 
-    if (node == NULL)
+    if (leaf == NULL)
+        return NULL;
+    atomic_init(&leaf->refs, 1);
+    leaf->count = (uint16_t)count;
+    leaf->cap = (uint16_t)((size - sizeof(*leaf)) / (is_object ? 12u : 8u));
+    return leaf;
+}
+
+/* Copies a few elements of `size` bytes, in pairs: for that a call takes longer. */
+static inline void copy_few(void *to, const void *from, size_t count, size_t size)
+{
+    char *out = to;
+    const char *in = from;
+
+    if ((count & 1) != 0) {
+        memcpy(out, in, size);
+        out += size;
+        in += size;
+    }
+    for (size_t i = 0; i < count / 2; i++)
+        memcpy(out + 2 * size * i, in + 2 * size * i, 2 * size);
+}
+
+/* A leaf of what the innermost container has on the stack. */
+static inline bool leaf_make(struct json_parser *parser, const struct parse_frame *frame, struct json_value *value)
+{
+    enum { FEW = 16 };
+    size_t count = parser->top - frame->base;
+    const struct json_value *values = &parser->values[frame->base];
+    const json_key *keys = &parser->keys[frame->base];
+    struct json_node *leaf = leaf_try_create(frame->is_object, count);
+
+    if (leaf == NULL)
         return fail_memory(parser);
-    memcpy(node->slots, &parser->values[frame->base], count * sizeof(node->slots[0]));
-    if (frame->is_object)
-        memcpy(leaf_keys(node), &parser->keys[frame->base], count * sizeof(json_key));
-    node->count = (uint16_t)count;
+    if (count <= FEW)
+        copy_few(leaf->slots, values, count, sizeof(*values));
+    else
+        memcpy(leaf->slots, values, count * sizeof(*values));
+    if (frame->is_object && count <= FEW)
+        copy_few(leaf_keys(leaf), keys, count, sizeof(*keys));
+    else if (frame->is_object)
+        memcpy(leaf_keys(leaf), keys, count * sizeof(*keys));
     parser->top = frame->base;
-    *leaf = value_of(node, tag);
+    *value = value_of(leaf, frame->is_object ? JSON_TAG_OBJECT : JSON_TAG_ARRAY);
     return true;
 }
 
@@ -122,11 +157,7 @@ bool parse_container_open(struct json_parser *parser, bool is_object)
 {
     if (parser->depth == JSON_MAX_DEPTH)
         return parse_fail(parser, JSON_ERROR_DEPTH, "recursion limit exceeded", parser->at);
-    parser->frames[parser->depth] = (struct parse_frame){
-        .base = parser->top, .is_object = is_object, .guess = &parser->first_keys[parser->depth]
-    };
-    parser->depth++;
-    parser->deepest = parser->depth > parser->deepest ? parser->depth : parser->deepest;
+    parse_frame_open(parser, parser->top, is_object);
     parser->at++;
     parser->state = is_object ? STATE_KEY_OR_END : STATE_ELEMENT_OR_END;
     return true;
@@ -316,8 +347,7 @@ static inline bool parse_after(struct json_parser *parser)
         parse_member_unify(parser, frame);
     if (c != ',')
         return parse_container_close(parser);
-    size_t most = frame->is_object ? OBJECT_LEAF_MAX : ARRAY_LEAF_MAX;
-    if (parser->top - frame->base == most && !frame_flush(parser, frame))
+    if (parser->top == frame->most && !frame_flush(parser, frame))
         return false;
     parser->at++;
     bool goes_on = is_at_token(parser);
@@ -404,7 +434,8 @@ struct json_parser *json_parser_create(struct bytes text)
 
     if (parser == NULL)
         return NULL;
-    memset(parser, 0, sizeof(*parser));
+    memset(parser, 0, offsetof(struct json_parser, frames));
+    parser->cache[0] = (struct cached_key){ .pattern = { KEY_PATTERN_NONE }, .next = parser->cache };
     parser->begin = parser->at = text.len == 0 ? "" : text.ptr;
     parser->end = parser->at + text.len;
     parser->state = STATE_VALUE;

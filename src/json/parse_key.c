@@ -11,27 +11,38 @@
 /* What finding a key in the table costs, in bytes of plain text: it shortens the slice. */
 enum { NEW_KEY_COST = 300 };
 
-void parse_key_settle(struct cached_key *cached)
+/* The first place from `place` on that is used, or CACHE_KEYS. */
+static unsigned next_used(const struct json_parser *parser, unsigned place)
 {
-    if (cached->text != NULL && cached->pending != 0)
+    while (place < CACHE_KEYS) {
+        uint64_t rest = parser->used[place / 64] >> place % 64;
+        if (rest != 0)
+            return place + (unsigned)__builtin_ctzll(rest);
+        place = (place / 64 + 1) * 64;
+    }
+    return CACHE_KEYS;
+}
+
+static void key_settle(struct cached_key *cached)
+{
+    if (cached->pending != 0)
         json_key_ref(cached->key, cached->pending);
     cached->pending = 0;
 }
 
 void parse_keys_settle(struct json_parser *parser)
 {
-    for (size_t i = 0; i < CACHE_KEYS; i++)
-        parse_key_settle(&parser->cache[i]);
+    for (unsigned place = next_used(parser, 0); place < CACHE_KEYS; place = next_used(parser, place + 1))
+        key_settle(&parser->cache[place]);
 }
 
 void parse_keys_forget(struct json_parser *parser)
 {
-    for (size_t i = 0; i < CACHE_KEYS; i++) {
-        parse_key_settle(&parser->cache[i]);
-        if (parser->cache[i].text != NULL)
-            json_key_unref(parser->cache[i].key);
-        parser->cache[i].text = NULL;
+    for (unsigned place = next_used(parser, 0); place < CACHE_KEYS; place = next_used(parser, place + 1)) {
+        key_settle(&parser->cache[place]);
+        json_key_unref(parser->cache[place].key);
     }
+    memset(parser->used, 0, sizeof(parser->used));
 }
 
 /* A place in the cache: anything that spreads will do, as only speed depends on it. */
@@ -48,34 +59,60 @@ static unsigned place_of(struct bytes text)
     return (unsigned)(mixed >> 55) & (CACHE_KEYS - 1);
 }
 
+/* What the text has where this key comes next. */
+static void pattern_make(struct cached_key *cached, struct bytes text, bool is_plain)
+{
+    char pattern[KEY_PATTERN] = { '"' }, mask[KEY_PATTERN] = { 0 };
+
+    if (is_plain) {
+        size_t part = text.len < KEY_PATTERN - 1 ? text.len : KEY_PATTERN - 1, len = part + 1;
+        if (part != 0)
+            memcpy(pattern + 1, text.ptr, part);
+        if (len < KEY_PATTERN)
+            pattern[len++] = '"';
+        if (len < KEY_PATTERN)
+            pattern[len++] = ':';
+        memset(mask, 0xff, len);
+    }
+    memcpy(cached->pattern, pattern, sizeof(pattern));
+    memcpy(cached->mask, mask, sizeof(mask));
+    if (!is_plain)
+        cached->pattern[0] = KEY_PATTERN_NONE;
+}
+
+/* Puts a key into a place of the cache, instead of what is there. False: memory is out. */
+static bool place_fill(struct json_parser *parser, unsigned place, struct bytes text)
+{
+    struct cached_key *cached = &parser->cache[place];
+    json_key key = json_key_intern(text);
+
+    if (key == 0)
+        return parse_fail(parser, JSON_ERROR_MEMORY, "out of memory", parser->at);
+    if ((parser->used[place / 64] >> place % 64 & 1) != 0) {
+        key_settle(cached);
+        json_key_unref(cached->key);
+    }
+    parser->used[place / 64] |= (uint64_t)1 << place % 64;
+    parser->pause -= parser->pause - parser->begin < NEW_KEY_COST || !parser->is_sliced ? 0 : NEW_KEY_COST;
+    *cached = (struct cached_key){
+        .text = json_key_text(key).ptr, .len = (uint32_t)text.len, .key = key, .next = parser->cache
+    };
+    return true;
+}
+
 static json_key key_find(struct json_parser *parser, struct parse_frame *frame, struct bytes text, bool is_plain)
 {
     unsigned place = place_of(text);
     struct cached_key *cached = &parser->cache[place];
+    bool is_used = (parser->used[place / 64] >> place % 64 & 1) != 0;
 
-    if (cached->text == NULL || !bytes_equal(bytes_make(cached->text, cached->len), text)) {
-        json_key key = json_key_intern(text);
-        if (key == 0) {
-            parse_fail(parser, JSON_ERROR_MEMORY, "out of memory", parser->at);
-            return 0;
-        }
-        parse_key_settle(cached);
-        if (cached->text != NULL)
-            json_key_unref(cached->key);
-        parser->pause -= parser->pause - parser->begin < NEW_KEY_COST || !parser->is_sliced ? 0 : NEW_KEY_COST;
-        *cached = (struct cached_key){ .text = json_key_text(key).ptr, .len = (uint32_t)text.len, .key = key };
-    }
-    cached->is_plain = is_plain;
-    cached->compared = 0;
-    if (is_plain && text.len < sizeof(cached->word)) {
-        char room[sizeof(cached->word)] = { 0 };
-        if (text.len != 0)
-            memcpy(room, text.ptr, text.len);
-        room[text.len] = '"';
-        memcpy(&cached->word, room, sizeof(room));
-        cached->compared = (uint8_t)(text.len + 1);
-    }
-    return parse_key_use(frame, parser, place);
+    if ((!is_used || !bytes_equal(bytes_make(cached->text, cached->len), text)) && !place_fill(parser, place, text))
+        return 0;
+    pattern_make(cached, text, is_plain);
+    cached->pending++;
+    *frame->guess = cached;
+    frame->guess = &cached->next;
+    return cached->key;
 }
 
 /* A key with escapes, whose decoded form takes memory. */
@@ -98,12 +135,13 @@ static json_key key_find_escaped(struct json_parser *parser, struct parse_frame 
 json_key parse_key(struct json_parser *parser, struct parse_frame *frame)
 {
     const char *at = parser->at + 1;
-    unsigned guess = *frame->guess;
-    const struct cached_key *likely = &parser->cache[guess];
+    struct cached_key *likely = *frame->guess;
 
-    if (parse_key_is_next(likely, at, parser->end)) {
+    if (parser->end - at >= KEY_PATTERN && parse_key_is_next(likely, parser->at, parser->end)) {
         parser->at = at + likely->len + 1;
-        return parse_key_use(frame, parser, guess);
+        likely->pending++;
+        frame->guess = &likely->next;
+        return likely->key;
     }
     struct string_scan scan = { at, at, 0 };
     if (!string_scan(parser, &scan, parser->end))

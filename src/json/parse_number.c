@@ -31,7 +31,7 @@ static const char *read_digits(const char *at, const char *end, struct literal *
     const char *begin = at;
     uint64_t digits = literal->digits, eight;
 
-    for (; end - at >= 8 && digits < UINT64_C(10000000000) && parse_eight_digits(at, &eight); at += 8)
+    for (; end - at >= 8 && digits < UINT64_C(10000000000) && parse_digits(at, &eight) == 8; at += 8)
         digits = digits * 100000000 + eight;
     for (; at < end && parse_is_digit(*at); at++) {
         if (digits >= UINT64_C(1000000000000000000)) {

@@ -10,20 +10,25 @@
 
 enum {
     CACHE_KEYS = 512,
+    KEY_PATTERN = 16,        /* bytes of a key, in quotes and with its colon, that are compared at once */
     LONG_STRING = 64 * 1024, /* bytes from which on a string is read in parts */
 };
 
-/* A key that this text has used: its references are given in one go. */
+/*
+ * A key that this text has used: its references are given in one go. What the text has where the key comes next is
+ * `pattern` under `mask`: quotes, key and colon, or the first of them. Escaped in JSON it would not be the same: then,
+ * and in a place that is not used, nothing matches. One line of the processor's cache.
+ */
 struct cached_key {
-    const char *text; /* borrowed: the key's, of which one reference is held; NULL in a free place */
+    uint64_t pattern[2], mask[2];
+    uint64_t pending;        /* references that members have and that are not counted yet */
+    const char *text;        /* borrowed: the key's, of which one reference is held */
+    struct cached_key *next; /* borrowed: the key that followed it last time */
     uint32_t len;
     json_key key;
-    uint32_t pending; /* references that members have and that are not counted yet */
-    uint16_t next;    /* the place of the key that followed it last time */
-    bool is_plain;    /* without anything that is escaped in JSON */
-    uint8_t compared; /* bytes of `word`, or 0 */
-    uint64_t word;    /* a short plain key with the quote that ends it */
 };
+
+#define KEY_PATTERN_NONE 1 /* under a mask of 0 */
 
 /* A string of which the end has not been seen, or that is being copied. */
 struct string_scan {
@@ -33,11 +38,11 @@ struct string_scan {
 
 /* An open container: what it has so far is on the stacks from `base` on, and before that in `tree`. */
 struct parse_frame {
-    size_t base;
+    size_t base, most;      /* it goes to the tree when it comes up to `most` */
     struct json_value tree; /* owned, or none */
     bool is_object;
-    uint64_t seen;   /* a bit for the keys that are on the stack: one whose bit is not set has no namesake there */
-    uint16_t *guess; /* borrowed: in the cache; the place of the key that is likely to come next */
+    uint64_t seen; /* a bit for the keys that are on the stack: one whose bit is not set has no namesake there */
+    struct cached_key **guess; /* borrowed: where the key that is likely to come next is noted */
 };
 
 enum parse_state { STATE_VALUE, STATE_ELEMENT_OR_END, STATE_KEY, STATE_KEY_OR_END, STATE_COLON, STATE_AFTER };
@@ -61,10 +66,12 @@ struct json_parser {
     json_key *keys;            /* owned: of the same */
     size_t top, room;
     unsigned depth, deepest;
-    struct parse_frame frames[JSON_MAX_DEPTH];
 
-    uint16_t first_keys[JSON_MAX_DEPTH]; /* guesses for the first key of an object, by depth */
-    struct cached_key cache[CACHE_KEYS];
+    /* From here on nothing has a value before it is first used: that would take longer than to read a short text. */
+    uint64_t used[CACHE_KEYS / 64]; /* a bit for each place of the cache */
+    struct parse_frame frames[JSON_MAX_DEPTH];
+    struct cached_key *first_keys[JSON_MAX_DEPTH]; /* guesses for the first key of an object, by depth */
+    struct cached_key cache[CACHE_KEYS];           /* the first place is the guess where there is none */
 };
 
 /* Notes what is wrong and where; false. */
@@ -73,6 +80,25 @@ bool parse_fail(struct json_parser *parser, enum json_parse_error error, const c
 /* parse_run.c: goes on in the innermost container, as far as the text is plain. The machine takes the next step, from
  * wherever it stopped. */
 void parse_run(struct json_parser *parser);
+
+/* The frame of a container that begins, deeper than the others. */
+static inline struct parse_frame *parse_frame_open(struct json_parser *parser, size_t base, bool is_object)
+{
+    unsigned depth = parser->depth++;
+    struct parse_frame *frame = &parser->frames[depth];
+
+    if (depth == parser->deepest) {
+        parser->deepest++;
+        parser->first_keys[depth] = parser->cache;
+    }
+    frame->base = base;
+    frame->most = base + (is_object ? OBJECT_LEAF_MAX : ARRAY_LEAF_MAX);
+    frame->tree = JSON_VALUE_NONE;
+    frame->is_object = is_object;
+    frame->seen = 0;
+    frame->guess = &parser->first_keys[depth];
+    return frame;
+}
 
 /* parse.c: at its bracket, opens or closes a container. */
 bool parse_container_open(struct json_parser *parser, bool is_object);
@@ -92,8 +118,14 @@ static inline bool parse_key_is_new(struct parse_frame *frame, json_key key)
 /* The member that was just completed may have a namesake, whose place it then takes. */
 void parse_member_unify(struct json_parser *parser, const struct parse_frame *frame);
 
+/* What is no blank, or `limit`. Indentation is passed in words. */
 static inline const char *parse_skip_blanks(const char *at, const char *limit)
 {
+    for (uint64_t word; limit - at >= (ptrdiff_t)sizeof(word); at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        if (word != UINT64_C(0x2020202020202020))
+            break;
+    }
     while (at < limit && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
         at++;
     return at;
@@ -102,44 +134,21 @@ static inline const char *parse_skip_blanks(const char *at, const char *limit)
 /* parse_key.c: reads the key at parser->at, an opening quote, and goes behind it. The key has one reference, counted or
  * pending. 0: failed. */
 json_key parse_key(struct json_parser *parser, struct parse_frame *frame);
-void parse_key_settle(struct cached_key *cached);
 
-/* Keys are seldom long: two loads that overlap decide, without a call. */
-static inline bool parse_texts_are_equal(const char *a, const char *b, size_t len)
-{
-    uint64_t first[2], last[2];
-
-    if (len < 8 || len > 16)
-        return memcmp(a, b, len) == 0;
-    memcpy(&first[0], a, 8);
-    memcpy(&first[1], b, 8);
-    memcpy(&last[0], a + len - 8, 8);
-    memcpy(&last[1], b + len - 8, 8);
-    return first[0] == first[1] && last[0] == last[1];
-}
-
-/* True if the text goes on with this key and the quote behind it. Most keys are so short that one load decides. */
+/* True if the text goes on with this key, from its first quote to its colon. Most keys are so short that one look
+ * decides. There are KEY_PATTERN bytes. */
 static inline bool parse_key_is_next(const struct cached_key *cached, const char *at, const char *end)
 {
-    if (cached->compared != 0 && end - at >= (ptrdiff_t)sizeof(cached->word)) {
-        uint64_t word;
-        memcpy(&word, at, sizeof(word));
-        return (word ^ cached->word) << (64 - 8 * cached->compared) == 0;
-    }
-    return cached->text != NULL && cached->is_plain && (size_t)(end - at) > cached->len && at[cached->len] == '"' &&
-           parse_texts_are_equal(at, cached->text, cached->len);
-}
+    uint64_t words[2];
 
-/* Takes the key at a place of the cache, with a reference that is counted later. */
-static inline json_key parse_key_use(struct parse_frame *frame, struct json_parser *parser, unsigned place)
-{
-    struct cached_key *cached = &parser->cache[place];
-
-    if (__builtin_expect(++cached->pending == UINT32_MAX, 0))
-        parse_key_settle(cached);
-    *frame->guess = (uint16_t)place;
-    frame->guess = &cached->next;
-    return cached->key;
+    memcpy(words, at, sizeof(words));
+    if ((((words[0] & cached->mask[0]) ^ cached->pattern[0]) | ((words[1] & cached->mask[1]) ^ cached->pattern[1])) !=
+        0)
+        return false;
+    if (cached->len <= KEY_PATTERN - 3)
+        return true;
+    return (size_t)(end - at) > (size_t)cached->len + 2 && memcmp(at + 1, cached->text, cached->len) == 0 &&
+           at[cached->len + 1] == '"' && at[cached->len + 2] == ':';
 }
 
 /* Counts references that are pending, of one key and of all; gives the cache's own back too. */
@@ -165,18 +174,28 @@ static inline bool parse_is_digit(char c)
     return (unsigned)(unsigned char)c - '0' <= 9;
 }
 
-/* Eight digits as a number, three multiplications for all; false if one is none. */
-static inline bool parse_eight_digits(const char *at, uint64_t *value)
+/* Eight characters that are digits, and no others, as a number: three multiplications for all. The first is the lowest
+ * byte; each is its digit's value. */
+static inline uint64_t parse_fold_digits(uint64_t word)
+{
+    word = word * 2561 >> 8;
+    word = (word & UINT64_C(0x00ff00ff00ff00ff)) * 6553601 >> 16;
+    return (word & UINT64_C(0x0000ffff0000ffff)) * UINT64_C(42949672960001) >> 32;
+}
+
+/* The digits that the text begins with, eight at most, as a number: how many. There are eight bytes. */
+static inline unsigned parse_digits(const char *at, uint64_t *value)
 {
     uint64_t word;
 
     memcpy(&word, at, sizeof(word));
-    if (((word & UINT64_C(0xf0f0f0f0f0f0f0f0)) |
-            (((word + UINT64_C(0x0606060606060606)) & UINT64_C(0xf0f0f0f0f0f0f0f0)) >> 4)) !=
-        UINT64_C(0x3333333333333333))
-        return false;
-    word = (word & UINT64_C(0x0f0f0f0f0f0f0f0f)) * 2561 >> 8;
-    word = (word & UINT64_C(0x00ff00ff00ff00ff)) * 6553601 >> 16;
-    *value = (word & UINT64_C(0x0000ffff0000ffff)) * UINT64_C(42949672960001) >> 32;
-    return true;
+    word ^= UINT64_C(0x3030303030303030);
+    uint64_t others = ((word + UINT64_C(0x7676767676767676)) | word) & UINT64_C(0x8080808080808080);
+    unsigned count = 8;
+    if (others != 0) {
+        count = (unsigned)__builtin_ctzll(others) / 8;
+        word = count == 0 ? 0 : word << (64 - 8 * count);
+    }
+    *value = parse_fold_digits(word);
+    return count;
 }

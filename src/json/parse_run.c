@@ -1,39 +1,47 @@
 /*
- * Plain text in a run: keys that were seen before, short strings, numbers and literals, one after the other, and the
+ * Plain text in a run: keys that were seen before, strings, numbers and literals, one after the other, and the
  * containers that they stand in. That is nearly all of most texts.
  *
  * The machine in parse.c keeps its place in memory and looks at every byte for the end of the text. Here the place
  * stays in registers, and a run keeps so far away from the end that no token needs to look for it: MARGIN is more than
- * any token that is read here without a check. Whatever is not plain, or not quickly decided, a run leaves to the
- * machine, which takes that one step and comes back. So all errors are found there, and none here.
+ * a key and its value that are read here without a check. Whatever is not plain, or not quickly decided, a run leaves
+ * to the machine, which takes that one step and comes back. So all errors are found there, and none here.
+ *
+ * A member costs some fifty instructions: its key, quotes and colon are one comparison of 16 bytes with what followed
+ * the same key last time, a short string is one look at 16 bytes, eight digits are read at once.
  */
 #include "base/num.h"
 #include "parse_priv.h"
 #include "scan_priv.h"
 
+/* There is one loop, and its place is to be in registers wherever it is. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum {
     MARGIN = 64,
-    NUMBER_MAX = 32,     /* bytes of a number that is read here */
-    STRING_MAX = 4096,   /* bytes of a string that is */
-    INTEGER_DIGITS = 17, /* any integer with so many fits in a slot */
+    STRING_MAX = 4096,   /* bytes of a string that is read here */
+    INTEGER_DIGITS = 16, /* any integer with so many fits in a slot */
+    DIGITS = 19,         /* any number with so many fits in 64 bits */
 };
 
 struct run {
     struct json_parser *parser; /* borrowed */
     struct parse_frame *frame;  /* borrowed: of the innermost container */
-    const char *at, *safe;      /* a token that begins before `safe` has MARGIN bytes */
+    struct cached_key **guess;  /* borrowed: the frame's */
+    const char *at, *safe;      /* a member or element that begins before `safe` has MARGIN bytes */
     struct json_value *values;  /* borrowed: the parser's stacks */
     json_key *keys;
     size_t top;
+    size_t most; /* the stack may grow to here before the machine has to see to it */
+    uint64_t seen;
     enum parse_state state;
 };
 
 /* Looks again at what the parser keeps. */
-static inline void run_load(struct run *run)
+static ALWAYS_INLINE void run_load(struct run *run)
 {
     struct json_parser *parser = run->parser;
 
-    run->frame = &parser->frames[parser->depth - 1];
     run->at = parser->at;
     run->safe = parser->end - parser->at < MARGIN      ? parser->at
                 : parser->pause < parser->end - MARGIN ? parser->pause
@@ -44,76 +52,114 @@ static inline void run_load(struct run *run)
     run->state = parser->state;
 }
 
-static inline void run_save(const struct run *run)
+/* Turns to the innermost container. */
+static ALWAYS_INLINE void run_turn(struct run *run)
+{
+    struct parse_frame *frame = &run->parser->frames[run->parser->depth - 1];
+
+    run->frame = frame;
+    run->guess = frame->guess;
+    run->seen = frame->seen;
+    run->most = frame->most < run->parser->room ? frame->most : run->parser->room;
+}
+
+/* Notes how far it came in the innermost container. */
+static ALWAYS_INLINE void run_leave(const struct run *run)
+{
+    run->frame->guess = run->guess;
+    run->frame->seen = run->seen;
+}
+
+static ALWAYS_INLINE void run_save(const struct run *run)
 {
     struct json_parser *parser = run->parser;
 
+    run_leave(run);
     parser->at = run->at;
     parser->top = run->top;
     parser->state = run->state;
 }
 
-static inline void pass_blanks(struct run *run)
+/* Goes to what is no blank; false if that may be too near to the end. */
+static ALWAYS_INLINE bool pass_blanks(struct run *run)
 {
-    if ((unsigned char)*run->at <= ' ')
-        run->at = parse_skip_blanks(run->at, run->safe);
+    if (__builtin_expect((unsigned char)*run->at > ' ', 1))
+        return true;
+    if (*run->at == ' ' && (unsigned char)run->at[1] > ' ') {
+        run->at++;
+        return true;
+    }
+    run->at = parse_skip_blanks(run->at, run->safe);
+    return run->at < run->safe;
 }
 
-/* A key and its colon. */
-static inline bool run_key(struct run *run)
+/* The place of the element or member that comes. */
+static ALWAYS_INLINE void run_place(struct run *run, json_key key)
 {
-    struct json_parser *parser = run->parser;
-    struct parse_frame *frame = run->frame;
-    unsigned guess = *frame->guess;
-    const struct cached_key *likely = &parser->cache[guess];
-    json_key key;
-
-    if (*run->at != '"' || run->top == parser->room)
-        return false;
-    if (parse_key_is_next(likely, run->at + 1, parser->end)) {
-        run->at += likely->len + 2;
-        key = parse_key_use(frame, parser, guess);
-    } else {
-        run_save(run);
-        key = parse_key(parser, frame);
-        run_load(run);
-        if (key == 0)
-            return false;
-    }
     run->values[run->top] = JSON_VALUE_NONE;
     run->keys[run->top++] = key;
-    run->state = STATE_COLON;
-    if (run->at >= run->safe || *run->at != ':')
-        return false;
-    run->at++;
-    pass_blanks(run);
     run->state = STATE_VALUE;
+}
+
+/* A key that is not the one that was expected. False: failed. */
+static __attribute__((noinline)) bool take_other_key(struct json_parser *parser)
+{
+    json_key key = parse_key(parser, &parser->frames[parser->depth - 1]);
+
+    if (key == 0)
+        return false;
+    parser->values[parser->top] = JSON_VALUE_NONE;
+    parser->keys[parser->top++] = key;
+    parser->state = STATE_COLON;
+    if (parser->at < parser->pause && *parser->at == ':') {
+        parser->at++;
+        parser->state = STATE_VALUE;
+    }
     return true;
 }
 
-/* A string without escapes and of ASCII; what follows it, or NULL. */
-static inline const char *run_string(const struct run *run, struct json_value *slot)
+/* The same, and its colon. */
+static ALWAYS_INLINE bool run_other_key(struct run *run)
 {
-    const char *begin = run->at + 1, *end = run->parser->end;
-    const char *limit = end - begin < STRING_MAX ? end : begin + STRING_MAX;
-    const char *stop = scan_plain(begin, limit);
-    size_t len = (size_t)(stop - begin);
+    if (*run->at != '"')
+        return false;
+    run_save(run);
+    bool taken = take_other_key(run->parser);
+    run_load(run);
+    run_turn(run);
+    return taken && run->state == STATE_VALUE && run->at < run->safe;
+}
 
-    if (stop == limit || *stop != '"')
-        return NULL;
-    if (len <= JSON_SHORT_STRING) {
-        uint64_t word;
-        memcpy(&word, begin, sizeof(word));
-        word = len == 0 ? 0 : word << (64 - 8 * len) >> (56 - 8 * len);
-        slot->bits = word | len << 4 | JSON_TAG_SHORT;
-        return stop + 1;
-    }
+/* A key and its colon, and the place of its value. */
+static ALWAYS_INLINE bool run_key(struct run *run)
+{
+    struct cached_key *likely = *run->guess;
+
+    if (!pass_blanks(run))
+        return false;
+    if (!__builtin_expect(parse_key_is_next(likely, run->at, run->safe), 1))
+        return run_other_key(run);
+    run->at += likely->len + 3;
+    likely->pending++;
+    run->guess = &likely->next;
+    run_place(run, likely->key);
+    return true;
+}
+
+/* A string that does not fit in its slot; what follows it, or NULL. */
+static ALWAYS_INLINE const char *run_text(const char *begin, const char *stop, struct json_value *slot)
+{
+    size_t len = (size_t)(stop - begin);
     struct json_text *text = text_try_create(len);
+
     if (text == NULL)
         return NULL;
     if (len <= 16) {
         memcpy(text->data, begin, 8);
         memcpy(text->data + len - 8, stop - 8, 8);
+    } else if (len <= 32) {
+        memcpy(text->data, begin, 16);
+        memcpy(text->data + len - 16, stop - 16, 16);
     } else {
         memcpy(text->data, begin, len);
     }
@@ -121,56 +167,84 @@ static inline const char *run_string(const struct run *run, struct json_value *s
     return stop + 1;
 }
 
-/* The digits behind a point, and the number with them. */
-static inline const char *run_fraction(
-    const char *point, const char *begin, uint64_t digits, bool negative, struct json_value *slot)
+/* A string without escapes and of ASCII; what follows it, or NULL. */
+static ALWAYS_INLINE const char *run_string(const struct run *run, struct json_value *slot)
 {
-    const char *at = point + 1;
-    uint64_t eight;
+    static const uint64_t masks[JSON_SHORT_STRING + 1] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff,
+        0xffffffffffff, 0xffffffffffffff };
+    const char *begin = run->at + 1, *stop = scan_plain(begin, begin + 16);
+
+    if (stop == begin + 16) {
+        const char *limit = run->safe - begin < STRING_MAX ? run->safe : begin + STRING_MAX;
+        stop = scan_plain(stop, limit);
+        if (stop >= limit)
+            return NULL;
+    }
+    if (*stop != '"')
+        return NULL;
+    size_t len = (size_t)(stop - begin);
+    if (len > JSON_SHORT_STRING)
+        return run_text(begin, stop, slot);
+    uint64_t word;
+    memcpy(&word, begin, sizeof(word));
+    slot->bits = (word & masks[len]) << 8 | len << 4 | JSON_TAG_SHORT;
+    return stop + 1;
+}
+
+/* The digits that come, 24 at most (then those above DIGITS are lost); adds to the number, answers how many. */
+static ALWAYS_INLINE size_t run_digits(const char *at, uint64_t *digits)
+{
+    static const uint64_t powers[9] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000 };
+    size_t count = 0;
+    uint64_t part;
+    unsigned got;
+
+    do {
+        got = parse_digits(at + count, &part);
+        *digits = *digits * powers[got] + part;
+        count += got;
+    } while (got == 8 && count < 24);
+    return count;
+}
+
+/* A number of which the digits before its point were read; what follows it, or NULL. */
+static ALWAYS_INLINE const char *run_fraction(
+    const char *point, size_t whole, uint64_t digits, bool negative, struct json_value *slot)
+{
+    size_t decimals = run_digits(point + 1, &digits);
+    const char *at = point + 1 + decimals;
     double number;
 
-    while (at - begin < NUMBER_MAX - 8 && digits < UINT64_C(10000000000) && parse_eight_digits(at, &eight)) {
-        digits = digits * 100000000 + eight;
-        at += 8;
-    }
-    for (; parse_is_digit(*at); at++) {
-        if (digits >= UINT64_C(1000000000000000000) || at - begin >= NUMBER_MAX)
-            return NULL;
-        digits = digits * 10 + (unsigned)(*at - '0');
-    }
-    int decimals = (int)(at - point) - 1;
-    if (decimals == 0 || *at == 'e' || *at == 'E')
+    if (decimals == 0 || whole + decimals > DIGITS || *at == 'e' || *at == 'E')
         return NULL;
-    if (digits <= UINT64_C(1) << 53 && decimals <= PARSE_EXACT_POWER)
+    if (digits <= UINT64_C(1) << 53)
         number = (double)digits / parse_exact_powers[decimals];
-    else if (digits == 0 || !num_scale_decimal(digits, -decimals, &number))
+    else if (!num_scale_decimal(digits, -(int)decimals, &number))
         return NULL;
-    *slot = json_make_double(negative ? -number : number);
+    *slot = double_slot(negative ? -number : number);
     return at;
 }
 
 /* A number; what follows it, or NULL. */
-static inline const char *run_number(const struct run *run, struct json_value *slot)
+static ALWAYS_INLINE const char *run_number(const struct run *run, struct json_value *slot)
 {
-    const char *begin = run->at;
-    bool negative = *begin == '-';
-    const char *first = begin + negative, *at = first;
+    bool negative = *run->at == '-';
+    const char *first = run->at + negative;
     uint64_t digits = 0;
+    size_t count = run_digits(first, &digits);
+    const char *at = first + count;
 
-    while (parse_is_digit(*at) && at - first <= INTEGER_DIGITS)
-        digits = digits * 10 + (unsigned)(*at++ - '0');
-    bool has_zero = *first == '0' && at - first > 1;
-    if (at == first || at - first > INTEGER_DIGITS || has_zero)
+    if (count == 0 || count > INTEGER_DIGITS || (*first == '0' && count > 1))
         return NULL;
     if (*at == '.')
-        return run_fraction(at, begin, digits, negative, slot);
+        return run_fraction(at, count, digits, negative, slot);
     if (*at == 'e' || *at == 'E' || (negative && digits == 0))
         return NULL;
     slot->bits = (negative ? -digits : digits) << 4 | JSON_TAG_INT;
     return at;
 }
 
-static inline const char *run_word(const char *at, struct json_value *slot)
+static ALWAYS_INLINE const char *run_word(const char *at, struct json_value *slot)
 {
     bool is_false = *at == 'f';
 
@@ -180,104 +254,137 @@ static inline const char *run_word(const char *at, struct json_value *slot)
     return at + is_false + 4;
 }
 
-/* Opens a container and goes to its first key, or to the place of its first element. */
-static inline bool run_open(struct run *run, bool is_object)
+/* Closes the innermost container. False: that was the root, or memory is out. */
+static ALWAYS_INLINE bool run_close(struct run *run)
 {
-    if (run->parser->depth == JSON_MAX_DEPTH)
-        return false;
     run_save(run);
-    parse_container_open(run->parser, is_object);
-    run_load(run);
-    pass_blanks(run);
-    if (run->at >= run->safe || *run->at == (is_object ? '}' : ']') || run->top == run->parser->room)
+    bool is_closed = parse_container_close(run->parser);
+    if (!is_closed || run->parser->depth == 0) {
+        run->frame = NULL;
         return false;
-    if (is_object) {
-        run->state = STATE_KEY;
-        return true;
     }
-    run->values[run->top] = JSON_VALUE_NONE;
-    run->keys[run->top++] = 0;
-    run->state = STATE_VALUE;
+    run->at++;
+    run->top = run->parser->top;
+    run->state = STATE_AFTER;
+    run_turn(run);
     return true;
 }
 
-/* The value at run->at, whose place is on the stack. */
-static inline bool run_value(struct run *run)
+/* Opens a container and goes to its first key, or to the place of its first element. */
+static ALWAYS_INLINE bool run_open(struct run *run, bool is_object)
+{
+    if (run->parser->depth == JSON_MAX_DEPTH)
+        return false;
+    run_leave(run);
+    parse_frame_open(run->parser, run->top, is_object);
+    run_turn(run);
+    run->at++;
+    run->state = is_object ? STATE_KEY_OR_END : STATE_ELEMENT_OR_END;
+    if (!pass_blanks(run) || run->at >= run->safe)
+        return false;
+    if (*run->at == (is_object ? '}' : ']'))
+        return run_close(run);
+    if (!is_object && run->top >= run->most)
+        return false;
+    if (is_object)
+        run->state = STATE_KEY;
+    else
+        run_place(run, 0);
+    return true;
+}
+
+/* The value at run->at, whose place is on the stack. True, and the state is STATE_AFTER: it is there. True, otherwise:
+ * it is a container, which was opened. */
+static ALWAYS_INLINE bool run_value(struct run *run)
 {
     struct json_value *slot = &run->values[run->top - 1];
     const char *next;
 
-    switch (*run->at) {
-    case '"':
+    if (!pass_blanks(run))
+        return false;
+    char c = *run->at;
+    if (c == '"')
         next = run_string(run, slot);
-        break;
-    case '{':
-        return run_open(run, true);
-    case '[':
-        return run_open(run, false);
-    case 't':
-    case 'f':
-    case 'n':
-        next = run_word(run->at, slot);
-        break;
-    default:
+    else if (parse_is_digit(c) || c == '-')
         next = run_number(run, slot);
-    }
-    if (next == NULL)
+    else if (c == '{' || c == '[')
+        return run_open(run, c == '{');
+    else
+        next = run_word(run->at, slot);
+    if (__builtin_expect(next == NULL, 0))
         return false;
     run->at = next;
     run->state = STATE_AFTER;
     return true;
 }
 
-/* Closes the innermost container. False: that was the root, or memory is out. */
-static inline bool run_close(struct run *run)
+/* The member that was just completed may have a namesake. */
+static ALWAYS_INLINE void run_unify(struct run *run)
 {
-    run_save(run);
-    if (!parse_container_close(run->parser) || run->parser->depth == 0) {
-        run->frame = NULL;
-        return false;
+    uint64_t bit = (uint64_t)1 << (run->keys[run->top - 1] & 63);
+
+    if (__builtin_expect((run->seen & bit) != 0, 0)) {
+        run_save(run);
+        parse_member_unify(run->parser, run->frame);
+        run->top = run->parser->top;
     }
-    run_load(run);
-    return true;
+    run->seen |= bit;
 }
 
-/* The member that was just completed. */
-static inline void run_unify(struct run *run)
+/* Members, from a key on that there is room for, as long as only scalars and commas follow each other. */
+static ALWAYS_INLINE bool run_members(struct run *run)
 {
-    if (parse_key_is_new(run->frame, run->keys[run->top - 1]))
-        return;
-    run_save(run);
-    parse_member_unify(run->parser, run->frame);
-    run->top = run->parser->top;
+    while (run->at < run->safe && run_key(run)) {
+        if (!run_value(run))
+            return false;
+        if (run->state != STATE_AFTER || *run->at != ',')
+            return true;
+        if (run->top >= run->most)
+            return false;
+        run_unify(run);
+        run->at++;
+        run->state = STATE_KEY;
+    }
+    return false;
 }
 
-/* A comma, and the place of what it announces; or the end of the container. */
-static inline bool run_after(struct run *run)
+/* The same with elements, from one on that has its place. */
+static ALWAYS_INLINE bool run_elements(struct run *run)
+{
+    while (run->at < run->safe && run_value(run)) {
+        if (run->state != STATE_AFTER || *run->at != ',')
+            return true;
+        if (run->top >= run->most)
+            return false;
+        run->at++;
+        run_place(run, 0);
+    }
+    return false;
+}
+
+/* What follows a value: a comma, and the place of what it announces, or the end of the container. */
+static ALWAYS_INLINE bool run_after(struct run *run)
 {
     bool is_object = run->frame->is_object;
 
-    pass_blanks(run);
-    if (run->at >= run->safe)
+    if (!pass_blanks(run))
         return false;
-    if (*run->at == (is_object ? '}' : ']')) {
+    if (*run->at != ',') {
+        if (*run->at != (is_object ? '}' : ']'))
+            return false;
         if (is_object)
             run_unify(run);
         return run_close(run);
     }
-    size_t most = is_object ? OBJECT_LEAF_MAX : ARRAY_LEAF_MAX;
-    if (*run->at != ',' || run->top - run->frame->base >= most || run->top == run->parser->room)
+    if (run->top >= run->most)
         return false;
     run->at++;
-    pass_blanks(run);
     if (is_object) {
         run_unify(run);
         run->state = STATE_KEY;
-        return true;
+    } else {
+        run_place(run, 0);
     }
-    run->values[run->top] = JSON_VALUE_NONE;
-    run->keys[run->top++] = 0;
-    run->state = STATE_VALUE;
     return true;
 }
 
@@ -287,13 +394,14 @@ void parse_run(struct json_parser *parser)
     bool goes_on = true;
 
     run_load(&run);
+    run_turn(&run);
     while (goes_on && run.at < run.safe) {
-        if (run.state == STATE_KEY)
-            goes_on = run_key(&run);
-        else if (run.state == STATE_VALUE)
-            goes_on = run_value(&run);
+        if (run.state == STATE_AFTER)
+            goes_on = run_after(&run);
+        else if (run.state == STATE_KEY)
+            goes_on = run.top < run.most && run_members(&run);
         else
-            goes_on = run.state == STATE_AFTER && run_after(&run);
+            goes_on = run.state == STATE_VALUE && !run.frame->is_object && run_elements(&run);
     }
     if (run.frame != NULL)
         run_save(&run);
