@@ -78,7 +78,7 @@ struct json_path *json_call_path(struct call *call, struct bytes text)
     struct json_path_error error;
     struct json_path *path = json_path_cache_get(call->engine->paths, text, &error);
     if (!path)
-        reply_error_printf(call->reply, "ERR %s", error.text);
+        reply_error_printf(call->reply, "ERR path error: %s; what it names does not exist", error.text);
     return path && fiber_running ? json_path_ref(path) : path;
 }
 

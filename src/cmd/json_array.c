@@ -4,6 +4,7 @@
  * Positions below zero count from the end. Elements that many arrays get are shared between them, not copied.
  */
 #include "base/fiber.h"
+#include "base/num.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "json_edit_priv.h"
@@ -146,8 +147,9 @@ static void run_pop(struct call *call)
         call_fail_arity(call);
         return;
     }
-    if (path_arg + 1 < call->argc && !json_call_index(call, path_arg + 1, &index))
-        return;
+    /* What is no index is none given: the module that has this command reads it so. */
+    if (path_arg + 1 < call->argc && !num_parse_i64(call->argv[path_arg + 1], &index))
+        index = -1;
     struct json_work work = {
         .look = look_for_pop, .change = pop, .event = "json.arrpop", .otherwise = " or not an array", .context = &index
     };

@@ -134,7 +134,7 @@ static void run_clear(struct call *call)
 
 #define DELETE_ROW(n, fn, text, version)                                                                             \
     {                                                                                                                \
-        .name = (n), .run = (fn), .argc = { .min = 2, .max = 3 }, .flags = CMD_WRITE, .categories = CATEGORY_WRITE,  \
+        .name = (n), .run = (fn), .argc = AT_LEAST(2), .flags = CMD_WRITE, .categories = CATEGORY_WRITE,             \
         .group = GROUP_JSON, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = (version),                         \
         .complexity = "O(N) where N is what the path looks at and names; O(1) for the root.", .usage = "key [path]", \
         .brief = text                                                                                                \

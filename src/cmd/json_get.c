@@ -444,7 +444,7 @@ const struct command json_get_commands[] = {
         .brief = "Replies with what a path names in several documents." },
     { .name = "JSON.RESP",
         .run = run_resp,
-        .argc = { .min = 2, .max = 3 },
+        .argc = AT_LEAST(2),
         .flags = CMD_READ,
         .categories = CATEGORY_READ,
         .group = GROUP_JSON,

@@ -16,7 +16,7 @@ struct inspection {
     /* What an old path gets for a value that has none, or if there is no value (NULL). */
     void (*refuse)(struct call *call, const struct json_path *path, const struct json_value *value);
     /* What is answered if there is no such key. */
-    void (*answer_missing)(struct call *call, bool legacy);
+    void (*answer_missing)(struct call *call, const struct json_path *path);
     const void *context;
     bool outer; /* RESP3 has one array more around it */
 };
@@ -51,7 +51,7 @@ static void inspect(struct call *call, uint32_t path_arg, const struct inspectio
     if (path && json_reader_begin(&reader, call, 1)) {
         struct json_found found;
         if (!json_reader_found(&reader)) {
-            inspection->answer_missing(call, json_path_is_legacy(path));
+            inspection->answer_missing(call, path);
         } else if (json_find(&reader, path, 0, SIZE_MAX, &found)) {
             if (!json_call_aside(call, found.count))
                 answer_found(call, path, &found, inspection);
@@ -62,9 +62,9 @@ static void inspect(struct call *call, uint32_t path_arg, const struct inspectio
     json_path_drop(path);
 }
 
-static void missing_is_refused(struct call *call, bool legacy)
+static void missing_is_refused(struct call *call, const struct json_path *path)
 {
-    if (legacy)
+    if (json_path_is_legacy(path))
         reply_null(call->reply);
     else
         json_fail_missing_key(call);
@@ -86,9 +86,9 @@ static void refuse_type(struct call *call, const struct json_path *path, const s
     reply_null(call->reply);
 }
 
-static void missing_type(struct call *call, bool legacy)
+static void missing_type(struct call *call, const struct json_path *path)
 {
-    (void)legacy;
+    (void)path;
     if (call->reply->proto >= 3)
         reply_array(call->reply, 1);
     reply_null(call->reply);
@@ -158,8 +158,17 @@ static bool answer_objlen(struct call *call, const struct json_value *value, con
 
 static void refuse_objlen(struct call *call, const struct json_path *path, const struct json_value *value)
 {
+    (void)path;
     if (value)
         json_fail_type(call, "object", *value);
+    else
+        reply_null(call->reply);
+}
+
+static void missing_objlen(struct call *call, const struct json_path *path)
+{
+    if (json_path_is_legacy(path))
+        reply_null(call->reply);
     else
         json_fail_path(call, path, " or not an object");
 }
@@ -167,7 +176,7 @@ static void refuse_objlen(struct call *call, const struct json_path *path, const
 static void run_objlen(struct call *call)
 {
     inspect(call, 2,
-        &(struct inspection){ .answer = answer_objlen, .refuse = refuse_objlen, .answer_missing = missing_is_refused });
+        &(struct inspection){ .answer = answer_objlen, .refuse = refuse_objlen, .answer_missing = missing_objlen });
 }
 
 /* --- JSON.OBJKEYS --- */
@@ -214,7 +223,7 @@ static void run_objkeys(struct call *call)
     if (path && json_reader_begin(&reader, call, 1)) {
         struct json_found found;
         if (!json_reader_found(&reader)) {
-            missing_is_refused(call, json_path_is_legacy(path));
+            missing_is_refused(call, path);
         } else if (json_find(&reader, path, 0, SIZE_MAX, &found)) {
             if (!json_call_aside(call, count_members(&found)))
                 answer_found(call, path, &found, &inspection);
@@ -284,10 +293,7 @@ static void find_index(struct call *call, const struct json_path *path, const st
         return;
     struct json_found found;
     if (!json_reader_found(&reader)) {
-        if (json_path_is_legacy(path))
-            json_fail_path(call, path, "");
-        else
-            json_fail_missing_key(call);
+        json_fail_path(call, path, "");
     } else if (json_find(&reader, path, 0, SIZE_MAX, &found)) {
         if (!json_call_aside(call, count_elements(&found)))
             answer_found(call, path, &found, &inspection);
@@ -375,12 +381,12 @@ static void run_debug(struct call *call)
     }
 }
 
-#define INSPECT_ROW(n, fn, text, version)                                                                         \
-    {                                                                                                             \
-        .name = (n), .run = (fn), .argc = { .min = 2, .max = 3 }, .flags = CMD_READ, .categories = CATEGORY_READ, \
-        .group = GROUP_JSON, .keys = { KEY_AT(1, KEY_READ_ACCESS) }, .since = (version),                          \
-        .complexity = "O(N) where N is what the path looks at; O(1) for the root.", .usage = "key [path]",        \
-        .brief = text                                                                                             \
+#define INSPECT_ROW(n, fn, text, version)                                                                  \
+    {                                                                                                      \
+        .name = (n), .run = (fn), .argc = AT_LEAST(2), .flags = CMD_READ, .categories = CATEGORY_READ,     \
+        .group = GROUP_JSON, .keys = { KEY_AT(1, KEY_READ_ACCESS) }, .since = (version),                   \
+        .complexity = "O(N) where N is what the path looks at; O(1) for the root.", .usage = "key [path]", \
+        .brief = text                                                                                      \
     }
 
 const struct command json_inspect_commands[] = {

@@ -63,7 +63,7 @@ static enum put put_member(struct json_change *change, const struct json_path *p
     if (!parent)
         return PUT_NOTHING;
     if (json_path_last(path, &name, &index) != JSON_PATH_LAST_NAME) {
-        if (json_kind(*parent) != JSON_ARRAY)
+        if (json_kind(*parent) != JSON_ARRAY && json_kind(*parent) != JSON_OBJECT)
             return PUT_NOTHING;
         reply_error(change->call->reply, BYTES("ERR array index out of range"));
         return PUT_FAILED;

@@ -2,8 +2,9 @@
  * MODULE: there are none. What other servers have as a module and this one has built in is listed nevertheless, under
  * the name by which applications ask whether it is there.
  */
-#include "module_priv.h"
+#include "cmd/module.h"
 
+#include "base/buf.h"
 #include "cmd/families.h"
 #include "engine/call.h"
 
@@ -21,6 +22,11 @@ void module_reply_list(struct reply *reply)
     reply_bulk_cstr(reply, "");
     reply_bulk_cstr(reply, "args");
     reply_array(reply, 0);
+}
+
+void module_print_info(struct buf *out)
+{
+    buf_printf(out, "module:name=ReJSON,ver=%d,api=1,filters=0,usedby=[],using=[],options=[]\r\n", JSON_LEVEL);
 }
 
 static void run_list(struct call *call)

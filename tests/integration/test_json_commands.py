@@ -96,6 +96,8 @@ READS = [
     ("OBJLEN d $.*", [None, None, None, None, None, None, None, 2]),
     ("OBJLEN d .a", Err("WRONGTYPE wrong type of path value - expected object but found array")),
     ("OBJLEN none", None),
+    ("OBJLEN d .none", None),
+    ("OBJLEN none $", Err("ERR Path '$' does not exist or not an object")),
     ("OBJKEYS d .o", ["i", "a"]),
     ("OBJKEYS d $.o", [["i", "a"]]),
     ("OBJKEYS d $.i", [None]),
@@ -108,6 +110,13 @@ READS = [
     ("ARRINDEX d $.a 1 -3 1", [0]),
     ("ARRINDEX d .s 1", Err("WRONGTYPE wrong type of path value - expected array but found string")),
     ("ARRINDEX d $.a 1 x", Err("ERR Couldn't parse as integer")),
+    ("ARRINDEX none $.a 1", Err("ERR Path '$.a' does not exist")),
+    ("ARRLEN d $.a more", [3]),
+    ("STRLEN d .s $.i more", 1),
+    ("TYPE d .s more", {2: "string", 3: ["string"]}),
+    ("OBJLEN d $.o more", [2]),
+    ("OBJKEYS d $.o more", [["i", "a"]]),
+    ("RESP d $.i more", [5]),
     ("DEBUG MEMORY none", 0),
     ("DEBUG MEMORY none $", []),
     ("DEBUG NONE", Err("ERR unknown subcommand")),
@@ -133,6 +142,9 @@ WRITES = [
     ("SET d $..i 6", OK, {"i": 6, "o": {"i": 6, "a": [7]}}),
     ("SET d $..none 6", Err("Err wrong static path"), {}),
     ("SET d $.a[9] 6", Err("ERR array index out of range"), {}),
+    ("SET d $.o[0] 6", Err("ERR array index out of range"), {}),
+    ("SET d $[0] 6", Err("ERR array index out of range"), {}),
+    ("SET d $.i[0] 6", None, {}),
     ("SET d $.a[-1] 6", OK, {"a": [1, "b", 6]}),
     ("SET d $..a {\"a\":1}", OK, {"a": {"a": 1}, "o": {"i": 10, "a": {"a": 1}}}),
     ("SET d $.i {", Err("ERR EOF"), {}),
@@ -172,6 +184,8 @@ WRITES = [
     ("CLEAR d $.*", 4, {"i": 0, "f": 0, "a": [], "o": {}}),
     ("CLEAR d $.e", 0, {}),
     ("CLEAR none", MISSING_KEY, {}),
+    ("CLEAR d $.a $.i", 1, {"a": []}),
+    ("DEL d $.i $.f", 1, {"i": KeyError}),
     ("TOGGLE d .t", "false", {"t": False}),
     ("TOGGLE d $.*", [None, None, None, 0, None, None, None, None], {"t": False}),
     ("TOGGLE d .i", Err("ERR Path '$.i' does not exist or not a bool"), {}),
@@ -188,6 +202,8 @@ WRITES = [
     ("ARRPOP d .a 0", "1", {"a": ["b", {"k": 3}]}),
     ("ARRPOP d $.a 99", ['{"k":3}'], {"a": [1, "b"]}),
     ("ARRPOP d $.e", [None], {}),
+    ("ARRPOP d $.a x", ['{"k":3}'], {"a": [1, "b"]}),
+    ("ARRPOP d $.i x", [None], {}),
     ("ARRPOP d .e", None, {}),
     ("ARRPOP d .i", Err("ERR Path '$.i' does not exist or not an array"), {}),
     ("ARRPOP d $.a 0 0", ARITY, {}),
@@ -225,7 +241,8 @@ def command(text):
 
 
 @pytest.mark.parametrize("text, want", READS, ids=[text for text, _ in READS])
-def test_reading(filled, text, want):
+def test_reading(filled, protocol, text, want):
+    want = want[protocol] if isinstance(want, dict) else want
     filled.send(*command(text))
     reply = filled.read()
     assert same(want, reply.value, reply.raw), reply
@@ -392,3 +409,10 @@ def test_bad_paths_say_where(client):
     for path in ("$[", "$.a[", "$..", "$[?(@.a==)]", "$['a'", "$.a[1:2:3:4]", "$[?(" + "(" * 5000, "." * 3000):
         reply = client.command("JSON.GET", "d", path)
         assert isinstance(reply, ErrorReply) and "position" in reply.text, (path, reply)
+
+
+def test_a_path_that_is_none_names_nothing(client):
+    client.load([("JSON.SET", "d", "$", DOC)])
+    for path in ("na\0me", "two\r\nlines", ".a[-inf]"):
+        reply = client.command("JSON.GET", "d", path)
+        assert isinstance(reply, ErrorReply) and "does not exist" in reply.text and "path error" in reply.text

@@ -11,6 +11,13 @@ def test_json_is_listed_by_the_name_of_its_module(client, server):
     assert redis.Redis(port=server.port, decode_responses=True).module_list()[0]["name"] == "ReJSON"
 
 
+def test_info_lists_it_too(client, server):
+    [line] = [line for line in client.command("INFO").split(b"\r\n") if line.startswith(b"module:")]
+    assert line.startswith(b"module:name=ReJSON,ver=20803,api=1,")
+    [module] = redis.Redis(port=server.port).info("modules")["modules"]
+    assert module["name"] == "ReJSON" and module["ver"] >= 20000
+
+
 def test_nothing_can_be_loaded(client):
     assert isinstance(client.command("MODULE", "LOAD", "/x.so"), ErrorReply)
     assert client.command("MODULE", "HELP")[0].startswith(b"MODULE <subcommand>")
