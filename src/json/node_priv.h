@@ -69,17 +69,6 @@ static inline struct json_node *node_of(struct json_value value)
     return json_pointer(value);
 }
 
-/* The slot of a finite double. */
-static inline struct json_value double_slot(double value)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &value, sizeof(bits));
-    uint64_t turned = bits << 4 | bits >> 60;
-    unsigned tag = turned & 7;
-    return tag == 3 || tag == 4 ? (struct json_value){ turned } : json_make_double(value);
-}
-
 /* True for what has a count of references behind a pointer. */
 static inline bool value_is_counted(struct json_value value)
 {

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "base/num.h"
+#include "digits_priv.h"
 #include "parse_priv.h"
 
 enum { EXPONENT_LIMIT = 1000000 };

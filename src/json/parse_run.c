@@ -11,6 +11,7 @@
  * the same key last time, a short string is one look at 16 bytes, eight digits are read at once.
  */
 #include "base/num.h"
+#include "digits_priv.h"
 #include "parse_priv.h"
 #include "scan_priv.h"
 
@@ -189,6 +190,17 @@ static ALWAYS_INLINE const char *run_string(const struct run *run, struct json_v
     memcpy(&word, begin, sizeof(word));
     slot->bits = (word & masks[len]) << 8 | len << 4 | JSON_TAG_SHORT;
     return stop + 1;
+}
+
+/* The slot of a finite double. */
+static ALWAYS_INLINE struct json_value double_slot(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    uint64_t turned = bits << 4 | bits >> 60;
+    unsigned tag = turned & 7;
+    return tag == 3 || tag == 4 ? (struct json_value){ turned } : json_make_double(value);
 }
 
 /* The digits that come, 24 at most (then those above DIGITS are lost); adds to the number, answers how many. */
