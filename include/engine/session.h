@@ -84,6 +84,7 @@ struct session {
     struct command_info *last_command;   /* borrowed */
     int64_t created_ms, last_ms;         /* since 1970 */
     uint64_t commands;                   /* executed */
+    uint64_t group;                      /* the last one whose changes are made durable together; 0: none */
     size_t kept_bytes;                   /* for its watched keys, subscriptions and prefixes, names included */
 };
 

@@ -36,6 +36,17 @@ void connection_close_after_output(struct connection *connection);
 /* The limits of reader.h for clients that have not authenticated; a new connection is not authenticated. */
 void connection_set_authenticated(struct connection *connection, bool authenticated);
 
+/*
+ * Sends nothing until connection_release, which sends what is among the first `written` bytes that were ever appended
+ * to the output, or, with UINT64_MAX, all, and holds no more. Requests are executed meanwhile. Closing after the output
+ * waits for that too. Holding what is held changes nothing.
+ */
+void connection_hold(struct connection *connection);
+void connection_release(struct connection *connection, uint64_t written);
+
+/* Bytes that were ever appended to its output. */
+uint64_t connection_written(const struct connection *connection);
+
 /* Which of net_settings' output limits holds: 0 normal, 1 replica, 2 pubsub. */
 void connection_set_class(struct connection *connection, int limit_class);
 

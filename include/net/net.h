@@ -142,9 +142,8 @@ void net_nap_background(struct net *net, uint64_t moment_ns);
  */
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context);
 
-/* To be called by that function only: nothing is sent this time. The loop goes on with another turn at once, in which
- * more is read and executed, and then asks again. */
-void net_hold_sending(struct net *net);
+/* The loop takes a turn at that moment (of clock_mono_ns) at the latest. The earliest of several moments holds. */
+void net_turn_at(struct net *net, uint64_t moment_ns);
 
 /* Called after what waited was offered to the sockets. */
 void net_set_after_send(struct net *net, void (*run)(void *context), void *context);

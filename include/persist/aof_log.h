@@ -18,11 +18,13 @@ struct aof_log {
     int fd;    /* owned; -1: closed */
     char *buf; /* owned: not written yet */
     size_t len, cap;
-    uint64_t size;            /* of the file: all that was written */
-    uint64_t synced;          /* of that, what is known to be on the disk */
-    uint64_t reserved;        /* blocks are allocated up to here; 0: none are ahead of what is written */
-    bool sync_failed;         /* what is between the two may be lost, and nobody can say what of it */
-    struct aof_sync *syncing; /* owned: under way on the worker; NULL if none is */
+    uint64_t size;                       /* of the file: all that was written */
+    uint64_t synced;                     /* of that, what is known to be on the disk */
+    uint64_t reserved;                   /* blocks are allocated up to here; 0: none are ahead of what is written */
+    bool sync_failed;                    /* what is between the two may be lost, and nobody can say what of it */
+    struct aof_sync *syncing;            /* owned: under way on the worker; NULL if none is */
+    void (*synced_later)(void *context); /* called by the worker when it is through; NULL: nobody need know */
+    void *context;
 };
 
 void aof_log_init(struct aof_log *log);
@@ -65,8 +67,11 @@ bool aof_log_sync(struct aof_log *log);
 /* The same by the worker. There is none under way. */
 void aof_log_sync_later(struct aof_log *log, struct worker *worker);
 
-/* Takes in what the worker has done, true if it is through; then `error` is 0, or the errno of what failed. */
-bool aof_log_poll(struct aof_log *log, int *error);
+/*
+ * Takes in what the worker has done, true if it is through; then `error` is 0, or the errno of what failed, and
+ * `took_ns` how long the disk took.
+ */
+bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns);
 
 static inline bool aof_log_is_syncing(const struct aof_log *log)
 {

@@ -1,8 +1,9 @@
 /*
  * The append-only file: every change, as commands, in the files that a manifest names (persist/aof_manifest.h).
  *
- * The engine's sink appends units to a buffer; once a turn, before the replies leave, the buffer is written, and under
- * `always` synchronised: one write and one fsync for all clients. A rewrite goes through three steps: a new increment
+ * The engine's sink appends units to a buffer; once a turn, before the replies leave, the buffer is written. A worker
+ * synchronises; under `always` the replies to those whose changes that covers wait for it: one write and one fsync for
+ * all clients that came while the disk was busy with those before. A rewrite goes through three steps: a new increment
  * is opened and named in the manifest; a child writes a new base while changes go to that increment; the base takes the
  * place of what it replaces. Steps that wait for the disk run on a worker; a crash between any two of them finds a
  * complete set of files.
@@ -16,6 +17,7 @@
 #include "base/buf.h"
 #include "persist/aof_log.h"
 #include "persist/aof_manifest.h"
+#include "server/aof_pace.h"
 
 struct aof_step;
 struct server;
@@ -34,25 +36,31 @@ enum aof_rewrite_stage {
     REWRITE_FINISHING, /* the worker puts it in place */
 };
 
-/* Clients whose changes are in the buffer and must not hear of them before they are on the disk. */
-struct aof_group {
-    uint64_t *ids; /* owned */
+/* Clients that one synchronisation is for. */
+struct aof_member {
+    uint64_t id;      /* of the session */
+    uint64_t written; /* bytes to it, up to and with what that synchronisation covers */
+};
+
+struct aof_crew {
+    struct aof_member *members; /* owned, each client once */
     size_t count, room;
-    bool others;       /* and some that nobody can name */
+    size_t again;      /* of these were in the group before */
     uint64_t began_ns; /* when the first of them came; 0: nobody has */
-    uint64_t *before;  /* owned: the group before, in ascending order */
-    size_t before_count, before_room;
-    size_t expected;    /* clients of the last two groups: more will hardly come */
-    size_t seen;        /* clients of this group when somebody joined it last, ... */
-    uint64_t joined_ns; /* ... which was then */
-    uint64_t commit_ns; /* what synchronising takes, on average */
-    /* Whether waiting pays: [1] with, [0] without. */
-    bool alone;                 /* the trial under way is without */
-    uint32_t turns;             /* groups in it so far */
-    uint32_t trials;            /* that there have been */
-    uint64_t served, served_ns; /* clients in these groups, and how long they took, from end to end */
-    double rate[2];             /* clients in a nanosecond; 0: not known yet */
-    uint64_t ended_ns;          /* when the last group was through */
+    bool others;       /* and some that nobody can name */
+};
+
+/* Who must not hear of his changes before they are on the disk (aof_group.c). */
+struct aof_group {
+    struct aof_crew gathers; /* whose changes are in the buffer */
+    struct aof_crew flies;   /* whose changes are in the file that is being synchronised */
+    uint64_t number;         /* of the group that gathers; never 0 */
+    uint64_t joined_ns;      /* when somebody joined it last */
+    uint64_t left_ns;        /* when the one that flies took off; 0: none does */
+    uint64_t landed_ns;      /* when the last one landed */
+    size_t last_count;       /* clients in it */
+    size_t expected;         /* clients of the last two: more will hardly come */
+    struct aof_pace pace;
 };
 
 struct aof {
@@ -89,6 +97,9 @@ struct aof {
 /* The directory's manifest is read. False, with the reason logged, if it cannot be used. */
 bool aof_begin(struct server *server);
 void aof_fini(struct server *server);
+
+/* Waits for the worker, which tells the net nothing from now on: that goes before the rest does. */
+void aof_settle(struct server *server);
 
 /* Loads all files at start; false, with the reason logged. *found: there was something. */
 bool aof_load(struct server *server, bool *found);

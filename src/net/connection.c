@@ -221,6 +221,27 @@ void connection_resume(struct connection *connection)
     connection_watch(connection);
 }
 
+void connection_hold(struct connection *connection)
+{
+    if (connection->is_held)
+        return;
+    connection->is_held = true;
+    connection->sendable = connection->output_bytes;
+}
+
+void connection_release(struct connection *connection, uint64_t written)
+{
+    connection->is_held = written != UINT64_MAX;
+    connection->sendable = written;
+    if (output_len(&connection->out) > 0 || connection->finishing)
+        connection_push_writer(connection);
+}
+
+uint64_t connection_written(const struct connection *connection)
+{
+    return connection->output_bytes + output_len(&connection->out);
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection->closing)

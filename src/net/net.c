@@ -64,11 +64,8 @@ static void run_background(struct net *net)
 
 void net_send(struct net *net)
 {
-    net->held = false;
     if (net->before_send != NULL)
         net->before_send(net->before_send_context);
-    if (net->held)
-        return;
     if (net->writers.count > 0 || net->woken.count > 0)
         send_all(net);
     if (net->after_send != NULL)
@@ -337,9 +334,8 @@ void net_wake_background(struct net *net)
     net_hurry(net);
 }
 
-void net_nap_background(struct net *net, uint64_t moment_ns)
+void net_turn_at(struct net *net, uint64_t moment_ns)
 {
-    net->naps = true;
     if (net->nap_end_ns != 0 && net->nap_end_ns <= moment_ns)
         return;
     net->nap_end_ns = moment_ns;
@@ -347,9 +343,10 @@ void net_nap_background(struct net *net, uint64_t moment_ns)
     timerfd_settime(net->nap.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-void net_hold_sending(struct net *net)
+void net_nap_background(struct net *net, uint64_t moment_ns)
 {
-    net->held = true;
+    net->naps = true;
+    net_turn_at(net, moment_ns);
 }
 
 void net_set_before_send(struct net *net, void (*run)(void *context), void *context)

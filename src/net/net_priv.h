@@ -60,6 +60,7 @@ struct connection {
     struct listener *listener; /* a reference */
     struct tls_link *tls;      /* owned; NULL without TLS */
     uint64_t input_bytes, output_bytes;
+    uint64_t sendable;       /* while held: of all output ever, what may be sent */
     uint64_t active_ms;      /* when bytes last moved */
     size_t output_accounted; /* bytes that net's output_memory counts for it */
     uint32_t index;          /* in net's connections */
@@ -77,6 +78,7 @@ struct connection {
     bool is_queued : 1;   /* in net->heavy */
     bool is_writer : 1;   /* in net->writers */
     bool is_woken : 1;    /* in net->woken */
+    bool is_held : 1;     /* (connection_hold) */
     bool is_stuck : 1;    /* the socket takes no more: waits to be writable, */
     bool is_writable : 1; /* which it became in this turn */
 };
@@ -142,7 +144,6 @@ struct net {
     struct ev_io nap;    /* of a timer descriptor: finer than libev's timers, which last a millisecond at least */
     void (*before_send)(void *context);
     void *before_send_context;
-    bool held; /* nothing is sent in this turn */
     void (*after_send)(void *context);
     void *after_send_context;
     uint64_t turn_began;

@@ -138,10 +138,20 @@ static ssize_t send_front(struct connection *connection, size_t share)
     return sendmsg(connection->io.fd, &message, MSG_NOSIGNAL);
 }
 
+/* What it gets at most now. */
+static size_t share_of(const struct net *net, const struct connection *connection)
+{
+    if (__builtin_expect(!connection->is_held, 1))
+        return net->send_share;
+    uint64_t allowed = connection->sendable - connection->output_bytes;
+    return allowed < net->send_share ? (size_t)allowed : net->send_share;
+}
+
 static void send_one(struct net *net, struct connection *connection)
 {
-    if (output_len(&connection->out) > 0) {
-        ssize_t sent = send_front(connection, net->send_share);
+    size_t share = share_of(net, connection);
+    if (output_len(&connection->out) > 0 && share > 0) {
+        ssize_t sent = send_front(connection, share);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             connection_close(connection);
             return;
@@ -156,11 +166,12 @@ static void send_one(struct net *net, struct connection *connection)
         }
     }
     bool was_stuck = connection->is_stuck;
-    connection->is_stuck = output_len(&connection->out) > 0;
+    bool is_through = output_len(&connection->out) == 0;
+    connection->is_stuck = !is_through && share_of(net, connection) > 0;
     send_account(net, connection);
     if (connection->is_stuck || was_stuck)
         connection_watch(connection);
-    if (!connection->is_stuck && connection->finishing)
+    if (is_through && connection->finishing)
         connection_close(connection);
 }
 

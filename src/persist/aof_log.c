@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "persist/worker.h"
 
@@ -19,6 +20,9 @@ struct aof_sync {
     int fd;
     uint64_t size; /* of the file when it began */
     int error;
+    uint64_t took_ns;
+    void (*tell)(void *context);
+    void *context;
     atomic_bool done;
 };
 
@@ -52,7 +56,7 @@ void aof_log_fini(struct aof_log *log, struct worker *worker)
     if (log->fd >= 0)
         close(log->fd);
     mem_free(log->buf);
-    aof_log_init(log);
+    *log = (struct aof_log){ .fd = -1, .synced_later = log->synced_later, .context = log->context };
 }
 
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker)
@@ -139,8 +143,14 @@ bool aof_log_sync(struct aof_log *log)
 static void run_sync(void *argument)
 {
     struct aof_sync *sync = argument;
+    void (*tell)(void *context) = sync->tell; /* it is gone as soon as it is done */
+    void *context = sync->context;
+    uint64_t began_ns = clock_mono_ns();
     sync->error = fdatasync(sync->fd) == 0 ? 0 : errno;
+    sync->took_ns = clock_mono_ns() - began_ns;
     atomic_store_explicit(&sync->done, true, memory_order_release);
+    if (tell)
+        tell(context);
 }
 
 void aof_log_sync_later(struct aof_log *log, struct worker *worker)
@@ -149,15 +159,18 @@ void aof_log_sync_later(struct aof_log *log, struct worker *worker)
     log->syncing = mem_zalloc(sizeof *log->syncing);
     log->syncing->fd = log->fd;
     log->syncing->size = log->size;
+    log->syncing->tell = log->synced_later;
+    log->syncing->context = log->context;
     worker_submit(worker, run_sync, log->syncing);
 }
 
-bool aof_log_poll(struct aof_log *log, int *error)
+bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns)
 {
     struct aof_sync *sync = log->syncing;
     if (!sync || !atomic_load_explicit(&sync->done, memory_order_acquire))
         return false;
     *error = sync->error;
+    *took_ns = sync->took_ns;
     if (sync->error)
         log->sync_failed = true;
     else if (!log->sync_failed)

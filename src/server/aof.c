@@ -1,6 +1,10 @@
 /*
  * Writing: units into the buffer, the buffer into the file, the file onto the disk; and what follows when one fails.
  *
+ * Under `always` the buffer is written when the worker has synchronised what was written before, and the worker begins
+ * anew; who waits for which of that, aof_group.c knows. Nobody else waits for the disk: a reply to a command that only
+ * reads leaves at once, and may tell of a change that is in the file, but not yet known to be on the disk.
+ *
  * When the disk refuses, the buffer keeps what it has, commands that write are refused, and the write is tried again
  * ten times a second. Under `always` those whose changes were in it must not hear that they succeeded: their
  * connections are closed without an answer. When synchronising fails nobody knows what of the file is on the disk, and
@@ -51,6 +55,13 @@ uint64_t aof_file_size(const struct server *server, const char *name)
     return size;
 }
 
+/* On the worker. */
+static void tell_loop(void *context)
+{
+    struct server *server = context;
+    net_notify(server->net);
+}
+
 bool aof_begin(struct server *server)
 {
     struct aof *aof = mem_zalloc(sizeof *aof);
@@ -58,7 +69,10 @@ bool aof_begin(struct server *server)
     aof_log_init(&aof->log);
     aof->selected_db = -1;
     aof->last_took_s = -1;
+    aof_group_init(&aof->group);
     aof->worker = worker_create();
+    aof->log.synced_later = tell_loop;
+    aof->log.context = server;
     struct buf error = BUF_EMPTY;
     bool found;
     bool good =
@@ -67,6 +81,15 @@ bool aof_begin(struct server *server)
         log_write(LOG_WARNING, "Fatal error: %s", buf_cstr(&error));
     buf_fini(&error);
     return good;
+}
+
+void aof_settle(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (!aof)
+        return;
+    worker_drain(aof->worker);
+    aof->log.synced_later = NULL;
 }
 
 void aof_fini(struct server *server)
@@ -179,7 +202,7 @@ static void fail_sync(struct server *server, int reason)
     aof->failure = reason;
     aof->distrusted = true;
     aof->healing = false;
-    aof_group_drop(&aof->group, server->engine);
+    aof_group_crash(&aof->group, server->engine);
     aof_judge(server);
 }
 
@@ -188,9 +211,25 @@ static void fail_sync(struct server *server, int reason)
 /* What the worker has synchronised meanwhile. */
 static void poll_sync(struct server *server)
 {
+    struct aof *aof = server->aof;
     int error;
-    if (aof_log_poll(&server->aof->log, &error) && error)
+    uint64_t took_ns;
+    if (!aof_log_poll(&aof->log, &error, &took_ns))
+        return;
+    if (aof->group.left_ns)
+        latency_note(server->engine, "aof-fsync-always", took_ns / 1000);
+    if (error)
         fail_sync(server, error);
+    else
+        aof_group_land(&aof->group, server->engine);
+}
+
+/* Waits for the worker. */
+static void finish_sync(struct server *server)
+{
+    if (aof_log_is_syncing(&server->aof->log))
+        worker_drain(server->aof->worker);
+    poll_sync(server);
 }
 
 /* True if the write may wait: the disk is busy, and it has not waited too long. */
@@ -277,22 +316,57 @@ static bool sync_if_due(struct server *server, bool force)
     return true;
 }
 
+/* Whose group gathers, and how what it changed becomes durable: at once if nobody knows who waits for it. */
+static bool sync_group(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (aof->group.gathers.others || aof->log.synced == aof->log.size) {
+        if (!sync_now(server))
+            return false;
+        aof_group_release(&aof->group, server->engine);
+        return true;
+    }
+    aof_group_take_off(&aof->group, server->engine);
+    aof_log_sync_later(&aof->log, aof->worker);
+    return true;
+}
+
 bool aof_flush(struct server *server, bool force)
 {
     struct aof *aof = server->aof;
     if (aof->state == AOF_OFF)
         return true;
-    poll_sync(server);
+    bool always = server->config.appendfsync == APPENDFSYNC_ALWAYS && !force && !sync_is_off(server);
+    if (force || aof->group.gathers.others || (aof->group.left_ns && !always))
+        finish_sync(server);
+    else
+        poll_sync(server);
+    if (always && aof_log_is_syncing(&aof->log))
+        return true;
     if (aof->log.len) {
         if (!force && (postpone(server) || (aof->failure && clock_mono_ns() - aof->tried_ns < RETRY_NS)))
             return true;
         if (!write_buffer(server))
             return false;
     }
-    uint64_t began_ns = aof->group.began_ns ? clock_mono_ns() : 0;
+    if (always)
+        return sync_group(server);
     if (!sync_if_due(server, force))
         return false;
-    aof_group_end(&aof->group, began_ns ? clock_mono_ns() - began_ns : 0);
+    aof_group_release(&aof->group, server->engine);
+    return true;
+}
+
+/* True if it is worth waiting for more clients; the loop then takes another turn in time. */
+static bool waits_for_more(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (server->config.appendfsync != APPENDFSYNC_ALWAYS || aof->group.left_ns)
+        return false;
+    uint64_t until_ns = aof_group_wait_until(&aof->group);
+    if (!until_ns || until_ns <= clock_mono_ns())
+        return false;
+    net_turn_at(server->net, until_ns);
     return true;
 }
 
@@ -301,13 +375,12 @@ void aof_before_send(struct server *server)
     struct aof *aof = server->aof;
     if (__builtin_expect(aof->step != NULL, 0))
         aof_rewrite_poll(server);
-    if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.began_ns))
+    if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.gathers.began_ns && !aof->group.left_ns))
         return;
-    if (aof->failure && aof->group.began_ns) /* what came since must not be acknowledged either */
+    if (aof->failure && aof->group.gathers.began_ns) /* what came since must not be acknowledged either */
         aof_group_drop(&aof->group, server->engine);
-    if (server->config.appendfsync == APPENDFSYNC_ALWAYS && aof_group_waits(&aof->group))
-        net_hold_sending(server->net);
-    else
+    poll_sync(server);
+    if (!waits_for_more(server))
         aof_flush(server, false);
 }
 
@@ -332,8 +405,6 @@ bool aof_finish(struct server *server)
     aof_rewrite_abandon(server);
     if (aof->state == AOF_OFF)
         return true;
-    if (aof_log_is_syncing(&aof->log))
-        worker_drain(aof->worker);
     log_write(LOG_NOTICE, "Calling fsync() on the AOF file.");
     return aof_flush(server, true) && !aof->distrusted;
 }

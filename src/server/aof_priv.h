@@ -29,13 +29,23 @@ void aof_temporary_name(int pid, struct buf *out);
 
 extern const char aof_temporary_increment[];
 
-/* aof_group.c: the client whose command is executed joins; the group is through, which took so long (0: it was not). */
-void aof_group_add(struct aof_group *group, const struct engine *engine);
-void aof_group_end(struct aof_group *group, uint64_t commit_ns);
+/* aof_group.c: the client whose command is executed joins the group that gathers; nothing is sent to it from now on. */
+void aof_group_init(struct aof_group *group);
 void aof_group_fini(struct aof_group *group);
+void aof_group_add(struct aof_group *group, const struct engine *engine);
 
-/* True, after a short pause, if it is worth waiting for more. */
-bool aof_group_waits(struct aof_group *group);
+/* What the group that gathers has changed is being synchronised, and another one gathers. None flies. */
+void aof_group_take_off(struct aof_group *group, const struct engine *engine);
 
-/* Its clients get no answer. */
+/* That is done: its clients are answered. */
+void aof_group_land(struct aof_group *group, const struct engine *engine);
+
+/* The clients of the group that gathers are answered; what they changed is durable, or need not be. None flies. */
+void aof_group_release(struct aof_group *group, const struct engine *engine);
+
+/* Until when (of clock_mono_ns) it is worth waiting for more to join; 0, or in the past: it is not. */
+uint64_t aof_group_wait_until(const struct aof_group *group);
+
+/* The clients of the group that gathers get no answer; or those of both. */
 void aof_group_drop(struct aof_group *group, struct engine *engine);
+void aof_group_crash(struct aof_group *group, struct engine *engine);

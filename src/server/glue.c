@@ -70,6 +70,11 @@ static const struct transport transport = {
     .peer = transport_peer,
 };
 
+struct connection *glue_connection(const struct session *session)
+{
+    return session->transport == &transport ? session->connection : NULL;
+}
+
 /* Without a password and with listening everywhere, only the machine itself is served. */
 static bool is_denied(const struct server *server, const struct connection_facts *facts)
 {

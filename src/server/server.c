@@ -245,6 +245,7 @@ void server_destroy(struct server *server)
         return;
     if (server->engine)
         engine_finish_tasks(server->engine); /* threads that work for them tell the net when they are done */
+    aof_settle(server);
     http_destroy(server->http);
     net_destroy(server->net);
     aof_fini(server);

@@ -10,6 +10,9 @@ struct net_receiver glue_receiver(struct server *server);
 /* background.c: work that runs in slices between the requests. */
 bool background_run(void *context);
 
+/* glue.c: the connection that carries a session; NULL if it is none of the network's. */
+struct connection *glue_connection(const struct session *session);
+
 /* background.c: something of the server's own held the loop so long: a latency event, and perhaps to be blamed. */
 void blame_background(struct server *server, const char *name, uint64_t us);
 

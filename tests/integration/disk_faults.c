@@ -4,6 +4,8 @@
  *   write=28 fdatasync=5 fsync=5 rename=5    the call fails with that errno (write: only of files that are appended to)
  *   slow=3000                                fdatasync takes so many ms more
  *   late=30                                  write does (only of files that are appended to)
+ *   held=9                                   the 9th fdatasync and those behind it wait as long as the file says so; the
+ *                                            last that does stands in a file of that name with ".held" behind it
  *   exit=7                                   the machine stops before the 7th step that changes what is on the disk,
  *                                            counted from when the file says so
  */
@@ -13,7 +15,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,8 +87,25 @@ ssize_t write(int fd, const void *ptr, size_t len)
     return NEXT(write)(fd, ptr, len);
 }
 
+static void wait_while_held(void)
+{
+    static atomic_int calls;
+    int number = ++calls;
+    if (!fault("held") || number < fault("held"))
+        return;
+    char path[4096], text[16];
+    snprintf(path, sizeof path, "%s.held", getenv("LARDER_FAULTS"));
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    int len = snprintf(text, sizeof text, "%d", number);
+    if (fd >= 0 && syscall(SYS_write, fd, text, (size_t)len) == len)
+        syscall(SYS_close, fd);
+    while (fault("held") && number >= fault("held"))
+        pause_ms(1);
+}
+
 int fdatasync(int fd)
 {
+    wait_while_held();
     pause_ms(fault("slow"));
     return fails("fdatasync") ? -1 : NEXT(fdatasync)(fd);
 }

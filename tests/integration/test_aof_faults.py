@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import resource
+import select
 import shutil
 import subprocess
 import threading
@@ -319,6 +320,57 @@ def test_rewrite_that_cannot_be_finished(start_server, tmp_path, faults, fault):
         client.command("INCR", "n")
         assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"103"
         until(lambda: len(list(directory(server).iterdir())) <= 4 and not list(own.glob("temp-*")))
+
+
+def is_answered(client):
+    return bool(select.select([client.sock], [], [], 0)[0])
+
+
+def test_always_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, faults):
+    """Others go on while the disk is busy, even on the same keys; each synchronisation lets go of what it covers."""
+    server = start_server(*AOF, "--appendfsync", "always")
+    waiting = tmp_path / "faults.held"
+    with loaded(server) as reader, Client(server.port) as writer, Client(server.port) as leaver, \
+            Client(server.port) as popper:
+        writer.command("SET", "k", "0")
+        popper.send("BLPOP", "list", "0")
+        faults("held=1")
+        writer.send("SET", "k", "1")
+        until(lambda: reader.command("GET", "k") == b"1" and waiting.exists() and waiting.read_text())
+        first = int(waiting.read_text())
+        writer.send("GET", "k")
+        writer.send("RPUSH", "list", "a")
+        leaver.send("SET", "l", "1")
+        leaver.send("QUIT")
+        until(lambda: reader.command("EXISTS", "l") == 1 and "cmdstat_rpush" in reader.info("commandstats"))
+        assert persistence(reader)["aof_pending_bio_fsync"] == "1"
+        assert not is_answered(writer) and not is_answered(leaver) and not is_answered(popper)
+        faults(f"held={first + 1}")
+        assert writer.read().value == b"OK"
+        until(lambda: int(waiting.read_text()) == first + 1)
+        assert reader.command("PING") == b"PONG"
+        assert not is_answered(writer) and not is_answered(leaver) and not is_answered(popper), "before it is on disk"
+        faults()
+        assert writer.read().value == b"1" and writer.read().value == 1 and popper.read().value == [b"list", b"a"]
+        assert leaver.read().value == b"OK" and leaver.read().value == b"OK" and leaver.is_closed_by_server()
+        assert writer.command("SET", "k", "2") == b"OK"
+
+
+@pytest.mark.parametrize("change", [("CONFIG", "SET", "appendfsync", "everysec"), ("CONFIG", "SET", "appendonly", "no"),
+                                    ("BGREWRITEAOF",), ("DEBUG", "LOADAOF")])
+def test_always_answers_whatever_else_is_asked_for(start_server, faults, change):
+    """Whoever waits for the disk when the file is closed, changed or read hears in the end."""
+    server = start_server(*AOF, "--appendfsync", "always")
+    with loaded(server) as client, Client(server.port) as writer, Client(server.port) as other:
+        faults("slow=50")
+        writer.send("SET", "k", "1")
+        until(lambda: client.command("GET", "k") == b"1")
+        other.send("SET", "other", "1")
+        until(lambda: client.command("EXISTS", "other") == 1)
+        reply = client.command(*change)
+        assert not isinstance(reply, ErrorReply), reply
+        assert writer.read().value == b"OK" and other.read().value == b"OK"
+        assert writer.command("SET", "k", "2") == b"OK"
 
 
 def test_latency_events_of_a_slow_disk(start_server, faults):

@@ -210,12 +210,20 @@ Test(aof_log, what_a_full_disk_left_is_cut_off_and_written_later)
     worker_destroy(worker);
 }
 
+static void count_call(void *context)
+{
+    (*(int *)context)++;
+}
+
 Test(aof_log, synchronising_by_the_worker)
 {
     struct worker *worker = worker_create();
     struct aof_log log;
-    int error;
+    int error, told = 0;
+    uint64_t took_ns = 0;
     aof_log_init(&log);
+    log.synced_later = count_call;
+    log.context = &told;
     int fd = temporary_file(BYTES(""));
     aof_log_switch(&log, fd, 0, worker);
     append(&log, 'a', 100000);
@@ -227,7 +235,7 @@ Test(aof_log, synchronising_by_the_worker)
     append(&log, 'b', 1);
     cr_assert(aof_log_write(&log));
     worker_drain(worker);
-    cr_assert(aof_log_poll(&log, &error) && error == 0);
+    cr_assert(aof_log_poll(&log, &error, &took_ns) && error == 0 && took_ns > 0 && told == 1);
     cr_assert_eq(log.synced, 100000, "what came later does not count");
     cr_assert(aof_log_sync(&log) && log.synced == 100001);
     aof_log_fini(&log, worker);
