@@ -68,7 +68,7 @@ struct connection {
     uint32_t soft_since_s;   /* since when its output is above the soft limit; 0: it is not */
     struct address peer, local;
     uint8_t limit_class;
-    bool authenticated : 1, patient : 1;
+    bool authenticated : 1, patient : 1, is_held : 1;
     bool paused : 1;
     bool eof : 1;         /* the client sends no more */
     bool finishing : 1;   /* to be closed once its output was sent; reads and executes no more */
@@ -78,7 +78,6 @@ struct connection {
     bool is_queued : 1;   /* in net->heavy */
     bool is_writer : 1;   /* in net->writers */
     bool is_woken : 1;    /* in net->woken */
-    bool is_held : 1;     /* (connection_hold) */
     bool is_stuck : 1;    /* the socket takes no more: waits to be writable, */
     bool is_writable : 1; /* which it became in this turn */
 };

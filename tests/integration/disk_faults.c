@@ -4,8 +4,8 @@
  *   write=28 fdatasync=5 fsync=5 rename=5    the call fails with that errno (write: only of files that are appended to)
  *   slow=3000                                fdatasync takes so many ms more
  *   late=30                                  write does (only of files that are appended to)
- *   held=9                                   the 9th fdatasync and those behind it wait as long as the file says so; the
- *                                            last that does stands in a file of that name with ".held" behind it
+ *   held=9                                   the 9th fdatasync and those behind it wait as long as the file says so;
+ *                                            the last of them stands in a file of that name with ".held" behind it
  *   exit=7                                   the machine stops before the 7th step that changes what is on the disk,
  *                                            counted from when the file says so
  */
