@@ -291,8 +291,28 @@ static const char *apply_first_arg(
     return NULL;
 }
 
+/*
+ * True for commands of other servers that this one does not have. Rules that were written for one of those name them;
+ * to allow or to forbid them means nothing here, but must not keep anybody from using the other rules.
+ */
+static bool is_foreign(struct bytes name)
+{
+    static const char *const names[] = { "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "psync",
+        "replconf", "sync" };
+    static const char *const subs[] = { "function|dump", "function|load", "function|restore", "module|load",
+        "module|loadex", "module|unload", "script|debug", "script|load" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (bytes_is(name, names[i]))
+            return true;
+    for (size_t i = 0; i < sizeof subs / sizeof *subs; i++)
+        if (bytes_is(name, subs[i]))
+            return true;
+    return name.len > 8 && bytes_is(bytes_make(name.ptr, 8), "cluster|");
+}
+
 /* "get", "config|get", "select|0". */
-static const char *apply_command(const struct acl *acl, struct acl_selector *selector, struct bytes name, bool allow)
+static const char *apply_known_command(
+    const struct acl *acl, struct acl_selector *selector, struct bytes name, bool allow)
 {
     const char *bar = name.len ? memchr(name.ptr, '|', name.len) : NULL;
     struct bytes word = bytes_make(name.ptr, bar ? (size_t)(bar - name.ptr) : name.len);
@@ -321,6 +341,15 @@ static const char *apply_command(const struct acl *acl, struct acl_selector *sel
     if (!sub_name.len)
         return bad_syntax;
     return apply_first_arg(selector, command, sub_name, lower_cstr(name));
+}
+
+static const char *apply_command(const struct acl *acl, struct acl_selector *selector, struct bytes name, bool allow)
+{
+    const char *error = apply_known_command(acl, selector, name, allow);
+    if (error != bad_command || !is_foreign(name))
+        return error;
+    add_rule(selector, allow, lower_cstr(name));
+    return NULL;
 }
 
 /* --- Keys and channels --- */

@@ -104,6 +104,9 @@ void wait_charge(struct session *session, uint64_t ticks);
 void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
     bool failed, const char *code);
 
+/* Counts a command that was refused before its handler ran. */
+void execute_account_rejected(struct call *call);
+
 /* Adds to the slow log what took at least the configured time. */
 void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
     uint64_t ticks, const struct bytes *argv, uint32_t argc);

@@ -374,8 +374,7 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
     engine->stats.slow_commands++;
 }
 
-/* A command that was refused before its handler ran. */
-static void account_rejected(struct call *call)
+void execute_account_rejected(struct call *call)
 {
     if (!call->reply->failed)
         return;
@@ -535,7 +534,7 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     request->done = true;
     if (session->transaction)
         reject_in_transaction(&call, before);
-    account_rejected(&call);
+    execute_account_rejected(&call);
     return start;
 }
 

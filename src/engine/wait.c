@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -182,7 +183,16 @@ static void make_call(struct waiter *waiter, struct call *call)
     reply_begin(call->reply);
 }
 
-/* The wait is over and answered: counts it and lets the session go on. */
+/* The wait is over and answered: lets the session go on. */
+static void let_go(struct session *session, struct waiter *waiter)
+{
+    mem_free(waiter);
+    session->transport->patient(session->connection, session->subscriber != NULL);
+    session_resume(session, SESSION_SUSPENDED);
+    session->transport->wake(session->connection);
+}
+
+/* Counts the wait, which is over and answered. */
 static void finish(struct session *session)
 {
     struct engine *engine = session->engine;
@@ -190,10 +200,20 @@ static void finish(struct session *session)
     const struct reply *reply = &session->reply;
     execute_account(engine, session, waiter->command, waiter->ticks, reply->failed, reply->code);
     execute_log_if_slow(engine, session, waiter->command, waiter->ticks, waiter->argv, waiter->argc);
-    mem_free(waiter);
-    session->transport->patient(session->connection, session->subscriber != NULL);
-    session_resume(session, SESSION_SUSPENDED);
-    session->transport->wake(session->connection);
+    let_go(session, waiter);
+}
+
+/* Its user may have lost what it takes since it began to wait: true if it was refused then, as it would be now. */
+static bool refuse(struct session *session, struct call *call, struct output_mark mark)
+{
+    if (acl_admit(call))
+        return false;
+    struct waiter *waiter = detach(session);
+    execute_account_rejected(call);
+    if (waiter->silent)
+        output_rewind(session->reply.out, mark);
+    let_go(session, waiter);
+    return true;
 }
 
 /* Ends a wait that got nothing. */
@@ -261,6 +281,8 @@ static bool retry(struct engine *engine, struct wait_place *place)
     struct output_mark mark = output_mark(session->reply.out);
     struct call call;
     make_call(waiter, &call);
+    if (__builtin_expect(session->flags & SESSION_LIMITED, 0) && refuse(session, &call, mark))
+        return true;
     call.retry = true;
     call.ready_arg = place->arg;
     engine->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);

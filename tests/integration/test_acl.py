@@ -163,6 +163,8 @@ def test_the_log_is_bounded_and_says_who_and_when(client):
     ("-@all +client|list +client|list +config|get +config +acl|list -acl", "-@all +client|list +config -acl"),
     ("-@all -@dangerous", "-@all -@dangerous"),
     ("-@all +config +config|get -config|set +config", "-@all +config"),
+    ("-@all +EVAL -evalsha +get -script|load -cluster|reset", "-@all +eval -evalsha +get -script|load -cluster|reset"),
+    ("+@all -eval (+fcall ~f*)", "+@all -eval"),
 ])
 def test_rules_are_kept_as_they_were_given(client, given, described):
     assert client.command("ACL", "SETUSER", "u", "reset", *given.split()) == b"OK"
@@ -197,6 +199,26 @@ def test_changed_rules_hold_at_once_for_open_connections(server, client):
         assert other.command("GET", "a") == b"1"
     with Client(server.port) as other:
         assert other.command("AUTH", "u", "pw").text.startswith("WRONGPASS")
+
+
+def test_who_waits_is_refused_what_he_may_no_longer_have(server, client):
+    client.command("ACL", "SETUSER", "u", "on", "nopass", "~*", "+@all")
+    client.command("CONFIG", "RESETSTAT")
+    with Client(server.port) as other:
+        other.command("AUTH", "u", "x")
+        for waiting in (["BLPOP", "list", "0"], ["XREAD", "BLOCK", "0", "STREAMS", "stream", "$"]):
+            client.command("ACL", "SETUSER", "u", "allkeys")
+            other.send(*waiting)
+            while b"blocked_clients:1" not in client.command("INFO", "clients"):
+                time.sleep(0.01)
+            client.command("ACL", "SETUSER", "u", "resetkeys", "~mine")
+            client.command("RPUSH", "list", "a")
+            client.command("XADD", "stream", "*", "f", "v")
+            assert other.read().value.text.startswith("NOPERM")
+        assert other.command("PING") == b"PONG"
+    assert client.command("LLEN", "list") == 2
+    statistics = client.command("INFO", "commandstats").decode()
+    assert "cmdstat_blpop:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0" in statistics
 
 
 def test_removed_users_and_forbidden_listeners_are_disconnected(server, client):
