@@ -45,8 +45,8 @@ void parse_keys_forget(struct json_parser *parser)
     memset(parser->used, 0, sizeof(parser->used));
 }
 
-/* A place in the cache: anything that spreads will do, as only speed depends on it. */
-static unsigned place_of(struct bytes text)
+/* Anything that spreads will do, as only speed depends on it: each half says a place in the cache. */
+static uint64_t mix(struct bytes text)
 {
     uint64_t first = 0, last = 0;
     size_t part = text.len < 8 ? text.len : 8;
@@ -56,7 +56,35 @@ static unsigned place_of(struct bytes text)
         memcpy(&last, text.ptr + text.len - part, part);
     }
     uint64_t mixed = (first ^ (last << 23 | last >> 41) ^ text.len) * UINT64_C(0x9e3779b97f4a7c15);
-    return (unsigned)(mixed >> 55) & (CACHE_KEYS - 1);
+    return mixed ^ mixed >> 29;
+}
+
+static bool is_used(const struct json_parser *parser, unsigned place)
+{
+    return (parser->used[place / 64] >> place % 64 & 1) != 0;
+}
+
+static bool has_key(const struct json_parser *parser, unsigned place, struct bytes text)
+{
+    const struct cached_key *cached = &parser->cache[place];
+
+    return is_used(parser, place) && bytes_equal(bytes_make(cached->text, cached->len), text);
+}
+
+/* One of the two places where a key may be: where it is or, *found false, where it is to go. */
+static unsigned place_of(const struct json_parser *parser, struct bytes text, bool *found)
+{
+    uint64_t mixed = mix(text);
+    unsigned first = (unsigned)((mixed >> 32) * CACHE_KEYS >> 32);
+    unsigned second = (unsigned)((mixed & UINT32_MAX) * CACHE_KEYS >> 32);
+
+    *found = true;
+    if (has_key(parser, first, text))
+        return first;
+    if (has_key(parser, second, text))
+        return second;
+    *found = false;
+    return is_used(parser, first) && (!is_used(parser, second) || (mixed & 1) != 0) ? second : first;
 }
 
 /* What the text has where this key comes next. */
@@ -88,7 +116,7 @@ static bool place_fill(struct json_parser *parser, unsigned place, struct bytes 
 
     if (key == 0)
         return parse_fail(parser, JSON_ERROR_MEMORY, "out of memory", parser->at);
-    if ((parser->used[place / 64] >> place % 64 & 1) != 0) {
+    if (is_used(parser, place)) {
         key_settle(cached);
         json_key_unref(cached->key);
     }
@@ -102,13 +130,14 @@ static bool place_fill(struct json_parser *parser, unsigned place, struct bytes 
 
 static json_key key_find(struct json_parser *parser, struct parse_frame *frame, struct bytes text, bool is_plain)
 {
-    unsigned place = place_of(text);
+    bool found;
+    unsigned place = place_of(parser, text, &found);
     struct cached_key *cached = &parser->cache[place];
-    bool is_used = (parser->used[place / 64] >> place % 64 & 1) != 0;
 
-    if ((!is_used || !bytes_equal(bytes_make(cached->text, cached->len), text)) && !place_fill(parser, place, text))
+    if (!found && !place_fill(parser, place, text))
         return 0;
-    pattern_make(cached, text, is_plain);
+    if (!found || is_plain == (cached->mask[0] == 0))
+        pattern_make(cached, text, is_plain);
     cached->pending++;
     *frame->guess = cached;
     frame->guess = &cached->next;

@@ -9,7 +9,7 @@
 #include "tree_priv.h"
 
 enum {
-    CACHE_KEYS = 512,
+    CACHE_KEYS = 384,        /* with as many a parser is just small enough for the allocator's cache */
     KEY_PATTERN = 16,        /* bytes of a key, in quotes and with its colon, that are compared at once */
     LONG_STRING = 64 * 1024, /* bytes from which on a string is read in parts */
 };

@@ -211,6 +211,10 @@ static ALWAYS_INLINE size_t run_digits(const char *at, uint64_t *digits)
     uint64_t part;
     unsigned got;
 
+    if (!parse_is_digit(at[1])) {
+        *digits = *digits * 10 + (unsigned)(*at - '0');
+        return parse_is_digit(*at);
+    }
     do {
         got = parse_digits(at + count, &part);
         *digits = *digits * powers[got] + part;
