@@ -63,6 +63,9 @@ void curve_remove(struct curve *curve, uint64_t hash);
  */
 void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited);
 
+/* Memory has a limit from now on: the curve begins anew, as exact as it can be. Nothing if it had one. */
+void curve_set_limited(struct curve *curve, uint64_t reads);
+
 /* Halves what was counted, so that the recent past weighs more. */
 void curve_fade(struct curve *curve, uint64_t reads);
 

@@ -33,7 +33,10 @@ void engine_refresh_memory(struct engine *engine)
 {
     const struct memory_settings *settings = &engine->settings->memory;
     struct memory_state *state = &engine->memory;
-    evict_configure(engine->keyspace, &settings->evict, settings->limit != 0);
+    struct keyspace *keyspace = engine->keyspace;
+    evict_configure(keyspace, &settings->evict, settings->limit != 0);
+    if (settings->limit && !state->limit)
+        curve_set_limited(&keyspace->curve, keyspace->stats.hits + keyspace->stats.misses);
     if (settings->limit &&
         (settings->limit < state->limit || !state->limit || settings->evict.policy != state->policy)) {
         size_t used = mem_used();

@@ -28,10 +28,10 @@ enum {
     STEPS = 1 << STEP_BITS, /* buckets of a power of two */
     OCTAVES = 40,
     BUCKETS = STEPS * OCTAVES,
-    SAMPLES_MIN = 1024, /* the time that following takes is no reason to go below ... */
+    SAMPLES_MIN = 2048, /* the time that following takes is no reason to go below ... */
     BUDGET_PER_S = 10 * 1000,
-    IDLE_SAMPLES_MIN = 128, /* ... unless there is no limit of memory, and a rough answer will do */
-    IDLE_BUDGET_PER_S = 500,
+    IDLE_SAMPLES_MIN = 512, /* ... unless there is no limit of memory, and a rough answer will do */
+    IDLE_BUDGET_PER_S = 2000,
     DEEPEST = 6, /* times the keys in memory: what is deeper is forgotten */
     NONE = UINT16_MAX,
 };
@@ -381,8 +381,18 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elaps
     curve->processed = 0;
     curve->budget = is_limited ? UINT64_MAX : budget;
     set_paused(curve, false);
-    if (is_limited && !was_limited) /* from now on it has to be exact */
+    if (is_limited && !was_limited)
         curve_forget(curve, reads);
+}
+
+void curve_set_limited(struct curve *curve, uint64_t reads)
+{
+    if (curve->is_limited)
+        return;
+    curve->is_limited = true;
+    curve->budget = UINT64_MAX;
+    curve->is_paused = false;
+    curve_forget(curve, reads);
 }
 
 void curve_fade(struct curve *curve, uint64_t reads)

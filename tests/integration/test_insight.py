@@ -206,3 +206,17 @@ def test_the_hit_ratio_with_another_limit(server, seed):
         hits, misses = (int(client.info("stats")[name]) for name in ("keyspace_hits", "keyspace_misses"))
         assert abs(float(points[1][b"hit-ratio"]) - hits / (hits + misses)) < 0.06
         assert "curve_200_percent_memory" in client.info("insight")
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_the_curve_counts_from_the_moment_that_memory_gets_a_limit(server):
+    """A short trace is over before the clockwork has ticked once."""
+    with Client(server.port) as client:
+        client.command("DEBUG", "PAUSE-CRON", 1)
+        client.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
+        replies = list(client.pipeline(("GET", f"key:{i}") for i in range(50)))
+        assert replies == [None] * 50
+        client.command("DEBUG", "PAUSE-CRON", 0)
+        time.sleep(0.25)
+        curve = pairs(client.command("MEMORY", "CURVE"))
+        assert curve[b"sampled-reads"] == 50 and float(curve[b"sample-rate"]) == 1

@@ -127,8 +127,9 @@ Test(curve, follows_a_share_of_many_keys)
         use(&curve, &oracle, seed, (size_t)(pow(skew, 4) * (KEYS_MAX - 1)));
     }
     REQUIRE(curve_rate(&curve) < 0.2 && curve_followed(&curve) <= 8192);
-    for (size_t keys = KEYS_MAX / 16; keys < KEYS_MAX; keys += KEYS_MAX / 16)
-        compare(&curve, &oracle, keys, 0.04);
+    /* Five standard deviations, as found with a hundred seeds. */
+    for (size_t keys = KEYS_MAX / 8; keys < KEYS_MAX; keys += KEYS_MAX / 16)
+        compare(&curve, &oracle, keys, keys < KEYS_MAX / 4 ? 0.035 : keys < KEYS_MAX / 2 ? 0.028 : 0.021);
     curve_fade(&curve, oracle.reads);
     compare(&curve, &oracle, 20000, 0.04);
     curve_fini(&curve);
@@ -216,11 +217,29 @@ Test(curve, spends_no_more_than_its_budget_without_a_limit)
         use(&curve, &oracle, seed, key);
     }
     fprintf(stderr, "%zu reads followed\n", followed);
-    REQUIRE(followed < READS / READS_PER_TICK * 51 + 1000 && followed > READS / READS_PER_TICK * 40);
+    REQUIRE(followed < READS / READS_PER_TICK * 201 + 2000 && followed > READS / READS_PER_TICK * 160);
     for (size_t keys = KEYS / 4; keys <= KEYS; keys += KEYS / 4)
-        compare(&curve, &oracle, keys, 0.25);
+        compare(&curve, &oracle, keys, 0.2);
     curve_fini(&curve);
     oracle_free(&oracle);
+}
+
+Test(curve, begins_anew_at_the_moment_that_memory_gets_a_limit)
+{
+    struct curve curve;
+    curve_init(&curve);
+    uint64_t reads = 0;
+    curve_tick(&curve, 1, reads, 1000, false);
+    for (int i = 0; i < 100; i++)
+        curve_read(&curve, 2, true, ++reads);
+    curve_set_limited(&curve, reads);
+    for (int i = 0; i < 50; i++) /* before the next tick: all this counts */
+        curve_read(&curve, (uint64_t)i, false, ++reads);
+    curve_tick(&curve, 1, reads, 100, true);
+    curve_set_limited(&curve, reads);
+    REQUIRE(curve_weight(&curve, reads) > 49.9 && curve_weight(&curve, reads) < 50.1);
+    REQUIRE(curve_hit_ratio(&curve, 1000, reads) == 0);
+    curve_fini(&curve);
 }
 
 Test(curve, without_a_limit_a_miss_is_a_miss_in_any_size)
