@@ -18,6 +18,7 @@
 
 struct blob;
 struct engine;
+struct exec;
 struct random;
 struct request;
 struct session;
@@ -36,6 +37,7 @@ struct call {
     int64_t now_ms;    /* ms since 1970; the same for the whole command; 0 in a replay, where nothing expires */
     struct command_info *command;
     struct request *request; /* where argv came from; NULL if it was made by the server itself */
+    struct exec *exec;       /* the run of a transaction's queue that it belongs to; NULL outside of one */
     bool propagated;         /* said what is to be executed again elsewhere (engine/propagate.h) */
     bool retry;              /* executed again after call_wait (engine/wait.h), because ... */
     uint32_t ready_arg;      /* ... the key that this argument names has changed; 0 otherwise */

@@ -74,6 +74,7 @@ enum command_flag {
     CMD_RUNS_QUEUE = 1 << 23,     /* runs what was queued, with the flags of that */
     CMD_SECRET = 1 << 21,         /* arguments may hold passwords: no log shows those that the row's `hides` names */
     CMD_TELLS_HEALTH = 1 << 27,   /* refused while writes are: who asks whether all is well hears that it is not */
+    CMD_SAVES = 1 << 25,          /* writes down what all keys hold at that moment */
     CMD_SUBSCRIBER = 1 << 24,     /* allowed to a RESP2 client that has subscribed to something */
 };
 

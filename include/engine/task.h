@@ -35,6 +35,8 @@ struct task {
     uint32_t argc;
     bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
     bool lasts;  /* goes on to its end when its client has left; call->session is NULL then */
+    /* Of one that lasts, or NULL: its session's client has left, and the session is the task's to free from now on. */
+    void (*adopt)(struct task *task);
 };
 
 /* Wakes all tasks that are asleep; each looks for itself whether it was meant. O(tasks). */
@@ -42,6 +44,14 @@ void engine_wake_tasks(struct engine *engine);
 
 /* Carries out all tasks that last to their ends, at once, waiting for whatever they wait for. */
 void engine_finish_tasks(struct engine *engine);
+
+/*
+ * For whoever is about to look at the whole keyspace, to save it, say: true if something is under way that must not be
+ * seen in part, as a transaction in slices (engine/transaction.h), and then no other such thing begins before it is
+ * over. The second carries it out to its end, at once.
+ */
+bool engine_is_changing(struct engine *engine);
+void engine_finish_changes(struct engine *engine);
 
 /* Takes the task over. The handler must not have answered and returns right after this. */
 void call_defer(struct call *call, struct task *task);

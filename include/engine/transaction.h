@@ -5,6 +5,15 @@
  * Queued commands are copied (large arguments are taken over as they are), so they outlive the read buffer. A watched
  * key costs one node in the key's list of watchers and in the session's; a change marks its watchers, and takes no
  * other notice of them.
+ *
+ * EXEC of what is quickly done runs all of it at once. Otherwise it goes on in slices, as a task (engine/task.h), and
+ * is one unit all the same: the keys that its commands name are held from then on; nobody else changes one of them, and
+ * nobody sees one that it has changed before it is over. Who wants to waits until then. What it changed is propagated,
+ * and who waits for it served, in the end. Its time stands still. If its client leaves it is carried out.
+ *
+ * At once is run whatever is queued with a command that concerns its connection or the server (CLIENT, SUBSCRIBE,
+ * CONFIG and the like: CMD_ADMIN, or CMD_NO_SCRIPT of what neither reads nor writes), and what would have to wait itself
+ * for something that others hold.
  */
 #pragma once
 
@@ -47,6 +56,9 @@ void transaction_watch_stats(const struct engine *engine, struct watch_stats *st
 
 /* The flags of all commands queued so far, put together. */
 uint32_t transaction_flags(const struct session *session);
+
+/* So many that they are neither looked through nor run at once. */
+bool transaction_is_large(const struct session *session);
 
 /* True if the test holds for one of the queued commands. O(commands). */
 bool transaction_any(const struct session *session,

@@ -114,6 +114,9 @@ struct output_mark {
 struct output_mark output_mark(const struct output *output);
 void output_rewind(struct output *output, struct output_mark mark);
 
+/* Moves what was appended after the mark behind what waits in `to`. What shares a chunk with what stays is copied. */
+void output_move_after(struct output *output, struct output_mark mark, struct output *to);
+
 /*
  * A gap to be filled later with at most OUTPUT_GAP_MAX bytes; what follows is appended as usual. Several may be open:
  * the last opened is filled first. Nothing may be consumed before all are filled. Filling moves what follows in the

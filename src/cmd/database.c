@@ -75,11 +75,12 @@ static bool parse_flush_mode(struct call *call, bool *async)
     return !call->reply->failed;
 }
 
+/* In a transaction nobody waits for memory: others would wait for the transaction. */
 static void answer_flush(struct call *call, bool async)
 {
     static const struct task_type type = { .step = flush_step, .destroy = flush_destroy };
     uint64_t ticket = reclaim_ticket(call->keyspace->reclaim);
-    if (async || reclaim_is_done(call->keyspace->reclaim, ticket)) {
+    if (async || call->exec || reclaim_is_done(call->keyspace->reclaim, ticket)) {
         reply_ok(call->reply);
         return;
     }

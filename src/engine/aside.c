@@ -1,58 +1,26 @@
 /*
- * Handlers that run aside, and the keys that they hold.
+ * Handlers that run aside, each as a task, on a copy of its call. The keys that they hold are in holds.c.
  *
- * A held key is known by its name, whatever the database: that is a little too careful for who moves keys between
- * databases, and simple. Each counts the handlers that read it and those that will store under it. Neither can be
- * changed by others; a key that will be stored cannot begin to be read in slices, since it would change in between.
- *
- * Sessions that have to wait are offered their request again whenever a handler has finished. Somebody who waits to
- * change a key keeps new handlers from holding it, so that readers cannot keep him out for ever.
- *
- * Costs: nothing while nothing is aside; then one look-up for each key of a command that changes something.
+ * What a handler changed before its last slice nobody else sees: its keys are closed until its end. What it changed is
+ * propagated at its end, too.
  */
 #include "engine/aside.h"
 
 #include "base/arena.h"
-#include "base/assert.h"
 #include "base/blob.h"
 #include "base/fiber.h"
-#include "base/hash.h"
 #include "base/mem.h"
-#include "ds/table.h"
 #include "engine/call.h"
 #include "engine/engine.h"
-#include "engine/key_spec.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/task.h"
-#include "engine/transaction.h"
 #include "engine_priv.h"
+#include "exec_priv.h"
+#include "holds_priv.h"
 #include "resp/request.h"
 
-enum {
-    SLICE_NS = 80 * 1000,
-    FEW_KEYS = 32, /* found without memory of their own */
-    KEY_CHANGES = KEY_RW | KEY_OW | KEY_RM,
-};
-
-struct held {
-    uint64_t hash;
-    uint32_t readers; /* handlers that walk over its value */
-    uint32_t storers; /* handlers that will store under it */
-    bool wanted;      /* somebody waits to change it */
-    uint32_t name_len;
-    char name[];
-};
-
-struct asides {
-    struct table held;
-    size_t count;      /* handlers that are aside, ... */
-    size_t everywhere; /* ... those of them that may read any key, ... */
-    size_t storing;    /* ... and those that will store something */
-    bool all_wanted;   /* somebody waits to change any key at all */
-    uint64_t *waiting; /* owned: IDs of the sessions that wait, in order of arrival */
-    size_t waiting_count, waiting_room;
-};
+enum { SLICE_NS = 80 * 1000 };
 
 struct aside {
     struct task task;
@@ -63,177 +31,12 @@ struct aside {
     struct key_position *keys; /* owned */
     int key_count;
     bool everywhere, stores;
+    bool answered, told, changed;
+    uint64_t dirty;      /* changes so far */
     struct blob **blobs; /* owned array of references, for arguments that were not copied; NULL if there are none */
     uint32_t blob_count;
     struct bytes argv[];
 };
-
-static uint64_t held_hash(const void *item)
-{
-    return ((const struct held *)item)->hash;
-}
-
-static const struct table_type held_table_type = { .hash = held_hash };
-
-static bool held_has_name(const void *item, const void *sought)
-{
-    const struct held *held = item;
-    return bytes_equal(bytes_make(held->name, held->name_len), *(const struct bytes *)sought);
-}
-
-struct asides *asides_create(void)
-{
-    struct asides *asides = mem_zalloc(sizeof *asides);
-    table_init(&asides->held, &held_table_type);
-    return asides;
-}
-
-void asides_destroy(struct asides *asides)
-{
-    ASSERT(asides->count == 0 && table_count(&asides->held) == 0);
-    table_fini(&asides->held);
-    mem_free(asides->waiting);
-    mem_free(asides);
-}
-
-/* --- Held keys --- */
-
-static uint64_t *find_slot(const struct asides *asides, struct bytes name)
-{
-    return table_find(&asides->held, hash_bytes(name.ptr, name.len), held_has_name, &name);
-}
-
-static struct held *find_held(const struct asides *asides, struct bytes name)
-{
-    uint64_t *slot = find_slot(asides, name);
-    return slot ? table_slot_item(slot) : NULL;
-}
-
-bool asides_hold(const struct asides *asides, struct bytes name)
-{
-    if (asides->everywhere)
-        return true;
-    const struct held *held = find_held(asides, name);
-    return held != NULL;
-}
-
-static void hold(struct asides *asides, struct bytes name, bool stores)
-{
-    struct held *held = find_held(asides, name);
-    if (!held) {
-        held = mem_zalloc(sizeof *held + name.len);
-        held->hash = hash_bytes(name.ptr, name.len);
-        held->name_len = (uint32_t)name.len;
-        if (name.len)
-            memcpy(held->name, name.ptr, name.len);
-        table_insert(&asides->held, held->hash, held);
-    }
-    if (stores)
-        held->storers++;
-    else
-        held->readers++;
-}
-
-static void release(struct asides *asides, struct bytes name, bool stores)
-{
-    uint64_t *slot = find_slot(asides, name);
-    ASSERT(slot);
-    struct held *held = table_slot_item(slot);
-    if (stores)
-        held->storers--;
-    else
-        held->readers--;
-    if (held->readers + held->storers)
-        return;
-    table_remove(&asides->held, held->hash, slot);
-    mem_free(held);
-}
-
-/* --- Who has to wait --- */
-
-/* Where the command's keys stand, in `few` or in the arena; -1 if the arguments make no sense. */
-static int find_keys(struct arena *arena, const struct command_info *command, const struct bytes *argv, uint32_t argc,
-    struct key_position *few, struct key_position **keys)
-{
-    *keys = few;
-    int count = command_keys(command, argv, argc, few, FEW_KEYS);
-    if (count <= FEW_KEYS)
-        return count;
-    *keys = arena_alloc(arena, (size_t)count * sizeof **keys);
-    return command_keys(command, argv, argc, *keys, count);
-}
-
-struct writer {
-    struct asides *asides;
-    struct arena *arena;
-};
-
-/* True if the command would change what is held, and notes that somebody wants to. */
-static bool would_change(void *context, const struct command_info *command, const struct bytes *argv, uint32_t argc)
-{
-    const struct writer *writer = context;
-    struct asides *asides = writer->asides;
-    if (command->flags & CMD_READ)
-        return false;
-    if (command->flags & CMD_WHOLE_KEYSPACE || (asides->everywhere && command->flags & CMD_WRITE)) {
-        asides->all_wanted = true;
-        return true;
-    }
-    struct key_position few[FEW_KEYS], *keys;
-    int count = find_keys(writer->arena, command, argv, argc, few, &keys);
-    for (int i = 0; i < count; i++) {
-        struct held *held = keys[i].flags & KEY_CHANGES ? find_held(asides, argv[keys[i].index]) : NULL;
-        if (held) {
-            held->wanted = true;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool asides_hold_back(struct call *call)
-{
-    if (call->engine->task_steps != UINT64_MAX && call->command->flags & CMD_ADMIN)
-        return false; /* whoever holds all tasks must be able to let them go on */
-    struct writer writer = { call->engine->asides, call->arena };
-    bool must_wait = call->command->flags & CMD_RUNS_QUEUE
-                         ? transaction_any(call->session, would_change, &writer)
-                         : would_change(&writer, call->command, call->argv, call->argc);
-    arena_reset(call->arena);
-    return must_wait;
-}
-
-void asides_settle(struct call *call)
-{
-    struct writer writer = { call->engine->asides, call->arena };
-    if (would_change(&writer, call->command, call->argv, call->argc))
-        tasks_finish(call->engine);
-}
-
-void asides_postpone(struct call *call)
-{
-    struct asides *asides = call->engine->asides;
-    struct session *session = call->session;
-    if (asides->waiting_count == asides->waiting_room) {
-        asides->waiting_room = asides->waiting_room ? asides->waiting_room * 2 : 16;
-        asides->waiting = mem_realloc(asides->waiting, asides->waiting_room * sizeof *asides->waiting);
-    }
-    asides->waiting[asides->waiting_count++] = session->id;
-    session->flags |= SESSION_HELD_BACK;
-    session->transport->pause(session->connection);
-}
-
-static void resume_waiting(struct engine *engine)
-{
-    struct asides *asides = engine->asides;
-    size_t count = asides->waiting_count;
-    asides->waiting_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct session *session = session_find(engine, asides->waiting[i]);
-        if (session && session->flags & SESSION_HELD_BACK)
-            session_resume(session, SESSION_HELD_BACK);
-    }
-}
 
 /* --- Running aside --- */
 
@@ -243,15 +46,34 @@ static void run_handler(void *context)
     self->call.command->row->run(&self->call);
 }
 
+/* There will be another slice, and something has changed: nobody else sees that before the end. */
+static void close_keys(struct aside *self)
+{
+    struct asides *asides = self->call.engine->asides;
+    if (self->changed)
+        return;
+    self->changed = true;
+    asides->changed++;
+    for (int i = 0; i < self->key_count; i++)
+        if (self->keys[i].flags & KEY_CHANGES)
+            holds_close(asides, self->argv[self->keys[i].index]);
+}
+
 static bool aside_step(struct task *task, struct call *call)
 {
     struct aside *self = (struct aside *)task;
     self->call.reply = call->reply;
-    uint64_t dirty = call->keyspace->stats.dirty;
+    uint64_t before = call->keyspace->stats.dirty;
     task->asleep = false;
     bool finished = fiber_resume(self->fiber, SLICE_NS);
-    if (call->engine->propagation && call->keyspace->stats.dirty != dirty)
-        propagate_call(&self->call, dirty);
+    uint64_t dirty = call->keyspace->stats.dirty;
+    self->dirty += dirty - before;
+    bool done = finished || self->answered;
+    if (done && !self->told && call->engine->propagation)
+        propagate_call(&self->call, dirty - self->dirty);
+    else if (!done && self->dirty)
+        close_keys(self);
+    self->told = done;
     return finished;
 }
 
@@ -259,6 +81,8 @@ bool call_sleep(struct call *call)
 {
     if (!fiber_running)
         return false;
+    if (call->exec)
+        return exec_sleep(call);
     struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
     self->task.asleep = true;
     fiber_yield();
@@ -267,9 +91,10 @@ bool call_sleep(struct call *call)
 
 void call_answered(struct call *call)
 {
-    if (!fiber_running)
+    if (!fiber_running || call->exec) /* a transaction is answered as a whole */
         return;
     struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
+    self->answered = true;
     task_answer(&self->task);
     fiber_yield();
 }
@@ -280,12 +105,10 @@ static void aside_destroy(struct task *task)
     struct engine *engine = self->call.engine;
     struct asides *asides = engine->asides;
     for (int i = 0; i < self->key_count; i++)
-        release(asides, self->argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
+        holds_release(asides, self->argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
     asides->everywhere -= self->everywhere;
     asides->storing -= self->stores;
-    asides->count--;
-    engine->keyspace->holds--;
-    asides->all_wanted &= asides->count != 0;
+    asides->changed -= self->changed;
     arena_fini(&self->arena);
     fiber_destroy(self->fiber);
     for (uint32_t i = 0; i < self->blob_count; i++)
@@ -293,21 +116,7 @@ static void aside_destroy(struct task *task)
     mem_free(self->blobs);
     mem_free(self->keys);
     mem_free(self);
-    resume_waiting(engine);
-}
-
-/* True if somebody waits for a key that this would hold, or will store under it: then it is not this one's turn. */
-static bool is_out_of_turn(
-    const struct asides *asides, const struct bytes *argv, const struct key_position *keys, int count, bool everywhere)
-{
-    if (asides->all_wanted || (everywhere && asides->storing))
-        return true;
-    for (int i = 0; i < count; i++) {
-        const struct held *held = find_held(asides, argv[keys[i].index]);
-        if (held && !(keys[i].flags & KEY_CHANGES) && (held->storers || held->wanted))
-            return true;
-    }
-    return false;
+    holds_leave(engine);
 }
 
 /* The blob that an argument was read into, or NULL: it is taken over instead of copied. */
@@ -376,15 +185,20 @@ enum scope { HOLDS_NOTHING, HOLDS_KEYS, HOLDS_EVERYTHING };
 static bool go_aside(struct call *call, enum scope scope)
 {
     static const struct task_type type = { .step = aside_step, .destroy = aside_destroy };
-    if (!call->request || call->retry || fiber_running)
+    bool everywhere = scope == HOLDS_EVERYTHING;
+    if (fiber_running)
+        return false;
+    if (call->exec)
+        return exec_put_aside(call, everywhere);
+    if (!call->request || call->retry)
         return false;
     struct asides *asides = call->engine->asides;
-    bool everywhere = scope == HOLDS_EVERYTHING;
-    struct key_position few[FEW_KEYS], *keys = few;
-    int count = scope == HOLDS_NOTHING ? 0 : find_keys(call->arena, call->command, call->argv, call->argc, few, &keys);
+    struct key_position few[HOLDS_FEW_KEYS], *keys = few;
+    int count =
+        scope == HOLDS_NOTHING ? 0 : holds_find_keys(call->arena, call->command, call->argv, call->argc, few, &keys);
     if (count < 0)
         return false;
-    if (scope != HOLDS_NOTHING && is_out_of_turn(asides, call->argv, keys, count, everywhere)) {
+    if (scope != HOLDS_NOTHING && holds_out_of_turn(asides, call->argv, keys, count, everywhere)) {
         asides_postpone(call);
         call->request->done = false;
         return true;
@@ -396,11 +210,10 @@ static bool go_aside(struct call *call, enum scope scope)
     self->everywhere = everywhere;
     self->stores = scope != HOLDS_NOTHING && call->command->flags & CMD_WRITE;
     for (int i = 0; i < count; i++)
-        hold(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
+        holds_add(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
     asides->everywhere += everywhere;
     asides->storing += self->stores;
-    asides->count++;
-    call->keyspace->holds++;
+    holds_enter(call->engine);
     call_defer(call, &self->task);
     return true;
 }

@@ -148,6 +148,7 @@ void engine_destroy(struct engine *engine)
         session_destroy(engine->sessions);
     tasks_finish(engine);
     asides_destroy(engine->asides);
+    engine->asides = NULL;
     engine->keyspace->observer = (struct keyspace_observer){ 0 };
     engine->keyspace->tells_misses = engine->keyspace->tells_arrivals = false;
     output_fini(&engine->late);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "engine/call.h"
 #include "engine/engine.h"
@@ -26,6 +27,12 @@ extern const struct table_type session_table_type;
 
 /* Gives a subscriber at once what is being handed out and it has not got yet. */
 void publications_catch_up(struct session *session);
+
+/* While engine->is_telling: tells a session now what it, and those whose messages go to it, are to be told. */
+void trackers_catch_up(struct session *session);
+
+/* The session is going: nobody's messages go to it any more. */
+void tracking_leave_sources(struct session *session);
 
 /* So many messages are being handed out that publishers have to wait; the session does. */
 bool pubsub_is_behind(const struct engine *engine);
@@ -54,14 +61,18 @@ static inline void session_drops(struct session *session, size_t bytes)
     session->engine->kept_memory -= bytes;
 }
 
+/* Frees what session_destroy left to a task (task_abandon). */
+void session_free(struct session *session);
+
 /* Clears a reason for waiting (a session flag); when none is left the session's requests go on. */
 void session_resume(struct session *session, uint32_t flag);
 
 /* The name that clients have for the call's command, or for that of which it is a subcommand; in upper case. */
 void call_container_name(const struct call *call, char out[48]);
 
-/* The session leaves its task, if it has one: that ends unfinished, or goes on without anybody. */
-void task_abandon(struct session *session);
+/* The session leaves its task, if it has one: that ends unfinished, or goes on without anybody. True if it goes on with
+ * the session, which is its own then. */
+bool task_abandon(struct session *session);
 
 /* What the task has answered so far goes to its client now, as a whole reply; the client's next request waits for the
  * end of the task all the same. */
@@ -70,10 +81,13 @@ void task_answer(struct task *task);
 /* Carries out all tasks that last to their ends, at once. */
 void tasks_finish(struct engine *engine);
 
+/* Where a deferred task answers, for what was answered before it was deferred. */
+struct reply *task_reply(struct task *task);
+
 /*
- * aside.c: the handlers that run in slices. asides_hold_back is true if the call would change a key that one of them
- * reads; asides_postpone makes its session wait for that, and asides_settle is for who cannot wait. asides_hold: is
- * the key read by one?
+ * holds.c: the keys that are held by what runs in slices. asides_hold_back is true if the call would change such a key,
+ * or see what is not finished; asides_postpone makes its session wait for that, and asides_settle is for who cannot
+ * wait. asides_hold: must the key stay as it is?
  */
 struct asides *asides_create(void);
 void asides_destroy(struct asides *asides);
@@ -89,6 +103,11 @@ void waits_destroy(struct waits *waits);
 void waits_touched(struct engine *engine, struct db *db, struct bytes name);
 void waits_replaced(struct engine *engine, struct db *db);
 void waits_serve(struct engine *engine);
+
+/* What became ready waits in a list apart until it is put back: it was changed by something that is not over. */
+struct wait_ready;
+void waits_park(struct engine *engine, struct wait_ready *parked);
+void waits_unpark(struct engine *engine, struct wait_ready *parked);
 
 /* Goes on serving those whose turn did not come at once; true if there are more of them still. And: are there any? */
 bool waits_go_on(struct engine *engine);
@@ -117,6 +136,18 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
  */
 void propagate_call(struct call *call, uint64_t dirty_before);
 void propagate_flush(struct engine *engine);
+
+/*
+ * The commands of a unit that is not whole yet. propagate_exchange puts another in the place of the one under way,
+ * which is the caller's then.
+ */
+struct propagate_unit {
+    struct buf text;                /* encoded */
+    struct propagate_place *places; /* owned, grows */
+    size_t count, room;
+};
+void propagate_exchange(struct engine *engine, struct propagate_unit *unit);
+void propagate_unit_fini(struct propagate_unit *unit);
 
 static inline uint64_t propagate_begin(struct call *call)
 {

@@ -13,33 +13,49 @@
 #include "base/num.h"
 #include "engine/registry.h"
 #include "engine/session.h"
+#include "engine/task.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
 
 enum { KEEP_BYTES = 1 << 20 }; /* a buffer larger than that is given back after the unit */
 
-struct place {
+struct propagate_place {
     int db;
     size_t start, len;
 };
 
 struct propagation {
     const struct propagation_sink *sink; /* borrowed */
-    struct buf text;                     /* the unit's commands, encoded */
-    struct place *places;                /* owned, grows */
-    struct propagated *commands;         /* owned, as long as `places` */
-    size_t count, room;
+    struct propagate_unit unit;          /* under way */
+    struct propagated *commands;         /* owned: what the sink gets */
+    size_t commands_room;
 };
+
+void propagate_unit_fini(struct propagate_unit *unit)
+{
+    buf_fini(&unit->text);
+    mem_free(unit->places);
+}
+
+void propagate_exchange(struct engine *engine, struct propagate_unit *unit)
+{
+    if (!engine->propagation)
+        return;
+    struct propagate_unit other = engine->propagation->unit;
+    engine->propagation->unit = *unit;
+    *unit = other;
+}
 
 void engine_set_propagation(struct engine *engine, const struct propagation_sink *sink)
 {
     ASSERT(!engine->executing);
+    if (engine->asides && !engine->propagation != !sink)
+        engine_finish_changes(engine); /* what is half done would be told of in part */
     struct propagation *propagation = engine->propagation;
     if (propagation && sink) {
         propagation->sink = sink;
     } else if (propagation) {
-        buf_fini(&propagation->text);
-        mem_free(propagation->places);
+        propagate_unit_fini(&propagation->unit);
         mem_free(propagation->commands);
         mem_free(propagation);
         engine->propagation = NULL;
@@ -69,23 +85,22 @@ static void encode(struct buf *text, const char *name, const struct bytes *argv,
 }
 
 /* Makes room for so many more places. */
-static void expect_places(struct propagation *propagation, size_t count)
+static void expect_places(struct propagate_unit *unit, size_t count)
 {
-    if (propagation->room - propagation->count >= count)
+    if (unit->room - unit->count >= count)
         return;
-    size_t room = propagation->room ? propagation->room * 2 : 16;
-    propagation->room = room < propagation->count + count ? propagation->count + count : room;
-    propagation->places = mem_realloc(propagation->places, propagation->room * sizeof *propagation->places);
-    propagation->commands = mem_realloc(propagation->commands, propagation->room * sizeof *propagation->commands);
+    size_t room = unit->room ? unit->room * 2 : 16;
+    unit->room = room < unit->count + count ? unit->count + count : room;
+    unit->places = mem_realloc(unit->places, unit->room * sizeof *unit->places);
 }
 
 static void append(struct engine *engine, int db, const char *name, const struct bytes *argv, uint32_t argc)
 {
-    struct propagation *propagation = engine->propagation;
-    expect_places(propagation, 1);
-    size_t start = propagation->text.len;
-    encode(&propagation->text, name, argv, argc);
-    propagation->places[propagation->count++] = (struct place){ db, start, propagation->text.len - start };
+    struct propagate_unit *unit = &engine->propagation->unit;
+    expect_places(unit, 1);
+    size_t start = unit->text.len;
+    encode(&unit->text, name, argv, argc);
+    unit->places[unit->count++] = (struct propagate_place){ db, start, unit->text.len - start };
 }
 
 void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc)
@@ -101,21 +116,21 @@ void propagate_later_add(struct propagate_later *later, const struct bytes *argv
 void call_propagate_later(struct call *call, struct propagate_later *later)
 {
     struct engine *engine = call->engine;
-    struct propagation *propagation = engine->propagation;
     call->propagated = true;
-    if (propagation && later->count) {
-        size_t start = propagation->text.len;
+    if (engine->propagation && later->count) {
+        struct propagate_unit *unit = &engine->propagation->unit;
+        size_t start = unit->text.len;
         if (start == 0) {
-            struct buf empty = propagation->text;
-            propagation->text = later->text;
+            struct buf empty = unit->text;
+            unit->text = later->text;
             later->text = empty;
         } else {
-            buf_append(&propagation->text, buf_bytes(&later->text));
+            buf_append(&unit->text, buf_bytes(&later->text));
         }
-        expect_places(propagation, later->count);
+        expect_places(unit, later->count);
         for (size_t i = 0, from = 0; i < later->count; from = later->ends[i++])
-            propagation->places[propagation->count++] =
-                (struct place){ call->db->index, start + from, later->ends[i] - from };
+            unit->places[unit->count++] =
+                (struct propagate_place){ call->db->index, start + from, later->ends[i] - from };
         if (!engine->executing)
             propagate_flush(engine);
     }
@@ -127,19 +142,24 @@ void call_propagate_later(struct call *call, struct propagate_later *later)
 void propagate_flush(struct engine *engine)
 {
     struct propagation *propagation = engine->propagation;
-    if (!propagation || !propagation->count)
+    struct propagate_unit *unit = propagation ? &propagation->unit : NULL;
+    if (!unit || !unit->count)
         return;
-    for (size_t i = 0; i < propagation->count; i++) {
-        const struct place *place = &propagation->places[i];
-        struct bytes request = bytes_make(propagation->text.ptr + place->start, place->len);
+    if (propagation->commands_room < unit->count) {
+        propagation->commands_room = unit->room;
+        propagation->commands = mem_realloc(propagation->commands, unit->room * sizeof *propagation->commands);
+    }
+    for (size_t i = 0; i < unit->count; i++) {
+        const struct propagate_place *place = &unit->places[i];
+        struct bytes request = bytes_make(unit->text.ptr + place->start, place->len);
         propagation->commands[i] = (struct propagated){ .db = place->db, .request = request };
     }
-    propagation->sink->unit(propagation->sink->context, propagation->commands, propagation->count);
-    propagation->count = 0;
-    if (propagation->text.cap > KEEP_BYTES)
-        buf_fini(&propagation->text);
+    propagation->sink->unit(propagation->sink->context, propagation->commands, unit->count);
+    unit->count = 0;
+    if (unit->text.cap > KEEP_BYTES)
+        buf_fini(&unit->text);
     else
-        buf_clear(&propagation->text);
+        buf_clear(&unit->text);
 }
 
 void engine_propagate(struct engine *engine, const struct db *db, const struct bytes *argv, uint32_t argc)

@@ -91,17 +91,23 @@ void session_destroy(struct session *session)
     if (!session)
         return;
     struct engine *engine = session->engine;
-    task_abandon(session);
     transaction_discard(session);
     wait_abandon(session);
     pubsub_leave(session);
     monitor_end(session);
     tracking_end(session);
+    tracking_leave_sources(session);
     if (!(session->flags & SESSION_HIDDEN))
         leave_list(session);
     uint64_t hash = id_hash(session->id);
     uint64_t *slot = table_find(engine->sessions_by_id, hash, session_has_id, &session->id);
     table_remove(engine->sessions_by_id, hash, slot);
+    if (!task_abandon(session))
+        session_free(session);
+}
+
+void session_free(struct session *session)
+{
     mem_free(session->name);
     mem_free(session->lib_name);
     mem_free(session->lib_version);

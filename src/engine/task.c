@@ -17,6 +17,7 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
+#include "exec_priv.h"
 
 enum { NAP_NS = 50 * 1000 };
 
@@ -101,6 +102,8 @@ static void make_call(struct engine *engine, struct task_link *link, struct call
 void call_defer(struct call *call, struct task *task)
 {
     ASSERT(!task->link);
+    if (call->exec && exec_take_task(call, task))
+        return;
     if (!call->request) { /* nobody can wait here: run it to its end */
         while (!task->type->step(task, call))
             ;
@@ -144,6 +147,11 @@ static void finish(struct engine *engine, struct task_link *link)
     link_destroy(link);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
+}
+
+struct reply *task_reply(struct task *task)
+{
+    return &task->link->reply;
 }
 
 void task_answer(struct task *task)
@@ -224,22 +232,27 @@ static void finish_now(struct engine *engine, struct task_link *link)
     finish(engine, link);
 }
 
-void task_abandon(struct session *session)
+bool task_abandon(struct session *session)
 {
     enum { ORPHANS_MAX = 64 }; /* more are not left to the future: their clients might come again and again */
     struct engine *engine = session->engine;
     struct task_link *link = session->task;
     if (!link)
-        return;
+        return false;
     session->task = NULL;
     if (!link->task->lasts) {
         ring_remove(engine, link);
         link_destroy(link);
-        return;
+        return false;
     }
+    bool adopted = link->task->adopt != NULL, limited = session->flags & SESSION_LIMITED;
     link->session = NULL;
-    if (++engine->orphan_count > ORPHANS_MAX)
+    if (adopted)
+        link->task->adopt(link->task);
+    /* The user's rights are asked for before each command, and the user may be gone soon. */
+    if (++engine->orphan_count > ORPHANS_MAX || (adopted && limited))
         finish_now(engine, link);
+    return adopted;
 }
 
 void engine_finish_tasks(struct engine *engine)

@@ -1,41 +1,23 @@
 /*
- * The queue of a transaction, and running it.
+ * The queue of a transaction.
  *
- * A queued command is one allocation: header, argument vector, bytes. While the queue runs nothing else does, so that
- * it is one unit to everyone; what waits for keys that it changed is served after it.
+ * A queued command is one allocation: header, argument vector, bytes. To everyone the queue is one unit (exec.c); what
+ * waits for keys that it changed is served after it.
  */
 #include "engine/transaction.h"
 
 #include "base/assert.h"
 #include "base/blob.h"
-#include "base/clock.h"
 #include "base/mem.h"
-#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"
-#include "engine/insight.h"
-#include "engine/monitor.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
+#include "exec_priv.h"
+#include "holds_priv.h"
 #include "resp/request.h"
-
-struct queued {
-    struct queued *next; /* owned */
-    struct command_info *command;
-    size_t size; /* bytes of this allocation and of the blobs */
-    uint32_t argc, blob_count;
-    struct reader_blob *blobs; /* owned, behind argv; large arguments as they came */
-    struct bytes argv[];
-};
-
-struct transaction {
-    struct queued *first, **last; /* owned list */
-    int64_t len;
-    size_t memory;
-    uint32_t flags; /* enum command_flag of all commands */
-    bool tainted;   /* a command was refused: nothing may run */
-};
+#include "transaction_priv.h"
 
 static void queued_destroy(struct queued *queued)
 {
@@ -44,13 +26,19 @@ static void queued_destroy(struct queued *queued)
     mem_free(queued);
 }
 
-static void transaction_destroy(struct engine *engine, struct transaction *transaction)
+void transaction_drop_first(struct engine *engine, struct transaction *transaction)
 {
-    engine->queued_memory -= transaction->memory;
-    for (struct queued *queued = transaction->first, *next; queued; queued = next) {
-        next = queued->next;
-        queued_destroy(queued);
-    }
+    struct queued *queued = transaction->first;
+    transaction->first = queued->next;
+    transaction->memory -= queued->size;
+    engine->queued_memory -= queued->size;
+    queued_destroy(queued);
+}
+
+void transaction_destroy(struct engine *engine, struct transaction *transaction)
+{
+    while (transaction->first)
+        transaction_drop_first(engine, transaction);
     mem_free(transaction);
 }
 
@@ -94,6 +82,11 @@ uint32_t transaction_flags(const struct session *session)
     return session->transaction ? session->transaction->flags : 0;
 }
 
+bool transaction_is_large(const struct session *session)
+{
+    return session->transaction && session->transaction->words > TRANSACTION_LARGE;
+}
+
 bool transaction_any(const struct session *session,
     bool (*test)(void *context, const struct command_info *command, const struct bytes *argv, uint32_t argc),
     void *context)
@@ -119,6 +112,17 @@ static size_t copied_bytes(const struct call *call)
     for (uint32_t i = 0; i < call->request->blob_count; i++)
         sum -= call->argv[call->request->blobs[i].index].len;
     return sum;
+}
+
+/* What running it in slices will depend on (exec_slices.c). */
+static void note_kind(struct transaction *transaction, const struct command_info *command)
+{
+    uint32_t flags = command->flags;
+    bool has_keys = flags & (CMD_READ | CMD_WRITE), whole = flags & CMD_WHOLE_KEYSPACE;
+    transaction->flags |= flags;
+    transaction->needs_client |= flags & CMD_ADMIN || (!has_keys && flags & CMD_NO_SCRIPT);
+    transaction->sees_any |= holds_sees_any(command);
+    transaction->changes_any |= whole && !(flags & CMD_READ);
 }
 
 void transaction_queue(struct call *call)
@@ -151,50 +155,11 @@ void transaction_queue(struct call *call)
     *transaction->last = queued;
     transaction->last = &queued->next;
     transaction->len++;
+    transaction->words += call->argc;
     transaction->memory += queued->size;
     call->engine->queued_memory += queued->size;
-    transaction->flags |= call->command->flags;
+    note_kind(transaction, call->command);
     reply_status(call->reply, BYTES("QUEUED"));
-}
-
-/* Runs one queued command as if it came alone, except that it cannot wait. */
-static void run_queued(struct call *outer, const struct queued *queued)
-{
-    struct engine *engine = outer->engine;
-    struct session *session = outer->session;
-    struct call call = {
-        .keyspace = outer->keyspace,
-        .db = session->db,
-        .session = session,
-        .engine = engine,
-        .reply = outer->reply,
-        .arena = outer->arena,
-        .argv = queued->argv,
-        .argc = queued->argc,
-        .now_ms = outer->now_ms,
-        .command = queued->command,
-    };
-    reply_begin(call.reply);
-    uint64_t start = clock_ticks();
-    if (__builtin_expect(engine->keyspace->holds != 0, 0))
-        asides_settle(&call);
-    if (!(session->flags & SESSION_LIMITED) || acl_admit_queued(&call)) {
-        uint64_t dirty = propagate_begin(&call);
-        if (insight_is_due(engine))
-            insight_begin(&call);
-        queued->command->row->run(&call);
-        propagate_end(&call, dirty);
-        if (engine->monitors)
-            monitor_show(&call, queued->argv);
-        if (session->tracking)
-            tracking_executed(&call);
-    }
-    uint64_t ticks = clock_ticks() - start;
-    arena_reset(call.arena);
-    execute_account(engine, session, call.command, ticks, call.reply->failed, call.reply->code);
-    if (--engine->insight_in == 0)
-        insight_note(&call, queued->argv, ticks);
-    execute_log_if_slow(engine, session, call.command, ticks, queued->argv, queued->argc);
 }
 
 void transaction_run(struct call *call)
@@ -209,10 +174,8 @@ void transaction_run(struct call *call)
     } else if (touched) {
         reply_null_array(call->reply);
     } else {
-        reply_array(call->reply, (size_t)transaction->len);
-        for (const struct queued *queued = transaction->first; queued; queued = queued->next)
-            run_queued(call, queued);
-        reply_begin(call->reply); /* the errors inside are those commands', not EXEC's */
+        exec_run(call, transaction);
+        return;
     }
     transaction_destroy(session->engine, transaction);
 }

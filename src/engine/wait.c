@@ -50,13 +50,25 @@ void waits_destroy(struct waits *waits)
 void waits_touched(struct engine *engine, struct db *db, struct bytes name)
 {
     wait_queue_touched(engine->waits, db, name);
-    engine->keys_ready = engine->waits->ready != NULL;
+    engine->keys_ready = engine->waits->ready.first != NULL;
+}
+
+void waits_park(struct engine *engine, struct wait_ready *parked)
+{
+    wait_queue_move_ready(&engine->waits->ready, parked);
+    engine->keys_ready = false;
+}
+
+void waits_unpark(struct engine *engine, struct wait_ready *parked)
+{
+    wait_queue_move_ready(parked, &engine->waits->ready);
+    engine->keys_ready = engine->waits->ready.first != NULL;
 }
 
 void waits_replaced(struct engine *engine, struct db *db)
 {
     wait_queue_replaced(engine->waits, db);
-    engine->keys_ready = engine->waits->ready != NULL;
+    engine->keys_ready = engine->waits->ready.first != NULL;
 }
 
 /* --- Beginning --- */
@@ -161,7 +173,7 @@ void wait_abandon(struct session *session)
 {
     if (session->wait)
         mem_free(detach(session));
-    session->engine->keys_ready = session->engine->waits->ready != NULL;
+    session->engine->keys_ready = session->engine->waits->ready.first != NULL;
 }
 
 static void make_call(struct waiter *waiter, struct call *call)
@@ -277,7 +289,8 @@ static bool retry(struct engine *engine, struct wait_place *place)
 {
     struct waiter *waiter = place->waiter;
     struct session *session = waiter->session;
-    struct wait_key *last_ready = engine->waits->last_ready;
+    if (__builtin_expect(engine->is_telling, 0))
+        trackers_catch_up(session);
     struct output_mark mark = output_mark(session->reply.out);
     struct call call;
     make_call(waiter, &call);
@@ -289,6 +302,7 @@ static bool retry(struct engine *engine, struct wait_place *place)
     waiter->again = false;
     if (__builtin_expect(engine->keyspace->holds != 0, 0))
         asides_settle(&call);
+    struct wait_key *last_ready = engine->waits->ready.last;
     uint64_t start = clock_ticks();
     uint64_t dirty = propagate_begin(&call);
     engine->current = session;

@@ -42,14 +42,19 @@ struct wait_place {
     uint32_t arg;                   /* that names the key */
 };
 
+/* Keys that changed since they were served, oldest first. */
+struct wait_ready {
+    struct wait_key *first, *last;
+};
+
 struct wait_key {
     struct db *db;
     uint64_t hash;                /* of the name */
     struct wait_line *lines;      /* owned */
     struct wait_key *prev, *next; /* the database's */
     struct wait_key *prev_ready, *next_ready;
-    bool ready;  /* in the list of those to be served */
-    bool served; /* being served: not to be freed, nor put on the list again */
+    struct wait_ready *ready; /* the list of those to be served in which it is; or NULL */
+    bool served;              /* being served: not to be freed, nor put on the list again */
     uint32_t gone_lines;
     size_t size; /* of the allocation */
     size_t len;
@@ -62,10 +67,10 @@ struct waits {
     struct wait_keys {
         struct wait_key *first;
         size_t count;
-    } * dbs;                             /* owned: the keys by database */
-    struct wait_key *ready, *last_ready; /* changed since they were served, oldest first */
-    struct wait_line *slow, *last_slow;  /* served in slices, in turn */
-    struct waiter **heap;                /* owned: by deadline, the earliest first */
+    } * dbs;                            /* owned: the keys by database */
+    struct wait_ready ready;            /* those whose turn it is */
+    struct wait_line *slow, *last_slow; /* served in slices, in turn */
+    struct waiter **heap;               /* owned: by deadline, the earliest first */
     size_t timed, heap_size;
     size_t sessions, gone_keys;
 };
@@ -103,6 +108,9 @@ void wait_queue_served(struct waits *waits, struct wait_key *key);
 /* Goes on with the line in slices from its cursor; or no more. */
 void wait_queue_slow(struct waits *waits, struct wait_line *line);
 void wait_queue_not_slow(struct waits *waits, struct wait_line *line);
+
+/* Puts all keys of one list behind those of another. O(keys moved). */
+void wait_queue_move_ready(struct wait_ready *from, struct wait_ready *to);
 
 /* Forgets what became ready after `last` (NULL: everything). */
 void wait_queue_forget_after(struct waits *waits, struct wait_key *last);

@@ -67,11 +67,12 @@ static struct wait_key *add_key(struct waits *waits, struct db *db, struct bytes
     return key;
 }
 
-static void take_off_ready(struct waits *waits, struct wait_key *key)
+static void take_off_ready(struct wait_key *key)
 {
-    *(key->prev_ready ? &key->prev_ready->next_ready : &waits->ready) = key->next_ready;
-    *(key->next_ready ? &key->next_ready->prev_ready : &waits->last_ready) = key->prev_ready;
-    key->ready = false;
+    struct wait_ready *list = key->ready;
+    *(key->prev_ready ? &key->prev_ready->next_ready : &list->first) = key->next_ready;
+    *(key->next_ready ? &key->next_ready->prev_ready : &list->last) = key->prev_ready;
+    key->ready = NULL;
 }
 
 /* Frees the key if nobody waits for it or serves it. */
@@ -80,7 +81,7 @@ static void drop_key_if_idle(struct waits *waits, struct wait_key *key)
     if (key->lines || key->served)
         return;
     if (key->ready)
-        take_off_ready(waits, key);
+        take_off_ready(key);
     struct wait_keys *keys = &waits->dbs[key->db->index];
     *(key->prev ? &key->prev->next : &keys->first) = key->next;
     if (key->next)
@@ -186,11 +187,12 @@ static void make_ready(struct waits *waits, struct wait_key *key)
 {
     if (key->ready || key->served)
         return;
-    key->ready = true;
-    key->prev_ready = waits->last_ready;
+    struct wait_ready *list = &waits->ready;
+    key->ready = list;
+    key->prev_ready = list->last;
     key->next_ready = NULL;
-    *(waits->last_ready ? &waits->last_ready->next_ready : &waits->ready) = key;
-    waits->last_ready = key;
+    *(list->last ? &list->last->next_ready : &list->first) = key;
+    list->last = key;
 }
 
 void wait_queue_touched(struct waits *waits, struct db *db, struct bytes name)
@@ -210,10 +212,10 @@ void wait_queue_replaced(struct waits *waits, struct db *db)
 
 struct wait_key *wait_queue_serve(struct waits *waits)
 {
-    struct wait_key *key = waits->ready;
+    struct wait_key *key = waits->ready.first;
     if (!key)
         return NULL;
-    take_off_ready(waits, key);
+    take_off_ready(key);
     key->served = true;
     return key;
 }
@@ -230,10 +232,22 @@ void wait_queue_served(struct waits *waits, struct wait_key *key)
 
 void wait_queue_forget_after(struct waits *waits, struct wait_key *last)
 {
-    for (struct wait_key *key = last ? last->next_ready : waits->ready; key; key = key->next_ready)
-        key->ready = false;
-    *(last ? &last->next_ready : &waits->ready) = NULL;
-    waits->last_ready = last;
+    for (struct wait_key *key = last ? last->next_ready : waits->ready.first; key; key = key->next_ready)
+        key->ready = NULL;
+    *(last ? &last->next_ready : &waits->ready.first) = NULL;
+    waits->ready.last = last;
+}
+
+void wait_queue_move_ready(struct wait_ready *from, struct wait_ready *to)
+{
+    if (!from->first)
+        return;
+    for (struct wait_key *key = from->first; key; key = key->next_ready)
+        key->ready = to;
+    from->first->prev_ready = to->last;
+    *(to->last ? &to->last->next_ready : &to->first) = from->first;
+    to->last = from->last;
+    *from = (struct wait_ready){ NULL, NULL };
 }
 
 /* --- Deadlines --- */

@@ -264,6 +264,42 @@ void output_rewind(struct output *output, struct output_mark mark)
     DASSERT(output->at <= output->end);
 }
 
+/* Takes the chunks behind `chunk` off the chain, which ends there then. */
+static struct output cut_behind(struct output *output, struct output_chunk *chunk)
+{
+    struct output rest = { .at = output->at, .end = output->end, .from = output->from };
+    rest.first = chunk->next;
+    rest.last = output->last;
+    for (const struct output_chunk *moved = rest.first; moved != NULL; moved = moved->next) {
+        rest.memory_bytes += moved->size;
+        rest.sealed_bytes += moved != rest.last ? moved->used : 0;
+    }
+    output->memory_bytes -= rest.memory_bytes;
+    output->sealed_bytes -= rest.sealed_bytes + chunk->used;
+    chunk->next = NULL;
+    output->last = chunk;
+    output->from = chunk->content;
+    output->at = chunk->content + chunk->used;
+    output->end = chunk->blob != NULL ? output->at : (char *)chunk + chunk->size;
+    return rest;
+}
+
+void output_move_after(struct output *output, struct output_mark mark, struct output *to)
+{
+    struct output_chunk *chunk = mark.chunk;
+    if (chunk == NULL) {
+        output_append_output(to, output);
+        return;
+    }
+    struct output rest = { 0 };
+    if (chunk != output->last)
+        rest = cut_behind(output, chunk);
+    char *end = chunk->content + mark.used;
+    output_append(to, bytes_make(end, (size_t)(output->at - end)));
+    output->at = end;
+    output_append_output(to, &rest);
+}
+
 struct output_gap *output_gap(struct output *output)
 {
     char *at = output_reserve(output, OUTPUT_GAP_MAX);

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/command.h"
+#include "engine/task.h"
 #include "persist/aof_rewrite.h"
 #include "persist/disk.h"
 #include "persist/worker.h"
@@ -361,6 +362,7 @@ static void fork_child(struct server *server)
 
 static void prepared(struct server *server, struct aof_step *step)
 {
+    engine_finish_changes(server->engine); /* what is half done belongs to the old increment as a whole */
     struct aof *aof = server->aof;
     if (step->error) {
         log_write(LOG_WARNING, "Can't rewrite the append-only file: %s: %s", step->what, strerror(step->error));
@@ -514,7 +516,7 @@ void aof_rewrite_tick(struct server *server)
     if (aof->stage != REWRITE_NONE || server->child.kind != CHILD_NONE || server->saves->loading)
         return;
     bool waits = aof->state == AOF_WAITS && clock_wall_ms() / 1000 >= aof->next_try_s;
-    if (aof->scheduled || waits || must_heal(aof) || has_grown(server))
+    if ((aof->scheduled || waits || must_heal(aof) || has_grown(server)) && !engine_is_changing(server->engine))
         aof_rewrite_in_background(server);
 }
 
@@ -526,7 +528,7 @@ static void run_bgrewriteaof(struct call *call)
     struct aof *aof = server->aof;
     if (aof->stage != REWRITE_NONE) {
         reply_error(call->reply, BYTES("ERR Background append only file rewriting already in progress"));
-    } else if (server->child.kind != CHILD_NONE) {
+    } else if (server->child.kind != CHILD_NONE || !call->request) { /* in a transaction, once all of it is done */
         aof->scheduled = true;
         aof->next_try_s = 0;
         reply_status(call->reply, BYTES("Background append only file rewriting scheduled"));
@@ -543,7 +545,7 @@ const struct command aof_commands[] = {
     { .name = "BGREWRITEAOF",
         .run = run_bgrewriteaof,
         .argc = EXACTLY(1),
-        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_NO_ASYNC_LOADING,
+        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_NO_ASYNC_LOADING | CMD_SAVES,
         .group = GROUP_SERVER,
         .since = "1.0.0",
         .complexity = "O(1), and the fork",

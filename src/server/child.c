@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/task.h"
 #include "server/process.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
@@ -119,6 +120,7 @@ bool child_start(struct server *server, enum child_kind kind,
     }
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return false;
+    engine_finish_changes(server->engine);
     uint64_t before_ns = clock_mono_ns();
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {

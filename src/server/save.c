@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/task.h"
 #include "engine/version.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
@@ -88,6 +89,7 @@ static bool write_file(struct server *server, const struct rdb_save *save)
 
 bool saves_now(struct server *server)
 {
+    engine_finish_changes(server->engine);
     struct rdb_save save = saves_options(server);
     server->saves->last_try_s = clock_wall_ms() / 1000;
     if (!write_file(server, &save))
@@ -204,7 +206,7 @@ void saves_tick(struct server *server)
         return;
     int64_t now_s = clock_wall_ms() / 1000;
     bool wanted = server->saves->scheduled && (!server->saves->failed || now_s - server->saves->last_try_s > RETRY_S);
-    if (wanted || is_due(server, now_s))
+    if ((wanted || is_due(server, now_s)) && !engine_is_changing(server->engine))
         saves_in_background(server);
 }
 

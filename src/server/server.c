@@ -192,7 +192,9 @@ static void before_send(void *context)
 {
     struct server *server = context;
     tracking_broadcast(server->engine);
-    if (pubsub_hand_out(server->engine, HAND_OUT_NS))
+    bool more = tracking_hand_out(server->engine, HAND_OUT_NS);
+    more |= pubsub_hand_out(server->engine, HAND_OUT_NS);
+    if (more)
         net_wake_background(server->net);
     aof_before_send(server);
 }
@@ -328,6 +330,7 @@ int server_run(struct server *server)
 bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
 {
     bool wanted = save == SHUTDOWN_SAVE || (save == SHUTDOWN_AS_CONFIGURED && server->config.save_points.count);
+    engine_finish_changes(server->engine);
     saves_abandon(server);
     if (server->aof->state == AOF_WAITS && !force) {
         log_write(LOG_WARNING, "Writing initial AOF. Can't exit.");

@@ -20,7 +20,15 @@ def until(condition, seconds=60, pause=0.005):
 
 
 def has_answered(client):
-    return bool(select.select([client.sock], [], [], 0)[0])
+    """Something has come that was not read yet, be it that it came along with what was."""
+    if select.select([client.sock], [], [], 0)[0]:
+        return True
+    timeout = client.sock.gettimeout()
+    client.sock.setblocking(False)
+    try:
+        return bool(client._file.peek(1))
+    finally:
+        client.sock.settimeout(timeout)
 
 
 def begin(client, *command):

@@ -358,6 +358,29 @@ static void model_rewind(struct model *model, struct random *random, struct blob
     REQUIRE(output_len(&model->output) == waiting);
 }
 
+/* Appends, takes that away again, and puts it back: then all is as if it had just been appended. */
+static void model_move(struct model *model, struct random *random, struct blob *blob)
+{
+    struct output_mark mark = output_mark(&model->output);
+    size_t len = model->flat.len;
+    for (uint64_t i = random_below(random, 5); i > 0; i--)
+        model_append(model, random, blob);
+    struct output moved;
+    output_init(&moved);
+    if (random_below(random, 2))
+        output_append(&moved, BYTES("before"));
+    size_t before = output_len(&moved);
+    output_move_after(&model->output, mark, &moved);
+    REQUIRE(output_memory(&moved) >= output_len(&moved));
+    REQUIRE(output_len(&moved) == before + model->flat.len - len);
+    REQUIRE(output_len(&model->output) == len);
+    check_content(&model->output, bytes_make(model->flat.ptr, len));
+    if (output_len(&moved))
+        output_consume(&moved, before);
+    check_content(&moved, bytes_make(model->flat.ptr + len, model->flat.len - len));
+    output_append_output(&model->output, &moved);
+}
+
 static void model_consume(struct model *model, struct random *random)
 {
     size_t len =
@@ -377,7 +400,7 @@ Test(output, agrees_with_a_flat_string, .timeout = 60)
     struct model model = { 0 };
     output_init(&model.output);
     for (int step = 0; step < 20000; step++) {
-        uint64_t choice = random_below(&random, 12);
+        uint64_t choice = random_below(&random, 13);
         if (choice < 5)
             model_append(&model, &random, blob);
         else if (choice < 6)
@@ -386,6 +409,8 @@ Test(output, agrees_with_a_flat_string, .timeout = 60)
             model_gap(&model, &random);
         else if (choice < 10)
             model_rewind(&model, &random, blob);
+        else if (choice < 11 && model.gap_count == 0)
+            model_move(&model, &random, blob);
         else if (model.gap_count == 0 && model.flat.len > 0)
             model_consume(&model, &random);
         if (model.gap_count == 0) {
