@@ -101,14 +101,32 @@ static inline bool copy_plain(char *out, const char *at, size_t len)
     return is_plain((uint64_t)left << 32 | right);
 }
 
+/* The rest of a text of 16 bytes and more that had no escape: its last 16 bytes once more. False: it has one. */
+static inline bool copy_rest(char *out, const char *end, size_t left)
+{
+#ifdef SCAN_SSE2
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(end - 16));
+
+    if (scan_block_escapes(block) >> (16 - left) != 0)
+        return false;
+    _mm_storeu_si128((__m128i *)(void *)(out + left - 16), block);
+    return true;
+#else
+    (void)out, (void)end, (void)left;
+    return false;
+#endif
+}
+
 /* Writes with escapes; there is room for ESCAPED_MAX a byte and 16 more. */
 static char *write_escaped(char *out, const char *at, size_t len)
 {
-    const char *end = at + len;
+    const char *begin = at, *end = at + len;
+    char *out_begin = out;
 
     while (at < end) {
+        size_t left = (size_t)(end - at);
 #ifdef SCAN_SSE2
-        if (end - at >= 16) {
+        if (left >= 16) {
             __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
             unsigned special = scan_block_escapes(block);
             _mm_storeu_si128((__m128i *)(void *)out, block);
@@ -120,8 +138,8 @@ static char *write_escaped(char *out, const char *at, size_t len)
             continue;
         }
 #endif
-        size_t left = (size_t)(end - at);
-        if (left >= 4 && left < 16 && copy_plain(out, at, left))
+        bool is_plain_so_far = len >= 16 && out - out_begin == at - begin;
+        if ((is_plain_so_far && copy_rest(out, end, left)) || (left >= 4 && left < 16 && copy_plain(out, at, left)))
             return out + left;
         unsigned char c = (unsigned char)*at++;
         if (c < 0x20 || c == '"' || c == '\\')
@@ -130,6 +148,27 @@ static char *write_escaped(char *out, const char *at, size_t len)
             *out++ = (char)c;
     }
     return out;
+}
+
+/* Most integers are small: four digits are made at once, and zeros before them left out by a shift. */
+static inline char *write_u64(char *at, uint64_t value)
+{
+    if (value >= 10000)
+        return at + num_format_u64(at, value);
+    uint32_t hundreds = (uint32_t)value * 5243 >> 19, pairs = hundreds | ((uint32_t)value - hundreds * 100) << 16;
+    uint32_t tens = pairs * 103 >> 10 & 0x000f000f, digits = tens | (pairs - tens * 10) << 8;
+    unsigned zeros = (unsigned)__builtin_ctz(digits | 1u << 24) / 8;
+    digits = (digits + 0x30303030) >> 8 * zeros;
+    memcpy(at, &digits, sizeof(digits));
+    return at + sizeof(digits) - zeros;
+}
+
+static inline char *write_i64(char *at, int64_t value)
+{
+    if (value >= 0)
+        return write_u64(at, (uint64_t)value);
+    *at++ = '-';
+    return write_u64(at, -(uint64_t)value);
 }
 
 /* Digits and zeros, a point within or behind: what has a magnitude that people read easily. */
@@ -510,7 +549,7 @@ static inline bool run_value(struct run *run, struct json_printer *printer, stru
         run->at = write_literal(run->at, value);
         return true;
     case JSON_TAG_INT:
-        run->at += num_format_i64(run->at, (int64_t)value.bits >> 4);
+        run->at = write_i64(run->at, (int64_t)value.bits >> 4);
         return true;
     case JSON_TAG_SHORT:
         run->at = write_short(run->at, value);
