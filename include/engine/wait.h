@@ -49,6 +49,9 @@ void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, u
  */
 bool session_unblock(struct session *session, bool error);
 
+/* True if the session waits for something of that kind. */
+bool session_waits_for(const struct session *session, const struct wait_kind *kind);
+
 /* When the next wait, or the next lease (engine/fill.h), is over, ms since 1970; INT64_MAX if none has an end. O(1). */
 int64_t engine_next_deadline_ms(const struct engine *engine);
 

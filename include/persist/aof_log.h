@@ -20,6 +20,7 @@ struct aof_log {
     size_t len, cap;
     uint64_t size;                       /* of the file: all that was written */
     uint64_t synced;                     /* of that, what is known to be on the disk */
+    uint64_t files;                      /* that were gone on in, this one included */
     uint64_t reserved;                   /* blocks are allocated up to here; 0: none are ahead of what is written */
     bool sync_failed;                    /* what is between the two may be lost, and nobody can say what of it */
     struct aof_sync *syncing;            /* owned: under way on the worker; NULL if none is */

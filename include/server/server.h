@@ -19,6 +19,7 @@
 #include "server/child.h"
 #include "server/config.h"
 #include "server/save.h"
+#include "server/waitaof.h"
 #include "store/defrag.h"
 
 struct census;
@@ -73,6 +74,7 @@ struct server {
     struct child child;  /* the forked one, if there is one */
     struct saves *saves; /* owned */
     struct aof *aof;     /* owned */
+    struct waitaof waitaof;
     struct propagation_sink aof_sink;
     char run_id[41];
     char *executable;   /* owned: absolute path */
@@ -169,3 +171,4 @@ extern const struct command migrate_commands[];
 extern const struct command save_commands[];
 extern const struct command script_commands[];
 extern const struct command slowlog_commands[];
+extern const struct command waitaof_commands[];

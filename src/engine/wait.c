@@ -251,6 +251,11 @@ bool session_unblock(struct session *session, bool error)
     return true;
 }
 
+bool session_waits_for(const struct session *session, const struct wait_kind *kind)
+{
+    return session->wait && session->wait->kind == kind;
+}
+
 int64_t engine_next_deadline_ms(const struct engine *engine)
 {
     const struct waits *waits = engine->waits;

@@ -56,7 +56,8 @@ void aof_log_fini(struct aof_log *log, struct worker *worker)
     if (log->fd >= 0)
         close(log->fd);
     mem_free(log->buf);
-    *log = (struct aof_log){ .fd = -1, .synced_later = log->synced_later, .context = log->context };
+    *log =
+        (struct aof_log){ .fd = -1, .files = log->files, .synced_later = log->synced_later, .context = log->context };
 }
 
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker)
@@ -66,6 +67,7 @@ int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *wo
     end_reservation(log);
     log->fd = fd;
     log->size = log->synced = size;
+    log->files++;
     log->sync_failed = false;
     return old;
 }

@@ -74,6 +74,7 @@ static void fire_cron(void *context)
     child_tick(server);
     saves_tick(server);
     aof_tick(server);
+    waitaof_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
         struct net_stats stats;
         net_stats_read(server->net, &stats);

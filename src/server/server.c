@@ -131,6 +131,7 @@ static void register_commands(struct server *server)
         save_commands,
         script_commands,
         slowlog_commands,
+        waitaof_commands,
     };
     struct command_registry *registry = server->engine->registry;
     for (size_t i = 0; command_families[i]; i++)
@@ -251,6 +252,7 @@ void server_destroy(struct server *server)
     http_destroy(server->http);
     net_destroy(server->net);
     aof_fini(server);
+    waitaof_fini(server);
     engine_destroy(server->engine);
     defrag_stop(server);
     keyspace_destroy(server->keyspace);
