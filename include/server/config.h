@@ -99,7 +99,8 @@ struct config {
     int64_t active_expire_effort;
     bool jemalloc_bg_thread;
     bool activedefrag;
-    int64_t defrag_ignore_bytes, defrag_threshold_lower;
+    int64_t defrag_ignore_bytes, defrag_threshold_lower, defrag_threshold_upper;
+    int64_t defrag_cycle_min, defrag_cycle_max;
     int enable_protected_configs;   /* 0 no, 1 yes, 2 local connections only */
     double latency_percentiles[16]; /* latency-tracking-info-percentiles */
     size_t latency_percentile_count;

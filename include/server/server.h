@@ -52,9 +52,15 @@ struct server_defrag {
     bool running;
     int db;                  /* being walked */
     struct defrag_walk walk; /* in it */
-    int64_t judge_ms;        /* not to be considered again before */
-    bool fruitful;           /* the last walk */
-    uint64_t spent_ns;
+    int effort;              /* percent of the time that it may take */
+    double waste_percent;    /* of what is in use, when the walk began */
+    uint64_t begun_ns, resume_ns;
+    int64_t judge_ms;                  /* not to be considered again before */
+    bool fruitful;                     /* the last walk */
+    size_t vain_waste;                 /* bytes that a walk in vain left; 0: it was not */
+    int64_t vain_end_ms;               /* until when nothing is done about as much */
+    size_t most_used;                  /* bytes, that were ever seen */
+    uint64_t run_ns;                   /* that walks took, rests included, without this one */
     struct defrag_stats stats, before; /* before: at the beginning of the walk */
 };
 
@@ -86,6 +92,7 @@ struct server {
     uint64_t cron_ticks;
     uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
     bool background_pending;               /* the last slice left work */
+    bool only_defrag_pending;              /* and nothing but that */
     bool busy_since_slice;                 /* requests were executed since, */
     bool busy_before_slice;                /* and between it and the one before */
     struct server_rate commands_rate, input_rate, output_rate, turns_rate, turn_ns_rate;

@@ -321,10 +321,10 @@ static bool is_in_current(const struct slab_use *use, const void *ptr)
 
 void *mem_compact_copy(const void *ptr)
 {
-    enum { SPARSE_SHARE = 8 }; /* of the regions are free, at least, in slabs that are worth emptying */
+    enum { SPARSE_SHARE = 16, SPARSE_SIZE_SHARE = 32 }; /* of a slab are free, and of all of a size, at least */
     struct slab_use use;
     if (!slab_query(ptr, &use) || use.regions <= 1 || use.free * SPARSE_SHARE < use.regions ||
-        use.free_in_all * SPARSE_SHARE < use.regions_in_all || is_in_current(&use, ptr))
+        use.free_in_all * SPARSE_SIZE_SHARE < use.regions_in_all || is_in_current(&use, ptr))
         return NULL;
     size_t size = sallocx(ptr, 0);
     void *copy = mallocx(size, MALLOCX_TCACHE_NONE);

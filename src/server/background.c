@@ -150,10 +150,13 @@ static bool rests(struct server *server, uint64_t now_ns)
 {
     bool is_urgent = engine_task_count(server->engine) || engine_is_short_of_memory(server->engine);
     bool is_busy = server->busy_since_slice || server->busy_before_slice;
-    uint64_t rest_ns = server->slice_spent_ns * (is_busy ? 2 : !is_urgent);
-    if (!server->background_pending || now_ns >= server->slice_end_ns + rest_ns)
+    uint64_t end_ns = server->slice_end_ns + server->slice_spent_ns * (is_busy ? 2 : !is_urgent);
+    if (server->only_defrag_pending && !is_urgent && !reclaim_pending(server->keyspace->reclaim) &&
+        server->defrag.resume_ns > end_ns)
+        end_ns = server->defrag.resume_ns;
+    if (!server->background_pending || now_ns >= end_ns)
         return false;
-    net_nap_background(server->net, server->slice_end_ns + rest_ns);
+    net_nap_background(server->net, end_ns);
     return true;
 }
 
@@ -172,12 +175,14 @@ bool background_run(void *context)
     server->background_pending |= reclaim_pending(server->keyspace->reclaim) && run_reclaim(server, end_ns);
     server->background_pending |= run_tracking(server, end_ns);
     account(server, "lazyfree", &at_ns);
-    server->background_pending |= server->defrag.running && defrag_run(server, end_ns);
+    bool defrag_pending = server->defrag.running && defrag_run(server, end_ns);
     account(server, "active-defrag-cycle", &at_ns);
     server->background_pending |= short_of_memory || evict_settle(server->keyspace, SETTLE_BUCKETS);
     at_ns = clock_mono_ns();
     server->background_pending |= run_expiry(server, at_ns, end_ns);
     account(server, "expire-cycle", &at_ns);
+    server->only_defrag_pending = defrag_pending && !server->background_pending;
+    server->background_pending |= defrag_pending;
     server->slice_end_ns = clock_mono_ns();
     server->slice_spent_ns = server->slice_end_ns - now_ns;
     server->busy_before_slice = server->busy_since_slice;

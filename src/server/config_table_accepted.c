@@ -19,10 +19,7 @@ static const struct config_choice shutdown_on_sigint_choices[] = { { "default", 
     { "now", 3 }, { "force", 4 }, { 0 } };
 
 const struct config_row config_accepted_rows[] = {
-    { .name = "active-defrag-cycle-max", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "25" },
-    { .name = "active-defrag-cycle-min", .type = CONFIG_INTEGER, LIMITS(1, 99), .initial = "1" },
     { .name = "active-defrag-max-scan-fields", .type = CONFIG_INTEGER, LIMITS(1, INT64_MAX), .initial = "1000" },
-    { .name = "active-defrag-threshold-upper", .type = CONFIG_INTEGER, LIMITS(0, 1000), .initial = "100" },
     { .name = "activerehashing", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "aof_rewrite_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
     { .name = "bgsave_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },

@@ -74,7 +74,6 @@ static void fire_cron(void *context)
     child_tick(server);
     saves_tick(server);
     aof_tick(server);
-    waitaof_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
         struct net_stats stats;
         net_stats_read(server->net, &stats);
@@ -173,6 +172,7 @@ void server_reset_stats(struct server *server)
     server->keyspace->stats.expired_stale_ratio = 0;
     server->expiry.spent_ns = server->expiry.cap_reached = 0;
     insight_reset_stats(server);
+    defrag_reset_stats(server);
     server->memory_peak = mem_used();
     net_stats_reset(server->net);
     server->commands_rate = server->input_rate = server->output_rate = server->turns_rate = server->turn_ns_rate =

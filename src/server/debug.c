@@ -1,6 +1,7 @@
 /*
  * DEBUG: what tests and engineers need to look inside, or to bring about what otherwise takes patience.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/mem_tune.h"
 #include "base/num.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -272,6 +275,41 @@ static void run_quicklist_packed_threshold(struct call *call)
         reply_error(call->reply, BYTES("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
 }
 
+static void reply_errno(struct call *call, int reason)
+{
+    reply_error_printf(call->reply, "ERR %s", strerror(reason));
+}
+
+static void run_mallctl(struct call *call)
+{
+    int64_t value, old;
+    if (call->argc == 4 && !call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, &value))
+        return;
+    char *name = bytes_dup_cstr(call->argv[2]);
+    int failed = mem_tune(name, call->argc == 4 ? &value : NULL, &old);
+    mem_free(name);
+    if (failed)
+        reply_errno(call, failed);
+    else
+        reply_int(call->reply, old);
+}
+
+/* "VOID" does what has no value. Texts are not set. */
+static void run_mallctl_str(struct call *call)
+{
+    const char *text = NULL;
+    bool acts = call->argc == 4 && call_arg_is(call, 3, "VOID");
+    char *name = bytes_dup_cstr(call->argv[2]);
+    int failed = acts ? mem_tune_act(name) : call->argc == 4 ? EPERM : mem_tune_text(name, &text);
+    mem_free(name);
+    if (failed)
+        reply_errno(call, failed);
+    else if (acts)
+        reply_ok(call->reply);
+    else
+        reply_bulk_cstr(call->reply, text ? text : "");
+}
+
 /* Tells the log how the value is kept, if it is kept in that form. */
 static void describe(struct call *call, const char *encoding, const char *title)
 {
@@ -402,6 +440,10 @@ static void run_help(struct call *call)
         "    Write the append-only file's rest, empty all databases, and load the file again.",
         "LOG <message>",
         "    Write to the server's log.",
+        "MALLCTL <name> [<value>]",
+        "    Show or set a number of the allocator's.",
+        "MALLCTL-STR <name> [VOID]",
+        "    Show a text of the allocator's, or do what has no value.",
         "OBJECT <key>",
         "    Show how a key's value is kept.",
         "PAUSE-CRON <0|1>",
@@ -451,6 +493,8 @@ static const struct {
     { "LISTPACK", run_listpack, 3, 3 },
     { "LOADAOF", run_load_aof, 2, 2 },
     { "LOG", run_log, 3, 0 },
+    { "MALLCTL", run_mallctl, 3, 4 },
+    { "MALLCTL-STR", run_mallctl_str, 3, 4 },
     { "OBJECT", run_object, 3, 4 },
     { "PANIC", run_crash, 2, 2 },
     { "PAUSE-CRON", run_pause_cron, 3, 3 },

@@ -166,7 +166,7 @@ static void print_memory(struct server *server, struct buf *out)
     buf_printf(out, "mem_clients_normal:%zu\r\n", facts.clients);
     buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n", server->aof->log.cap);
     buf_printf(out, "mem_allocator:%s\r\nmem_overhead_db_hashtable_rehashing:0\r\n", mem_allocator_name());
-    buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.running ? 25 : 0);
+    buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.effort);
     buf_printf(out, "lazyfree_pending_objects:%zu\r\n", reclaim_pending(server->keyspace->reclaim));
     buf_printf(out, "lazyfreed_objects:%llu\r\n", (unsigned long long)reclaim_freed(server->keyspace->reclaim));
 }
@@ -255,8 +255,8 @@ static void print_stats(struct server *server, struct buf *out)
         (unsigned long long)defrag->moves.stayed);
     buf_printf(out, "active_defrag_key_hits:%llu\r\nactive_defrag_key_misses:%llu\r\n",
         (unsigned long long)defrag->moved_keys, (unsigned long long)(defrag->keys - defrag->moved_keys));
-    buf_printf(out, "total_active_defrag_time:%llu\r\ncurrent_active_defrag_time:0\r\n",
-        (unsigned long long)(server->defrag.spent_ns / 1000000));
+    buf_printf(out, "total_active_defrag_time:%llu\r\ncurrent_active_defrag_time:%llu\r\n",
+        (unsigned long long)defrag_run_ms(server), (unsigned long long)defrag_this_run_ms(server));
     struct tracking_stats tracking;
     tracking_stats_read(server->engine, &tracking);
     buf_printf(out, "tracking_total_keys:%zu\r\ntracking_total_items:%zu\r\ntracking_total_prefixes:%zu\r\n",

@@ -39,6 +39,11 @@ void defrag_judge(struct server *server, int64_t now_ms);
 bool defrag_run(struct server *server, uint64_t end_ns);
 void defrag_stop(struct server *server);
 
+/* How long the databases have been walked, in milliseconds: in all, and in this run; and back to nothing. */
+uint64_t defrag_run_ms(const struct server *server);
+uint64_t defrag_this_run_ms(const struct server *server);
+void defrag_reset_stats(struct server *server);
+
 /* All of it at once, from the beginning, whether there is reason to or not; returns how many allocations moved. */
 uint64_t defrag_whole(struct server *server);
 

@@ -3,6 +3,7 @@
 DEBUG DEFRAG moves at once what the clockwork moves in slices. Under the sanitizers everything that can move does.
 """
 import random
+import time
 
 import pytest
 
@@ -90,3 +91,117 @@ def test_what_a_command_holds_or_a_reply_refers_to_stays(server):
         assert len(client.read().value) == 4000
         assert all(client.read().value == b"b" * 12_000 for _ in range(10))
         check(other)
+
+
+def wait_until(client, condition, seconds=40):
+    """Waits until condition(memory, stats) of INFO holds; the last of both."""
+    deadline = time.monotonic() + seconds
+    while True:
+        memory, stats = client.info("memory"), client.info("stats")
+        if condition(memory, stats):
+            return memory, stats
+        assert time.monotonic() < deadline, (memory, stats)
+        time.sleep(0.05)
+
+
+def is_compact(memory, stats):
+    return float(memory["allocator_frag_ratio"]) < 1.3
+
+
+def set_options(client, **options):
+    for name, value in options.items():
+        assert client.command("CONFIG", "SET", name.replace("_", "-"), value) == b"OK"
+
+
+def begin(client, **options):
+    """Everything at once, whatever is lost; none of it under an allocator that knows nothing of slabs."""
+    if not client.info("memory")["mem_allocator"].startswith("jemalloc"):
+        pytest.skip("only jemalloc tells what is lost")
+    set_options(client, active_defrag_ignore_bytes="100kb", active_defrag_threshold_lower=0, active_defrag_cycle_min=99,
+                active_defrag_cycle_max=99, **options)
+
+
+def fill(client, keys=20_000, prefix="key"):
+    client.load(("SET", f"{prefix}:{i}", "v" * (i * 7919 % 900)) for i in range(keys))
+
+
+def thin(client, keys=20_000, prefix="key"):
+    client.load(("UNLINK", f"{prefix}:{i}") for i in range(keys) if i % 5)
+
+
+def test_a_walk_in_vain_does_not_put_off_the_one_that_is_needed(server):
+    with Client(server.port) as client:
+        begin(client)
+        fill(client)
+        wait_until(client, lambda memory, stats: int(stats["active_defrag_misses"]) > 5000 and
+                   memory["active_defrag_running"] == "0")
+        thin(client)
+        wait_until(client, is_compact)
+
+
+def test_what_is_lost_counts_and_not_what_is_left(server):
+    with Client(server.port) as client:
+        begin(client)
+        set_options(client, active_defrag_ignore_bytes="5mb")
+        client.load(("SET", f"key:{i}", "v" * 100) for i in range(60_000))
+        client.load(("UNLINK", f"key:{i}") for i in range(60_000) if i % 30)
+        wait_until(client, lambda memory, stats: int(stats["active_defrag_hits"]) > 500)
+
+
+def test_switched_off_and_on_it_begins_at_once(server):
+    with Client(server.port) as client:
+        begin(client, activedefrag="no")
+        fill(client)
+        thin(client)
+        assert client.command("CONFIG", "RESETSTAT") == b"OK"
+        set_options(client, activedefrag="yes")
+        wait_until(client, is_compact)
+        memory, stats = wait_until(client, lambda memory, stats: memory["active_defrag_running"] == "0")
+        assert int(stats["total_active_defrag_time"]) > 0 and stats["current_active_defrag_time"] == "0"
+        assert int(stats["active_defrag_hits"]) > 1000 and int(stats["active_defrag_key_hits"]) > 1000
+        set_options(client, activedefrag="no")
+        assert client.command("CONFIG", "RESETSTAT") == b"OK"
+        stats = client.info("stats")
+        assert all(stats[f"active_defrag_{name}"] == "0" for name in ("hits", "misses", "key_hits", "key_misses"))
+        assert stats["total_active_defrag_time"] == "0"
+
+
+def test_the_inside_of_one_large_value_is_worth_walks(server):
+    with Client(server.port) as client:
+        begin(client, activedefrag="no")
+        for name in ("h", "other"):
+            client.load(("HSET", name, f"field:{i}", "v" * 100) for i in range(1000))
+        client.load(("HSET", name, f"field:{i}", "v" * 100) for i in range(1000, 40_000) for name in ("h", "other"))
+        client.command("UNLINK", "other")
+        set_options(client, activedefrag="yes")
+        wait_until(client, is_compact)
+
+
+def test_how_much_time_it_may_take(server):
+    with Client(server.port) as client:
+        begin(client, activedefrag="no")
+        fill(client, 60_000)
+        thin(client, 60_000)
+        set_options(client, active_defrag_cycle_min=2, active_defrag_cycle_max=2, activedefrag="yes")
+        wait_until(client, lambda memory, stats: memory["active_defrag_running"] == "2")
+        set_options(client, active_defrag_cycle_max=70, active_defrag_threshold_upper=10)
+        wait_until(client, lambda memory, stats: memory["active_defrag_running"] in ("70", "0"))
+        wait_until(client, is_compact)
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_the_allocators_own_settings(server):
+    def texts(*words):
+        reply = client.command("DEBUG", *words)
+        return reply.text if isinstance(reply, ErrorReply) else reply
+
+    with Client(server.port) as client:
+        assert texts("MALLCTL", "nonsense") == texts("MALLCTL-STR", "nonsense") == "ERR No such file or directory"
+        assert texts("MALLCTL", "nonsense", "x") == "ERR value is not an integer or out of range"
+        begin(client)
+        assert texts("MALLCTL", "arenas.page") == 4096
+        assert texts("MALLCTL-STR", "thread.tcache.flush", "VOID") == b"OK"
+        assert texts("MALLCTL-STR", "version").startswith(b"5.")
+        assert texts("MALLCTL-STR", "stats.allocated") == "ERR Operation not permitted"
+        before = texts("MALLCTL", "background_thread", 0)
+        assert texts("MALLCTL", "background_thread", before) == 0
