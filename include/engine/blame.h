@@ -6,7 +6,8 @@
  * client's, and those that the loop finds as soon as it looks again.
  *
  * What a request waits before it runs is counted from the turn in which the loop learned of it; what its reply waits,
- * to the end of that turn's sending. Costs three additions a command, and a few for each kind of command a turn.
+ * to the end of that turn's sending. Costs one addition a command, and some for each series of equal commands that a
+ * client sent (struct tally).
  */
 #pragma once
 
@@ -51,7 +52,8 @@ struct blame_pipeline {
     uint64_t at, held_before;   /* in ticks: the end of the last window, and engine->held_ticks then */
     uint64_t ticks;
 };
-void blame_window(struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count);
+void blame_window(
+    struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count, uint64_t now);
 void blame_end_pipeline(struct engine *engine, struct blame_pipeline *pipeline);
 
 /* A batch of so many requests begins. Those who were found at once waited for whatever held the loop just before. */
@@ -63,18 +65,9 @@ void blame_reset(struct engine *engine);
 
 /* --- The parts of a command's latency --- */
 
-void split_begin(struct engine *engine, struct command_info *command);
-
-/* A command ran from start to end; it was read at engine->read_ticks, and its reply is to be sent. */
-static inline void split_add(
-    struct engine *engine, uint64_t read_ticks, struct command_info *command, uint64_t start, uint64_t end)
-{
-    struct command_split *split = &command->stats.split;
-    if (__builtin_expect(split->unsent++ == 0, 0))
-        split_begin(engine, command);
-    split->queued_ticks += start - read_ticks;
-    split->unsent_ends += end;
-}
+/* That many calls ran, for so many ticks in all; `starts` is the sum of the moments at which they began. They were read
+ * at engine->read_ticks, and their replies are to be sent. */
+void split_add(struct engine *engine, struct command_info *command, uint64_t calls, uint64_t starts, uint64_t ticks);
 
 /* What was answered so far has been offered to the sockets. */
 void split_sent(struct engine *engine);

@@ -63,6 +63,17 @@ struct engine_stats {
     uint64_t slow_commands; /* ever logged in the slow log */
 };
 
+/*
+ * Calls of one command by one session, one behind the other, that were not yet added to what is counted of both. They
+ * are at the end of each window of a batch, and before any command that could tell of it.
+ */
+struct tally {
+    struct command_info *command; /* borrowed, as is the session; NULL: there are none */
+    struct session *session;
+    uint64_t calls, ticks;
+    uint64_t starts; /* the sum of the moments, in ticks, at which they began; wraps around */
+};
+
 struct engine {
     struct memory_state memory;             /* of the limit */
     struct keyspace *keyspace;              /* borrowed */
@@ -92,6 +103,7 @@ struct engine {
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool is_strict;                  /* commands are restrained or watched: by a limit, a pause, a monitor, ... */
+    bool is_telling;                 /* some clients are still to be told that a key has changed (engine/tracking.h) */
     bool keys_ready;                 /* somebody waits for a key that has changed */
     struct monitors *monitors;       /* owned: who sees every command; NULL if nobody does */
     struct error_stats *errors;      /* owned: counts by code word */
@@ -99,6 +111,7 @@ struct engine {
     struct insight *insight;         /* owned: what is hot (engine/insight.h) */
     struct hotkeys *hotkeys;         /* owned: a tracking session (engine/hotkeys.h); NULL if there is none */
     uint32_t insight_in;             /* so many commands until insight looks at one */
+    struct tally tally;              /* of calls that are to be added to what is counted */
     struct latency *latency;         /* owned: what took long (engine/latency.h) */
     struct blames *blames;           /* owned: who made others wait (engine/blame.h) */
     struct shared_reply shared_reply;

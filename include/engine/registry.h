@@ -143,6 +143,9 @@ int command_keys(
 /* Adds one run of that many ticks (base/clock.h) to the statistics; to the histogram too if `histogram`. */
 void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogram);
 
+/* Adds it to the histogram alone. */
+void command_stats_add_latency(struct command_stats *stats, uint64_t ticks);
+
 /* The duration in ns below which the share `quantile` (0 to 1) of the runs lie; 0 if there was none. */
 uint64_t command_stats_quantile(const struct command_stats *stats, double quantile);
 

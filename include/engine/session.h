@@ -78,6 +78,7 @@ struct session {
     struct watch *watches;               /* owned list: the keys that it watches */
     struct subscriber *subscriber;       /* owned: what it has subscribed to; NULL if nothing */
     struct tracking *tracking;           /* owned: what it caches (engine/tracking.h); NULL if it does not say */
+    struct tracking *sources;            /* borrowed list: of those whose messages of what changed go to it */
     struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
     struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */

@@ -106,10 +106,11 @@ void blame_end_pipeline(struct engine *engine, struct blame_pipeline *pipeline)
     pipeline->last = NULL;
 }
 
-void blame_window(struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count)
+void blame_window(
+    struct engine *engine, struct blame_pipeline *pipeline, const struct request *requests, size_t count, uint64_t now)
 {
     const struct request *last = &requests[count - 1];
-    uint64_t now = clock_ticks(), held = engine->held_ticks;
+    uint64_t held = engine->held_ticks;
     if (pipeline->last && pipeline->last->owner != requests->owner)
         blame_end_pipeline(engine, pipeline);
     if (requests->owner == last->owner) {
@@ -149,10 +150,16 @@ void blame_reset(struct engine *engine)
     engine->blames->last_end = 0;
 }
 
-void split_begin(struct engine *engine, struct command_info *command)
+void split_add(struct engine *engine, struct command_info *command, uint64_t calls, uint64_t starts, uint64_t ticks)
 {
-    command->stats.split.next = engine->blames->unsent;
-    engine->blames->unsent = command;
+    struct command_split *split = &command->stats.split;
+    if (split->unsent == 0) {
+        split->next = engine->blames->unsent;
+        engine->blames->unsent = command;
+    }
+    split->unsent += calls;
+    split->queued_ticks += starts - calls * engine->read_ticks;
+    split->unsent_ends += starts + ticks;
 }
 
 void split_sent(struct engine *engine)

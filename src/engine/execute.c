@@ -5,7 +5,8 @@
  * first key hashed and the bucket it belongs to prefetched; then, in a second pass, the entries. By the time a handler
  * looks for its key the cache lines have arrived.
  *
- * Time is taken once per command: the end of one is the beginning of the next.
+ * Time is taken once per command: the end of one is the beginning of the next. What is counted of a command and of a
+ * client is added up over a series of calls that are alike in both, and then added there (struct tally).
  */
 #include <stdio.h>
 
@@ -43,10 +44,16 @@ static inline bool is_same_key(struct bytes a, struct bytes b)
     return a.len == b.len && a.len > 0 && a.ptr[a.len - 1] == b.ptr[b.len - 1] && bytes_same(a.ptr, b.ptr, a.len);
 }
 
-/* Looks up the commands and asks for the buckets of their first keys. True if one of them looks into values, too. */
-static bool plan(struct engine *engine, struct request *requests, size_t count)
+/* What else there is to plan for a window. */
+struct outlook {
+    bool fetches; /* buckets are on their way */
+    bool looks;   /* one of the commands looks into values, too */
+};
+
+/* Looks up the commands and asks for the buckets of their first keys. */
+static struct outlook plan(struct engine *engine, struct request *requests, size_t count)
 {
-    bool look_ahead = false;
+    struct outlook outlook = { false, false };
     struct command_info *last = NULL;
     struct bytes last_key = { NULL, 0 };
     const struct db *last_db = NULL;
@@ -69,11 +76,12 @@ static bool plan(struct engine *engine, struct request *requests, size_t count)
             last_key = key;
             last_db = session->db;
             request->place = (void *)keyspace_prefetch_bucket(last_db, last_hash);
+            outlook.fetches |= request->place != NULL;
         }
         request->hash = last_hash;
-        look_ahead |= last->row->look_ahead != NULL;
+        outlook.looks |= last->row->look_ahead != NULL;
     }
-    return look_ahead;
+    return outlook;
 }
 
 static void plan_entries(const struct request *requests, size_t count)
@@ -239,7 +247,8 @@ static bool admit_to_memory(struct call *call)
 static void note_strictness(struct engine *engine)
 {
     engine->is_strict = engine->settings->memory.limit || engine->refusal || engine->loading ||
-                        engine->pause_until_ms || engine->monitors || engine->propagation || pubsub_is_behind(engine);
+                        engine->pause_until_ms || engine->monitors || engine->propagation || engine->is_telling ||
+                        pubsub_is_behind(engine);
 }
 
 /* True if nothing can be said against the command; admit finds out what there is. */
@@ -333,14 +342,8 @@ static bool must_wait(struct engine *engine, struct session *session, const stru
     return false;
 }
 
-static inline void account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
-    bool failed, const char *code)
+static void account_failed(struct engine *engine, struct command_info *command, const char *code)
 {
-    command_stats_add(&command->stats, ticks, engine->settings->latency_tracking);
-    engine->stats.commands++;
-    session->commands++;
-    if (__builtin_expect(!failed, 1))
-        return;
     command->stats.failed++;
     engine->stats.errors++;
     error_stats_add(engine->errors, code);
@@ -349,7 +352,47 @@ static inline void account(struct engine *engine, struct session *session, struc
 void execute_account(struct engine *engine, struct session *session, struct command_info *command, uint64_t ticks,
     bool failed, const char *code)
 {
-    account(engine, session, command, ticks, failed, code);
+    command_stats_add(&command->stats, ticks, engine->settings->latency_tracking);
+    engine->stats.commands++;
+    session->commands++;
+    if (failed)
+        account_failed(engine, command, code);
+}
+
+/* Adds the tally to what is counted, and begins another. */
+static __attribute__((noinline)) void settle_tally(
+    struct engine *engine, struct session *session, struct command_info *command)
+{
+    struct tally tally = engine->tally;
+    engine->tally = (struct tally){ .command = command, .session = session };
+    if (tally.calls == 0)
+        return;
+    tally.command->stats.calls += tally.calls;
+    tally.command->stats.ticks += tally.ticks;
+    tally.session->commands += tally.calls;
+    engine->stats.commands += tally.calls;
+    split_add(engine, tally.command, tally.calls, tally.starts, tally.ticks);
+}
+
+static inline void account(struct call *call, uint64_t start, uint64_t ticks)
+{
+    struct engine *engine = call->engine;
+    struct command_info *command = call->command;
+    if (engine->settings->latency_tracking)
+        command_stats_add_latency(&command->stats, ticks);
+    if (__builtin_expect(engine->tally.command != command || engine->tally.session != call->session, 0))
+        settle_tally(engine, call->session, command);
+    engine->tally.calls++;
+    engine->tally.ticks += ticks;
+    engine->tally.starts += start;
+    if (__builtin_expect(call->reply->failed, 0))
+        account_failed(engine, command, call->reply->code);
+}
+
+/* True if all that a command does is to read or change data. Any other may tell of, or change, anything. */
+static inline bool is_about_data(const struct command_info *command)
+{
+    return command->flags & (CMD_READ | CMD_WRITE);
 }
 
 void execute_log_if_slow(struct engine *engine, const struct session *session, const struct command_info *command,
@@ -444,8 +487,10 @@ static uint64_t run(struct call *call, uint64_t start)
     const struct bytes *argv = call->argv;
     if (insight_is_due(engine))
         insight_begin(call);
+    if (!is_about_data(call->command))
+        settle_tally(engine, NULL, NULL);
     call->command->row->run(call);
-    if (!(call->command->flags & (CMD_READ | CMD_WRITE))) { /* it may have changed anything */
+    if (!is_about_data(call->command)) {
         note_strictness(engine);
         refresh_slow_ticks(engine);
     }
@@ -465,10 +510,9 @@ static uint64_t run(struct call *call, uint64_t start)
             wait_charge(session, end - start);
         return end;
     }
-    account(engine, session, call->command, end - start, call->reply->failed, call->reply->code);
+    account(call, start, end - start);
     if (__builtin_expect(--engine->insight_in == 0, 0))
         insight_note(call, argv, end - start);
-    split_add(engine, engine->read_ticks, call->command, start, end);
     if (__builtin_expect(end - start >= engine->notable_ticks, 0))
         note_slow(call, end - start);
     return end;
@@ -511,8 +555,12 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     if (!call.command)
         fail_unknown(&call);
     else if ((!call.command->subs || find_subcommand(&call)) && (is_admissible(&call) || admit(&call))) {
-        if (__builtin_expect(engine->is_strict, 0) && must_wait(engine, session, call.command))
-            return start;
+        if (__builtin_expect(engine->is_strict, 0)) {
+            if (must_wait(engine, session, call.command))
+                return start;
+            if (engine->is_telling)
+                trackers_catch_up(session);
+        }
         if (__builtin_expect(engine->keyspace->holds != 0, 0) && !is_queued(session, call.command) &&
             asides_hold_back(&call)) {
             asides_postpone(&call);
@@ -561,11 +609,13 @@ static uint64_t execute_silently(
     return end;
 }
 
-static void execute_window(struct engine *engine, struct request *requests, size_t count)
+/* Returns the ticks at the end. */
+static uint64_t execute_window(struct engine *engine, struct request *requests, size_t count)
 {
-    bool look_ahead = plan(engine, requests, count);
-    plan_entries(requests, count);
-    if (look_ahead)
+    struct outlook outlook = plan(engine, requests, count);
+    if (outlook.fetches)
+        plan_entries(requests, count);
+    if (outlook.looks)
         plan_values(requests, count);
     uint64_t at = clock_ticks();
     for (size_t i = 0; i < count; i++) {
@@ -591,6 +641,8 @@ static void execute_window(struct engine *engine, struct request *requests, size
             at = clock_ticks();
         }
     }
+    settle_tally(engine, NULL, NULL);
+    return at;
 }
 
 void engine_execute(struct engine *engine, struct request *requests, size_t count)
@@ -609,8 +661,8 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
     struct blame_pipeline pipeline = { .at = now, .held_before = engine->held_ticks };
     for (size_t i = 0; i < count; i += WINDOW) {
         size_t window = count - i < WINDOW ? count - i : WINDOW;
-        execute_window(engine, &requests[i], window);
-        blame_window(engine, &pipeline, &requests[i], window);
+        uint64_t end = execute_window(engine, &requests[i], window);
+        blame_window(engine, &pipeline, &requests[i], window, end);
     }
     blame_end_pipeline(engine, &pipeline);
     engine->keyspace->keeps_expired = false; /* what comes now may change anything */

@@ -78,6 +78,8 @@ static void drop_encoded(struct blob *encoded[2])
 
 static void hand(struct session *session, struct output *out, struct blob *blob)
 {
+    if (__builtin_expect(session->engine->is_telling, 0))
+        trackers_catch_up(session);
     output_append_blob(out, blob, blob_bytes(blob));
     session->transport->wake(session->connection);
 }

@@ -9,7 +9,8 @@
  *                    --prefixes--> prefix (text, sessions, changed keys) ...
  *
  * Sessions are found by ID when they are told something, so that one that leaves has nothing to take out of the first
- * table. While anybody tracks, the keyspace tells of changes (keyspace->watched).
+ * table. While anybody tracks, the keyspace tells of changes (keyspace->watched). Very many readers of one key are told
+ * in slices (tracking_notice.c).
  */
 #include "engine/tracking.h"
 
@@ -26,6 +27,7 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
+#include "tracking_priv.h"
 
 enum { STEP_KEYS = 32 }; /* taken down by whoever comes along */
 
@@ -73,12 +75,16 @@ struct trackers {
     size_t clients, items, max_keys;
     size_t forgotten, forgotten_items; /* of the keys, and their items: of earlier epochs */
     uint64_t epoch;
+    struct notices notices; /* of keys that changed */
 };
 
 struct tracking {
     uint32_t flags; /* enum tracking_flag */
     uint64_t redirect;
-    struct prefix **prefixes; /* owned array, borrowed items */
+    uint64_t heard;                              /* number of the last notice that it knows of */
+    struct session *session;                     /* borrowed: whose it is */
+    struct tracking *next_source, **prev_source; /* in the list of the session that it redirects to, if that is there */
+    struct prefix **prefixes;                    /* owned array, borrowed items */
     size_t prefix_count;
 };
 
@@ -235,6 +241,8 @@ static void send_keys(struct session *session, struct bytes keys, bool everythin
     static const char pushed[] = ">2\r\n$10\r\ninvalidate\r\n";
     static const char published[] = "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n";
     uint64_t redirect = session->tracking->redirect;
+    if (session->flags & SESSION_CLOSING)
+        return;
     struct session *target = redirect ? session_find(session->engine, redirect) : session;
     if (!target || target->flags & SESSION_CLOSING) {
         send_broken(session);
@@ -251,22 +259,49 @@ static void send_keys(struct session *session, struct bytes keys, bool everythin
     target->transport->wake(target->connection);
 }
 
+void tracking_tell(struct session *reader, struct bytes keys, uint64_t by)
+{
+    const struct tracking *tracking = reader->tracking;
+    if (tracking && !(tracking->flags & TRACKING_BROADCAST || (tracking->flags & TRACKING_NO_LOOP && reader->id == by)))
+        send_keys(reader, keys, false);
+}
+
+/* Notes whether somebody still is to be told. */
+static void note_telling(struct engine *engine)
+{
+    engine->is_telling = engine->trackers->notices.first;
+    engine->is_strict |= engine->is_telling;
+}
+
 /* The key is not what its readers have: they are told, and it is forgotten. `by` changed it; NULL: nobody. */
 static void invalidate(struct engine *engine, struct tracked *key, const struct session *by)
 {
+    struct trackers *trackers = engine->trackers;
     struct buf keys = BUF_EMPTY;
     buf_append_cstr(&keys, "*1\r\n");
     append_bulk(&keys, bytes_make(key->name, key->len));
-    for (uint32_t i = 0; i < key->count; i++) {
-        struct session *reader = session_find(engine, key->ids[i]);
-        if (!reader || !reader->tracking || reader->tracking->flags & TRACKING_BROADCAST)
-            continue;
-        if (reader == by && reader->tracking->flags & TRACKING_NO_LOOP)
-            continue;
-        send_keys(reader, buf_bytes(&keys), false);
-    }
-    buf_fini(&keys);
-    forget(engine->trackers, key);
+    uint64_t *ids = key->ids;
+    uint32_t count = key->count;
+    key->ids = NULL;
+    forget(trackers, key);
+    notices_add(engine, &trackers->notices, keys, ids, count, by);
+    note_telling(engine);
+}
+
+bool tracking_hand_out(struct engine *engine, uint64_t budget_ns)
+{
+    bool more = notices_hand_out(engine, &engine->trackers->notices, budget_ns);
+    note_telling(engine);
+    return more;
+}
+
+void trackers_catch_up(struct session *session)
+{
+    struct notices *notices = &session->engine->trackers->notices;
+    if (session->tracking)
+        notices_catch_up(notices, session, &session->tracking->heard);
+    for (struct tracking *source = session->sources; source; source = source->next_source)
+        notices_catch_up(notices, source->session, &source->heard);
 }
 
 bool tracking_step(struct engine *engine, size_t keys)
@@ -480,17 +515,48 @@ void tracking_broadcast(struct engine *engine)
 
 /* --- Sessions --- */
 
+static void leave_target(struct tracking *tracking)
+{
+    if (!tracking->prev_source)
+        return;
+    *tracking->prev_source = tracking->next_source;
+    if (tracking->next_source)
+        tracking->next_source->prev_source = tracking->prev_source;
+    tracking->prev_source = NULL;
+}
+
+static void join_target(struct tracking *tracking, uint64_t id)
+{
+    leave_target(tracking);
+    tracking->redirect = id;
+    struct session *target = id ? session_find(tracking->session->engine, id) : NULL;
+    if (!target)
+        return;
+    tracking->next_source = target->sources;
+    tracking->prev_source = &target->sources;
+    if (target->sources)
+        target->sources->prev_source = &tracking->next_source;
+    target->sources = tracking;
+}
+
+void tracking_leave_sources(struct session *session)
+{
+    while (session->sources)
+        leave_target(session->sources);
+}
+
 void tracking_begin(
     struct session *session, uint32_t flags, uint64_t redirect, const struct bytes *prefixes, size_t count)
 {
     struct trackers *trackers = session->engine->trackers;
     if (!session->tracking) {
         session->tracking = mem_zalloc(sizeof *session->tracking);
+        session->tracking->session = session;
         trackers->clients++;
         session->engine->keyspace->watched++;
     }
     session->tracking->flags = flags;
-    session->tracking->redirect = redirect;
+    join_target(session->tracking, redirect);
     if (flags & TRACKING_BROADCAST && count == 0 && session->tracking->prefix_count == 0)
         prefix_join(session, BYTES(""));
     for (size_t i = 0; i < count; i++)
@@ -505,6 +571,7 @@ void tracking_end(struct session *session)
     struct trackers *trackers = session->engine->trackers;
     for (size_t i = 0; i < tracking->prefix_count; i++)
         prefix_leave(trackers, tracking->prefixes[i], session);
+    leave_target(tracking);
     mem_free(tracking->prefixes);
     mem_free(tracking);
     session->tracking = NULL;
@@ -620,6 +687,7 @@ void trackers_destroy(struct engine *engine)
     ASSERT(!trackers->clients && !trackers->len_count);
     while (trackers->oldest)
         forget(trackers, trackers->oldest);
+    notices_drop(&trackers->notices);
     table_fini(&trackers->keys);
     table_fini(&trackers->prefixes);
     mem_free(trackers->lens);

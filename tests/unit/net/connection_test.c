@@ -135,6 +135,33 @@ Test(connection, slow_reader_gets_everything)
     client_expect(&client, &world, "PING\r\n", "+PONG\r\n");
 }
 
+/* Whichever of the long answers comes first in the turn: the short one, whose client then leaves, is sent before. */
+Test(connection, a_short_answer_goes_before_the_long_ones_of_its_turn)
+{
+    enum { LONG = 100000, HEAD = sizeof "$100000\r\n" - 1 };
+    struct client others[2];
+    for (int i = 0; i < 2; i++)
+        client_init(&others[i], &world);
+    world_settle(&world);
+    client_queue(&others[0], BYTES("GIVE 100000\r\n"));
+    client_step(&others[0], SIZE_MAX);
+    client_queue(&client, BYTES("QUIT\r\n"));
+    client_step(&client, SIZE_MAX);
+    client_queue(&others[1], BYTES("FILL 100000\r\n"));
+    client_step(&others[1], SIZE_MAX);
+    world.batches = 0;
+    net_turn(world.net);
+    cr_assert_eq(world.batches, 1);
+    cr_assert_eq(world.executed, 3);
+    cr_assert_eq(world.sent_when_one_left, strlen("+OK\r\n"));
+    for (int i = 0; i < 2; i++)
+        client_await(&others[i], &world, HEAD + LONG + 2);
+    client_await_eof(&client, &world);
+    cr_assert_eq(client.got.len, strlen("+OK\r\n"));
+    for (int i = 0; i < 2; i++)
+        client_fini(&others[i]);
+}
+
 Test(connection, hard_output_limit)
 {
     world.settings.output_limits[2] = (struct net_output_limit){ .hard_bytes = 8 * 1024 * 1024 };

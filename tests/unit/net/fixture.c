@@ -173,6 +173,15 @@ static void *opened(void *context, struct connection *connection, struct output 
     return owner;
 }
 
+static void leaving(void *context, void *opaque)
+{
+    struct world *world = context;
+    struct net_stats stats;
+    (void)opaque;
+    net_stats_read(world->net, &stats);
+    world->sent_when_one_left = stats.output_bytes;
+}
+
 static void closed(void *context, void *opaque)
 {
     struct world *world = context;
@@ -195,7 +204,7 @@ void world_init(struct world *world)
         .keepalive_s = 300,
         .backlog = 511,
     };
-    const struct net_receiver receiver = { opened, execute, closed, world, NULL };
+    const struct net_receiver receiver = { opened, execute, closed, world, leaving };
     world->net = net_create(&world->settings, &receiver);
     char error[256] = "";
     cr_assert(net_listen_tcp(world->net, "127.0.0.1", 0, error, sizeof(error)), "%s", error);
