@@ -105,8 +105,10 @@ static inline size_t keyspace_size(const struct db *db)
 /*
  * --- Looking up ---
  * O(1). The entry is borrowed until the next change of the database. NULL if the key is missing, or was expired and is
- * now removed.
+ * now removed. The busiest are given a pointer: three words would go through the stack and be waited for there.
  */
+struct entry *keyspace_read_key(struct keyspace *keyspace, struct db *db, const struct key *key, int64_t now_ms);
+struct entry *keyspace_write_key(struct keyspace *keyspace, struct db *db, const struct key *key, int64_t now_ms);
 
 /* Neither statistics nor access time. */
 struct entry *keyspace_peek(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
@@ -115,10 +117,16 @@ struct entry *keyspace_peek(struct keyspace *keyspace, struct db *db, struct key
 struct entry *keyspace_glance(const struct db *db, struct key key);
 
 /* For a command that reads: counts a hit or a miss and sets the access time. */
-struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
+static inline struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+{
+    return keyspace_read_key(keyspace, db, &key, now_ms);
+}
 
 /* For a command that will change the value: sets the access time. */
-struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms);
+static inline struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+{
+    return keyspace_write_key(keyspace, db, &key, now_ms);
+}
 
 /* Batched look-ups: first the buckets of all keys, then the entries of all keys. */
 static inline const struct table_bucket *keyspace_prefetch_bucket(const struct db *db, uint64_t hash)

@@ -34,15 +34,20 @@ static inline bool set_read(struct call *call, uint32_t index, struct set *set)
     return true;
 }
 
-/* Opens the set under an argument for changes; false if it is of another type, which was answered. */
-static inline bool set_open(struct call *call, uint32_t index, struct set_edit *edit)
+/* Opens what was found under a key, NULL if nothing, for changes; false if it is no set, which was answered. */
+static inline bool set_open_found(struct call *call, struct key key, struct entry *entry, struct set_edit *edit)
 {
-    struct key key = call_key(call, index);
-    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
     if (!call_expect_type(call, entry, ENTRY_SET))
         return false;
     *edit = set_edit_begin(call->keyspace, call->db, key, entry);
     return true;
+}
+
+/* Opens the set under an argument for changes; false if it is of another type, which was answered. */
+static inline bool set_open(struct call *call, uint32_t index, struct set_edit *edit)
+{
+    struct key key = call_key(call, index);
+    return set_open_found(call, key, keyspace_write(call->keyspace, call->db, key, call->now_ms), edit);
 }
 
 /* Closes a set; if it was changed, tells so, and that the key is gone if nothing is left. */

@@ -58,21 +58,17 @@ static size_t pop_count(const struct zset_edit *edit, const struct pop *pop)
     return (uint64_t)pop->count < size ? (size_t)pop->count : size;
 }
 
-static void pop_key(struct call *call, bool max)
+static __attribute__((noinline)) void pop_found(struct call *call, struct key key, struct entry *entry, bool max)
 {
     struct pop pop = { .max = max, .count = 1 };
     struct zset_edit edit;
-    if (call->argc > 3) {
-        reply_fail(call->reply, ERROR_SYNTAX);
-        return;
-    }
     if (call->argc == 3) {
         const char *message = "ERR value is out of range, must be positive";
         if (!call_arg_i64(call, 2, 0, INT64_MAX, message, &pop.count))
             return;
         pop.nested = call->reply->proto >= 3;
     }
-    if (!zset_open(call, 1, &edit))
+    if (!zset_open_found(call, key, entry, &edit))
         return;
     size_t count = pop_count(&edit, &pop);
     if (call_aside(call, count))
@@ -80,6 +76,21 @@ static void pop_key(struct call *call, bool max)
     reply_array(call->reply, pop.nested ? count : 2 * count);
     if (count)
         pop_members(call, &edit, &pop, count);
+}
+
+/* Whoever waits for work asks an empty set again and again. */
+static inline void pop_key(struct call *call, bool max)
+{
+    if (call->argc > 3) {
+        reply_fail(call->reply, ERROR_SYNTAX);
+        return;
+    }
+    struct key key = call_key(call, 1);
+    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
+    if (entry || call->argc == 3)
+        pop_found(call, key, entry, max);
+    else
+        reply_array(call->reply, 0);
 }
 
 static void run_zpopmin(struct call *call)

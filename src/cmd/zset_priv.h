@@ -16,15 +16,21 @@ static inline bool zset_look(struct call *call, uint32_t index, const struct ent
     return call_expect_type(call, *entry, ENTRY_ZSET);
 }
 
-/* The same for changing. */
-static inline bool zset_open(struct call *call, uint32_t index, struct zset_edit *edit)
+/* Makes what was found under a key, NULL if nothing, ready for changes; false if it is of another type, which was
+ * answered. */
+static inline bool zset_open_found(struct call *call, struct key key, struct entry *entry, struct zset_edit *edit)
 {
-    struct key key = call_key(call, index);
-    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
     *edit = (struct zset_edit){
         .keyspace = call->keyspace, .db = call->db, .key = key, .entry = entry, .now_ms = call->now_ms
     };
     return call_expect_type(call, entry, ENTRY_ZSET);
+}
+
+/* The same for changing. */
+static inline bool zset_open(struct call *call, uint32_t index, struct zset_edit *edit)
+{
+    struct key key = call_key(call, index);
+    return zset_open_found(call, key, keyspace_write(call->keyspace, call->db, key, call->now_ms), edit);
 }
 
 /* Reads two arguments as a range of scores or of texts; false: an error was answered. */

@@ -1,17 +1,17 @@
 /*
  * Telling very many clients that a key has changed.
  *
- * To append a message to the outputs of ten thousand clients takes some milliseconds. So a key with many readers becomes
- * a notice: the message, the IDs of the readers, and how many of them were told. Notices are a queue, worked off in
- * slices before each turn's sending.
+ * To append a message to the outputs of ten thousand clients takes some milliseconds. So a key with many readers
+ * becomes a notice: the message, the IDs of the readers, and how many of them were told. Notices are a queue, worked
+ * off in slices before each turn's sending.
  *
  * What a client can see is as if all had been told at once: whoever executes something, is answered after a wait, or is
  * sent a message of a channel is told first of all that it was not told yet, and so is every client whose messages go
  * to it (trackers_catch_up). Each remembers the number of the last notice that it knows of, so that asking again costs
  * one comparison. A reader that was told out of turn is marked in the notice; IDs do not come near to the mark.
  *
- * Whoever changed the key is told at once. The queue is bounded: when it is long, its oldest notice is worked off to the
- * end.
+ * Whoever changed the key is told at once. The queue is bounded: when it is long, its oldest notice is worked off to
+ * the end.
  */
 #include "base/clock.h"
 #include "base/mem.h"

@@ -123,10 +123,11 @@ static void turn(struct ev_loop *loop)
     batch_execute(net);
     if (net->ready.count > 0)
         run_ready(net);
-    moments[TURN_BACKGROUND] = clock_ticks();
-    if (net->background_wanted && !net->in_background)
+    moments[TURN_BACKGROUND] = moments[TURN_SENDING] = clock_ticks();
+    if (net->background_wanted && !net->in_background) {
         run_background(net);
-    moments[TURN_SENDING] = clock_ticks();
+        moments[TURN_SENDING] = clock_ticks();
+    }
     net_send(net);
     if (net->closing.count > 0)
         connection_free_closing(net);

@@ -286,27 +286,27 @@ struct entry *keyspace_glance(const struct db *db, struct key key)
     return slot ? table_slot_item(slot) : NULL;
 }
 
-struct entry *keyspace_read(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+struct entry *keyspace_read_key(struct keyspace *keyspace, struct db *db, const struct key *key, int64_t now_ms)
 {
-    struct entry *entry = find_alive(keyspace, db, &key, now_ms);
+    struct entry *entry = find_alive(keyspace, db, key, now_ms);
     if (!entry) {
         keyspace->stats.misses++;
-        if (curve_follows(&keyspace->curve, curve_hash(db, key.hash)))
-            follow_read(keyspace, db, key.hash, false);
+        if (curve_follows(&keyspace->curve, curve_hash(db, key->hash)))
+            follow_read(keyspace, db, key->hash, false);
         if (__builtin_expect(keyspace->tells_misses, 0))
-            keyspace->observer.missed(keyspace->observer.context, db, key_bytes(key));
+            keyspace->observer.missed(keyspace->observer.context, db, key_bytes(*key));
         return NULL;
     }
     keyspace->stats.hits++;
-    if (curve_follows(&keyspace->curve, curve_hash(db, key.hash)))
-        follow_read(keyspace, db, key.hash, true);
+    if (curve_follows(&keyspace->curve, curve_hash(db, key->hash)))
+        follow_read(keyspace, db, key->hash, true);
     keyspace_touch(keyspace, entry);
     return entry;
 }
 
-struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
+struct entry *keyspace_write_key(struct keyspace *keyspace, struct db *db, const struct key *key, int64_t now_ms)
 {
-    struct entry *entry = find_alive(keyspace, db, &key, now_ms);
+    struct entry *entry = find_alive(keyspace, db, key, now_ms);
     if (entry)
         keyspace_touch(keyspace, entry);
     return entry;

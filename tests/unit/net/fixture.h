@@ -41,7 +41,7 @@ struct world {
     size_t owner_count, open_count, closed_count;
     size_t executed, batches, batch_max, blobs_seen;
     size_t sent_when_one_left; /* bytes of output, to all, when a connection was last closed */
-    bool drop_new; /* refuse new connections with an error */
+    bool drop_new;             /* refuse new connections with an error */
     bool unauthenticated;
 };
 
