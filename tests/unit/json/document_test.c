@@ -519,6 +519,89 @@ Test(document, decimals)
     }
 }
 
+/* A number of random digits, more than 64 bits hold at times; its length. */
+static int random_number(struct random *random, char *text)
+{
+    int whole = 1 + (int)random_below(random, 24), decimals = (int)random_below(random, 25), len = 0;
+
+    if (random_below(random, 2) == 0)
+        text[len++] = '-';
+    for (int i = 0; i < whole; i++)
+        text[len++] = (char)('0' + (i == 0 && whole > 1 ? 1 + random_below(random, 9) : random_below(random, 10)));
+    if (random_below(random, 3) != 0 && decimals != 0) {
+        text[len++] = '.';
+        while (decimals-- > 0)
+            text[len++] = (char)('0' + random_below(random, 10));
+    }
+    if (random_below(random, 8) == 0)
+        len += sprintf(text + len, "e%d", (int)random_below(random, 40) - 20);
+    text[len] = '\0';
+    return len;
+}
+
+Test(document, numbers_in_a_run_are_those_that_stand_alone)
+{
+    enum { COUNT = 20000 };
+    struct random random = seed_random(__func__);
+    struct json_value *alone = malloc(COUNT * sizeof(*alone));
+    struct buf text = BUF_EMPTY;
+    char number[80];
+
+    for (int i = 0; i < COUNT; i++) {
+        int len = random_number(&random, number);
+        alone[i] = parsed(number);
+        buf_append_char(&text, i == 0 ? '[' : ',');
+        if (random_below(&random, 8) == 0)
+            buf_append_cstr(&text, " \n        " + random_below(&random, 9));
+        buf_append(&text, bytes_make(number, (size_t)len));
+    }
+    buf_append_char(&text, ']');
+    struct json_value value = parsed_bytes(buf_bytes(&text));
+    REQUIRE(json_array_len(value) == COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        REQUIRE(json_kind(*json_array_at(value, i)) == json_kind(alone[i]));
+        REQUIRE(json_equal(json_array_at(value, i), &alone[i], true));
+        json_value_destroy(alone[i]);
+    }
+    json_value_destroy(value);
+    buf_fini(&text);
+    free(alone);
+}
+
+/* More keys than a parser remembers, some of them now with an escape and now without, in an order that changes. */
+Test(document, many_keys_in_any_order)
+{
+    enum { KEYS = 1000, OBJECTS = 30 };
+    struct random random = seed_random(__func__);
+    struct buf text = BUF_EMPTY;
+
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        buf_append_cstr(&text, i == 0 ? "[{" : "},{");
+        for (unsigned member = 0, key = 0; member < KEYS; member++) {
+            key = random_below(&random, 10) == 0 ? (unsigned)random_below(&random, KEYS) : (key + 1) % KEYS;
+            bool escaped = key % 7 == 0 && random_below(&random, 2) == 0;
+            buf_printf(&text, "%s\"%s%u\"%s%u",
+                member == 0  ? ""
+                : i % 2 == 0 ? ", "
+                             : ",",
+                escaped ? "\\u006b" : "k", key, i % 3 == 0 ? " : " : ":", key);
+        }
+    }
+    buf_append_cstr(&text, "}]");
+    struct json_value value = parsed_bytes(buf_bytes(&text));
+    for (uint32_t i = 0; i < OBJECTS; i++) {
+        struct json_iter iter;
+        for (json_iter_init(&iter, *json_array_at(value, i)); json_iter_next(&iter);) {
+            char name[16];
+            int len = snprintf(name, sizeof(name), "k%d", (int)json_int(*iter.value));
+            REQUIRE(bytes_equal(json_key_text(iter.key), bytes_make(name, (size_t)len)));
+        }
+    }
+    json_value_destroy(value);
+    cr_expect_eq(json_key_count(), 0);
+    buf_fini(&text);
+}
+
 Test(document, keys_come_back_however_it_is_taken_down)
 {
     struct buf text = text_of_keys(40);
