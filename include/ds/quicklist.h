@@ -67,6 +67,9 @@ struct quicklist *quicklist_copy(const struct quicklist *list);
 size_t quicklist_count(const struct quicklist *list);
 size_t quicklist_node_count(const struct quicklist *list);
 
+/* Bytes of all elements as they are packed, and of blobs. O(nodes). */
+size_t quicklist_bytes(const struct quicklist *list);
+
 /* Bytes of all allocations, as the allocator rounds them; estimated from some of the nodes where there are many. */
 size_t quicklist_memory(const struct quicklist *list);
 

@@ -76,6 +76,7 @@ struct rdb_load {
     int64_t now_ms;
     bool keep_expired; /* for the base of an append-only file; otherwise keys that have expired are passed over */
     bool checksum;     /* test it, if there is one */
+    bool replace;      /* a key that is there already, which otherwise is an error */
     bool discard;      /* give each key up as soon as it was read: for a check */
     struct rdb_extras *extras; /* takes in the libraries; may be NULL */
     /* Called for each 256 KB; may be NULL. May not change the keyspace. False gives up. */

@@ -87,6 +87,7 @@ struct aof {
     enum aof_rewrite_stage stage;
     struct aof_step *step; /* owned: what the worker does for the rewrite */
     bool scheduled;        /* begins when the other child has ended */
+    bool within;           /* what switches it on is a command of a transaction */
     int64_t started_s, last_took_s;
     bool rewrite_failed;
     uint64_t rewrites, failures_in_a_row, last_cow_bytes;

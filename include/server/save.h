@@ -56,6 +56,12 @@ uint64_t saves_sync_every(const struct server *server);
 /* Saves now, while everybody waits. False, with the reason logged. */
 bool saves_now(struct server *server);
 
+/*
+ * Reads the file into the keyspace while everybody waits (DEBUG RELOAD): over what is there, or after emptying all
+ * databases if `flush`. Nothing is propagated. False, with the reason logged; what was read up to there stays.
+ */
+bool saves_reload(struct server *server, bool flush);
+
 /* Forks a child that saves. False, with the reason logged. */
 bool saves_in_background(struct server *server);
 

@@ -80,6 +80,7 @@ struct keyspace {
     uint32_t watched;                  /* above 0 while the observer wants `touched` */
     uint32_t holds;                    /* above 0 while the observer may hold keys */
     bool keeps_expired;                /* who meets an expired entry leaves it; never while anything is inserted */
+    bool keeps_parts;                  /* expired parts stay until they are asked for by name; for tests */
     bool tells_misses, tells_arrivals; /* while the observer wants `missed`, `arrived` */
     struct reclaim *reclaim;           /* owned */
     uint64_t stamps;                   /* numbers given to states of values so far; see hash_stamp */

@@ -47,6 +47,9 @@ static inline struct bytes list_element_bytes(const struct list_element *element
 /* Elements; 0 if `entry` is NULL. O(1). */
 size_t list_len(const struct entry *entry);
 
+/* Nodes of a quicklist and the bytes that are packed in them, for DEBUG OBJECT; 0 nodes of another list. O(nodes). */
+size_t list_nodes(const struct entry *entry, size_t *bytes);
+
 /* Where a walk along a list is. The list must not change meanwhile. */
 struct list_walk {
     struct quicklist_place place; /* of the next element, while some are left */

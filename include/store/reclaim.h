@@ -50,6 +50,7 @@ bool reclaim_step(struct reclaim *reclaim, size_t items);
 uint64_t reclaim_ticket(const struct reclaim *reclaim);
 bool reclaim_is_done(const struct reclaim *reclaim, uint64_t ticket);
 
-/* Items that wait, and items freed in slices since the start. */
+/* Items that wait; entries freed in slices, since the start or the last reset. */
 size_t reclaim_pending(const struct reclaim *reclaim);
 uint64_t reclaim_freed(const struct reclaim *reclaim);
+void reclaim_reset_freed(struct reclaim *reclaim);

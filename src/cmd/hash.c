@@ -25,7 +25,7 @@ static void run_hget(struct call *call)
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
-    if (!hash_call_read(call, &entry))
+    if (!hash_call_read_fields(call, 3, &entry))
         return;
     if (entry && hash_get(entry, call->argv[2], call->now_ms, &scratch, &value))
         reply_bulk(call->reply, value);
@@ -38,7 +38,7 @@ static void run_hmget(struct call *call)
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
-    if (!hash_call_read(call, &entry))
+    if (!hash_call_read_fields(call, call->argc, &entry))
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
@@ -56,7 +56,7 @@ static void run_hstrlen(struct call *call)
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
-    if (!hash_call_read(call, &entry))
+    if (!hash_call_read_fields(call, 3, &entry))
         return;
     bool found = entry && hash_get(entry, call->argv[2], call->now_ms, &scratch, &value);
     reply_int(call->reply, found ? (int64_t)value.len : 0);
@@ -67,7 +67,7 @@ static void run_hexists(struct call *call)
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
-    if (hash_call_read(call, &entry))
+    if (hash_call_read_fields(call, 3, &entry))
         reply_int(call->reply, entry && hash_get(entry, call->argv[2], call->now_ms, &scratch, &value));
 }
 
@@ -75,7 +75,7 @@ static void run_hlen(struct call *call)
 {
     const struct entry *entry;
     if (hash_call_read(call, &entry))
-        reply_int(call->reply, entry ? (int64_t)hash_len(entry, call->now_ms) : 0);
+        reply_int(call->reply, entry ? (int64_t)hash_len(entry, hash_call_now(call)) : 0);
 }
 
 /* --- Writing --- */
@@ -142,6 +142,7 @@ static void run_hdel(struct call *call)
     if (!hash_call_begin(call, &writer))
         return;
     int64_t removed = 0;
+    writer.now_ms = hash_call_now(call);
     for (uint32_t i = 2; i < call->argc && writer.value; i++) {
         struct hash_place place;
         if (call->argc > 3 && (i - 2) % HASH_AHEAD == 0)

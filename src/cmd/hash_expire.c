@@ -446,6 +446,9 @@ static bool parse_setex(struct call *call, struct setex *setex)
         } else if (call_arg_is(call, at, "FIELDS")) {
             if (!parse_setex_fields(call, &at, setex))
                 return false;
+        } else if (setex->fields.count) { /* more pairs than were announced */
+            call_fail_arity(call);
+            return false;
         } else {
             struct bytes word = call->argv[at];
             reply_error_printf(

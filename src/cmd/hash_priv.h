@@ -27,6 +27,32 @@ static inline bool hash_call_begin(struct call *call, struct hash_writer *writer
     return true;
 }
 
+/*
+ * The same as hash_call_read for a command that asks for the fields from argument 2 to before `end`. Where expired
+ * fields stay until somebody does that, which is so only for tests, they are removed.
+ */
+static inline bool hash_call_read_fields(struct call *call, uint32_t end, const struct entry **entry)
+{
+    if (!hash_call_read(call, entry))
+        return false;
+    if (__builtin_expect(!call->keyspace->keeps_parts, 1) || !*entry)
+        return true;
+    struct hash_writer writer;
+    struct hash_place place;
+    hash_call_begin(call, &writer);
+    for (uint32_t i = 2; i < end && writer.value; i++)
+        hash_find(&writer, call->argv[i], &place);
+    hash_end(&writer);
+    *entry = keyspace_glance(call->db, call_key(call, 1));
+    return true;
+}
+
+/* The moment by which fields have expired, for what Redis does without asking for it. */
+static inline int64_t hash_call_now(const struct call *call)
+{
+    return call->keyspace->keeps_parts ? INT64_MIN : call->now_ms;
+}
+
 /* Ends a writer; answers an error, and returns false, if not all was done for want of memory. */
 static inline bool hash_call_end(struct call *call, struct hash_writer *writer, bool done)
 {

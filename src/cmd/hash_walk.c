@@ -173,7 +173,11 @@ static void run_hrandfield(struct call *call)
     int64_t count = 1;
     if (call->argc > 2 && !parse_count(call, &count))
         return;
-    if (!hash_call_read(call, &entry))
+    bool keeps_parts = call->keyspace->keeps_parts;
+    call->keyspace->keeps_parts = false; /* whoever draws removes what has expired before */
+    bool good = hash_call_read(call, &entry);
+    call->keyspace->keeps_parts = keeps_parts;
+    if (!good)
         return;
     if (call->argc == 2) {
         if (entry && hash_count(entry, call->now_ms))

@@ -60,9 +60,12 @@ static void move_from(struct call *call, struct list_edit *from, enum list_end f
     struct bytes text = list_element_bytes(&element, &scratch);
     if (!blob && element.value.text)
         text = arena_copy(call->arena, text);
+    uint64_t dirty = call->keyspace->stats.dirty;
     bool done = list_move(from, from_end, &to, to_end, text, blob ? blob_ref(blob) : NULL);
-    if (done)
+    if (done) {
+        call->keyspace->stats.dirty = dirty + 1; /* one change, though of two lists */
         tell_move(call, from, from_end, to_end);
+    }
     if (!done)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     else if (blob)

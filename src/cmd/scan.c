@@ -7,7 +7,7 @@
  * meanwhile (ds/table.h). Between steps nothing is kept of the database but the cursor: it may be flushed or swapped.
  *
  * Entries are gathered in small batches and prefetched before any is looked at, which hides most of the cache misses
- * that such a walk consists of. Expired keys are left out, not removed.
+ * that such a walk consists of. Expired keys are left out; SCAN also removes some of those that it meets.
  */
 #include <stdio.h>
 
@@ -23,6 +23,7 @@ enum {
     AT_ONCE_MAX = 1000,   /* keys up to which a walk is not worth a task */
     STEP_BUCKETS = 128,   /* of a task's step: some 700 keys */
     BATCH = 32,           /* entries prefetched together */
+    EXPIRED_MAX = 64,     /* keys that one step of a walk removes */
     SCAN_COUNT = 10,      /* keys that SCAN visits unless told otherwise */
     BUCKETS_PER_KEY = 10, /* SCAN gives up after so many buckets for each key it should meet */
     TYPE_ANY = -1,
@@ -44,8 +45,9 @@ struct batch {
     struct walk *walk;
     struct reply *reply;
     int64_t now_ms;
-    size_t count;
+    size_t count, expired_count;
     const struct entry *entries[BATCH];
+    const struct entry *expired[EXPIRED_MAX]; /* to be removed once the table is not being walked */
 };
 
 static void batch_flush(struct batch *batch)
@@ -53,7 +55,12 @@ static void batch_flush(struct batch *batch)
     struct walk *walk = batch->walk;
     for (size_t i = 0; i < batch->count; i++) {
         const struct entry *entry = batch->entries[i];
-        if (entry_is_expired(entry, batch->now_ms) || (walk->type != TYPE_ANY && walk->type != (int)entry->type))
+        if (entry_is_expired(entry, batch->now_ms)) {
+            if (batch->expired_count < EXPIRED_MAX)
+                batch->expired[batch->expired_count++] = entry;
+            continue;
+        }
+        if (walk->type != TYPE_ANY && walk->type != (int)entry->type)
             continue;
         struct bytes name = entry_key(entry);
         if (!walk->any_name && !glob_match(walk->pattern, name))
@@ -107,6 +114,8 @@ static bool walk_step(struct walk *walk, struct call *call, size_t buckets)
         over = walk->cursor == 0 || walk->visited >= walk->max_visited || walk->buckets >= walk->max_buckets;
     }
     batch_flush(&batch);
+    for (size_t i = 0; i < batch.expired_count && walk->cursor_gap; i++) /* whoever looks for one removes it */
+        keyspace_peek(call->keyspace, call->db, key_make(entry_key(batch.expired[i])), call->now_ms);
     if (over)
         walk_end(walk, call->reply);
     return over;

@@ -390,14 +390,17 @@ static void run_delex(struct call *call)
         return;
     }
     if (call->argc == 4 && (!option || !(option->flag & SET_COMPARES))) {
-        reply_fail(call->reply, ERROR_SYNTAX);
+        reply_error(call->reply, BYTES("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"));
         return;
     }
     struct key key = call_key(call, 1);
     const struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
     bool is_met = entry;
-    if (entry && option &&
-        (!call_expect_type(call, entry, ENTRY_STRING) || !compare(call, option->flag, entry, call->argv[3], &is_met)))
+    if (entry && option && entry->type != ENTRY_STRING) {
+        reply_error(call->reply, BYTES("ERR Key should be of string type if conditions are specified"));
+        return;
+    }
+    if (entry && option && !compare(call, option->flag, entry, call->argv[3], &is_met))
         return;
     if (is_met) {
         call_remove(call, key);

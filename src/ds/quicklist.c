@@ -98,6 +98,16 @@ size_t quicklist_node_count(const struct quicklist *list)
     return list->nodes;
 }
 
+size_t quicklist_bytes(const struct quicklist *list)
+{
+    size_t bytes = 0;
+    for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
+        const struct quicklist_node *node = spot_node(spot);
+        bytes += node->plain ? node->blob->len : listpack_bytes(node->pack);
+    }
+    return bytes;
+}
+
 size_t quicklist_memory(const struct quicklist *list)
 {
     size_t nodes = 0, sampled = 0;

@@ -108,6 +108,8 @@ static bool store_pending(struct loader *loader)
     loader->pending_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct rdb_pending *pending = &loader->pending[i];
+        if (loader->load->replace)
+            keyspace_remove(loader->keyspace, loader->db, pending->key);
         size_t before = keyspace_size(loader->db);
         set_clock(loader, rdb_pending_store(loader->keyspace, loader->db, pending), pending->idle_s);
         if (keyspace_size(loader->db) != before) {
@@ -147,6 +149,8 @@ static bool get_key(struct loader *loader, enum rdb_type type)
     name = bytes_make(copy, len);
     note_key(loader, name);
     struct rdb_place place = { loader->keyspace, loader->db, key_make(name), loader->at_ms };
+    if (loader->load->replace)
+        keyspace_remove(loader->keyspace, loader->db, place.key);
     size_t before = keyspace_size(loader->db);
     keyspace_prefetch_bucket(loader->db, place.key.hash);
     bool good = rdb_get_value(&loader->reader, type, &place, &entry);

@@ -534,9 +534,9 @@ static bool switch_on(struct server *server)
         aof_rewrite_abandon(server);
     aof->state = AOF_WAITS;
     aof->selected_db = -1;
-    if (server->child.kind != CHILD_NONE) {
-        log_write(LOG_NOTICE, "AOF was enabled but there is already another background operation. An AOF background "
-                              "was scheduled to start when possible.");
+    if (server->child.kind != CHILD_NONE || aof->within) { /* of a transaction the base must not show a part */
+        log_write(LOG_NOTICE, "AOF was enabled but %s. An AOF background was scheduled to start when possible.",
+            aof->within ? "a transaction is not over yet" : "there is already another background operation");
         aof->scheduled = true;
         return true;
     }

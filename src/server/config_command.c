@@ -37,6 +37,7 @@ static void run_set(struct call *call)
     }
     struct buf error = BUF_EMPTY;
     bool local = call->session->flags & SESSION_PRIVILEGED;
+    server_of(call)->aof->within = !call->request;
     if (config_set(server_of(call), call->argv + 2, call->argc - 2, local, &error))
         reply_ok(call->reply);
     else

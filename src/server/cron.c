@@ -11,6 +11,7 @@
 #include "server_priv.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
+#include "store/reclaim.h"
 
 enum { TIMER_CRON, TIMER_EXPIRY, TIMER_DEADLINE };
 
@@ -170,6 +171,8 @@ void server_reset_stats(struct server *server)
     server->engine->memory.over_ns = 0;
     server->keyspace->stats.expired = server->keyspace->stats.expired_by_walk = 0;
     server->keyspace->stats.expired_stale_ratio = 0;
+    server->keyspace->stats.expired_parts = 0;
+    reclaim_reset_freed(server->keyspace->reclaim);
     server->expiry.spent_ns = server->expiry.cap_reached = 0;
     insight_reset_stats(server);
     defrag_reset_stats(server);

@@ -8,16 +8,20 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/glob.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/mem_tune.h"
 #include "base/num.h"
 #include "engine/registry.h"
 #include "engine/session.h"
+#include "persist/sink.h"
 #include "server/digest.h"
 #include "server_priv.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
+#include "store/list.h"
+#include "store/settings.h"
 #include "store/string.h"
 
 /* --- Looking inside --- */
@@ -30,18 +34,42 @@ static struct entry *peek(struct call *call, uint32_t index)
     return entry;
 }
 
+static bool count_only(struct sink *sink, const void *ptr, size_t len)
+{
+    (void)sink, (void)ptr, (void)len;
+    return true;
+}
+
+/* The bytes that the value takes in a file: what DUMP answers without its type, version and checksum. */
+static uint64_t serialized_len(const struct entry *entry)
+{
+    enum { COUNT_BUFFER = 4096, AROUND = 1 + 2 + 8 };
+    struct sink sink;
+    sink_init(&sink, COUNT_BUFFER, count_only);
+    bool good = rdb_dump_to(&sink, entry) && sink_flush(&sink);
+    uint64_t len = sink.written;
+    sink_fini(&sink);
+    return good && len > AROUND ? len - AROUND : 0;
+}
+
 static void run_object(struct call *call)
 {
     const struct entry *entry = peek(call, 2);
     if (!entry)
         return;
-    char text[256];
-    int len = snprintf(text, sizeof text,
-        "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u memory:%zu",
-        (const void *)entry, entry_encoding_name(entry),
-        entry->type == ENTRY_STRING ? string_len(entry) : entry_memory(entry), entry->clock,
-        (unsigned)evict_idle_s(call->keyspace, entry, call->now_ms), entry_memory(entry));
-    reply_status(call->reply, bytes_make(text, (size_t)len));
+    struct buf text = BUF_EMPTY;
+    buf_printf(&text, "Value at:%p refcount:1 encoding:%s serializedlength:%llu lru:%u lru_seconds_idle:%u",
+        (const void *)entry, entry_encoding_name(entry), (unsigned long long)serialized_len(entry), entry->clock,
+        (unsigned)evict_idle_s(call->keyspace, entry, call->now_ms));
+    size_t bytes, nodes = entry->type == ENTRY_LIST ? list_nodes(entry, &bytes) : 0;
+    if (nodes)
+        buf_printf(&text,
+            " ql_nodes:%zu ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:0 ql_uncompressed_size:%zu", nodes,
+            (double)list_len(entry) / (double)nodes, (long long)call->keyspace->settings->list_max_listpack_size,
+            bytes);
+    buf_printf(&text, " memory:%zu", entry_memory(entry));
+    reply_status(call->reply, buf_bytes(&text));
+    buf_fini(&text);
 }
 
 static void reply_digest(struct call *call, const struct digest *digest)
@@ -142,9 +170,18 @@ static void run_sleep(struct call *call)
     reply_ok(call->reply);
 }
 
-static void run_set_active_expire(struct call *call)
+/* Ours: only the walk stops. Expired keys and fields go when they are met, as ever. */
+static void run_expire_walk(struct call *call)
 {
     server_of(call)->expiry.active = !bytes_equal(call->argv[2], BYTES("0"));
+    reply_ok(call->reply);
+}
+
+static void run_set_active_expire(struct call *call)
+{
+    bool active = !bytes_equal(call->argv[2], BYTES("0"));
+    server_of(call)->expiry.active = active;
+    call->keyspace->keeps_parts = !active;
     reply_ok(call->reply);
 }
 
@@ -152,6 +189,22 @@ static void run_pause_cron(struct call *call)
 {
     server_of(call)->cron_paused = !bytes_equal(call->argv[2], BYTES("0"));
     reply_ok(call->reply);
+}
+
+/* Matches a pattern with so many letters A: for how long that takes. */
+static void run_stringmatch_len(struct call *call)
+{
+    int64_t len;
+    if (!call_arg_i64(call, 2, 0, (int64_t)call->engine->settings->bulk_max, NULL, &len))
+        return;
+    char *text = arena_try_alloc(call->arena, (size_t)len + 1);
+    if (!text) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
+    memset(text, 'A', (size_t)len);
+    glob_match(call->argv[3], bytes_make(text, (size_t)len));
+    reply_status(call->reply, BYTES("Apparently Redis did not crash: test passed"));
 }
 
 /* How many allocations were moved. */
@@ -219,6 +272,29 @@ static void run_log(struct call *call)
     log_write(LOG_WARNING, "DEBUG LOG: %s", buf_cstr(&text));
     buf_fini(&text);
     reply_ok(call->reply);
+}
+
+static void run_reload(struct call *call)
+{
+    bool save = true, flush = true;
+    for (uint32_t i = 2; i < call->argc; i++) {
+        bool merge = call_arg_is(call, i, "MERGE"), no_flush = call_arg_is(call, i, "NOFLUSH");
+        if (call_arg_is(call, i, "NOSAVE")) {
+            save = false;
+        } else if (merge || no_flush) { /* what is in the file replaces what has the same name */
+            flush = false;
+        } else {
+            reply_error(call->reply, BYTES("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
+            return;
+        }
+    }
+    struct server *server = server_of(call);
+    if (save && !saves_now(server))
+        reply_error(call->reply, BYTES("ERR"));
+    else if (saves_reload(server, flush))
+        reply_ok(call->reply);
+    else
+        reply_error(call->reply, BYTES("ERR Error trying to load the RDB dump, check server logs."));
 }
 
 static void run_load_aof(struct call *call)
@@ -432,6 +508,8 @@ static void run_help(struct call *call)
         "    Show a digest of each key's value.",
         "ERROR <string>",
         "    Answer an error with that text.",
+        "EXPIRE-WALK <0|1>",
+        "    Stop the background walk over what expires, or let it go on.",
         "HTSTATS <dbid>",
         "    Show the state of a database's table.",
         "LISTPACK <key>",
@@ -457,12 +535,17 @@ static void run_help(struct call *call)
         "    Write what is known of a quicklist to the log.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Accepted; an element larger than a node may be always has a node of its own.",
+        "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+        "    Save, empty all databases, and load the file again; or load it over what is there; or do not save.",
         "REPLYBUFFER (PEAK-RESET-TIME|RESIZING) <value>",
         "    Accepted; reply buffers hold nothing while nothing waits.",
         "SET-ACTIVE-EXPIRE <0|1>",
-        "    Stop the background walk over what expires, or let it go on.",
+        "    The same; and while it is stopped, fields of hashes that have expired stay, and count, until a command",
+        "    asks for them by name, as in Redis.",
         "SLEEP <seconds>",
         "    Stop the whole server for some time.",
+        "STRINGMATCH-LEN <len> <pattern>",
+        "    Match a pattern with so many letters A.",
         "STRUCTSIZE",
         "    Show the sizes of some structures.",
         "TASK-STEPS [<count>]",
@@ -488,6 +571,7 @@ static const struct {
     { "DIGEST", run_digest, 2, 2 },
     { "DIGEST-VALUE", run_digest_value, 2, 0 },
     { "ERROR", run_error, 3, 3 },
+    { "EXPIRE-WALK", run_expire_walk, 3, 3 },
     { "HELP", run_help, 2, 2 },
     { "HTSTATS", run_htstats, 3, 4 },
     { "LISTPACK", run_listpack, 3, 3 },
@@ -502,10 +586,12 @@ static const struct {
     { "PROTOCOL", run_protocol, 3, 3 },
     { "QUICKLIST", run_quicklist, 3, 4 },
     { "QUICKLIST-PACKED-THRESHOLD", run_quicklist_packed_threshold, 3, 3 },
+    { "RELOAD", run_reload, 2, 0 },
     { "REPLYBUFFER", run_replybuffer, 4, 4 },
     { "SEGFAULT", run_crash, 2, 2 },
     { "SET-ACTIVE-EXPIRE", run_set_active_expire, 3, 3 },
     { "SLEEP", run_sleep, 3, 3 },
+    { "STRINGMATCH-LEN", run_stringmatch_len, 4, 4 },
     { "STRUCTSIZE", run_structsize, 2, 2 },
     { "TASK-STEPS", run_task_steps, 2, 3 },
 };

@@ -182,6 +182,48 @@ static bool load_file(struct server *server, int fd)
     return good;
 }
 
+static bool reload_file(struct server *server, int fd)
+{
+    struct rdb_loaded loaded;
+    struct rdb_error error;
+    struct source source;
+    struct rdb_load load = {
+        .now_ms = clock_wall_ms(),
+        .checksum = server->config.rdbchecksum,
+        .replace = true,
+        .extras = &server->saves->extras,
+    };
+    source_init_fd(&source, fd);
+    bool good = rdb_load(&source, server->keyspace, &load, &loaded, &error);
+    source_fini(&source);
+    if (good)
+        log_write(LOG_WARNING, "DB reloaded by DEBUG RELOAD");
+    else
+        log_write(LOG_WARNING, "Error reloading the DB, at byte %llu of '%s': %s", (unsigned long long)error.offset,
+            server->config.dbfilename, error.text);
+    return good;
+}
+
+bool saves_reload(struct server *server, bool flush)
+{
+    struct engine *engine = server->engine;
+    int fd = open(server->config.dbfilename, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        log_write(LOG_WARNING, "Can't open '%s' to reload it: %s", server->config.dbfilename, strerror(errno));
+        return false;
+    }
+    struct propagation *propagation = engine->propagation;
+    engine->propagation = NULL; /* the append-only file has it all */
+    for (int i = 0; i < server->keyspace->db_count && flush; i++)
+        keyspace_flush(server->keyspace, server->keyspace->dbs[i]);
+    rdb_extras_fini(&server->saves->extras);
+    bool good = reload_file(server, fd);
+    engine->propagation = propagation;
+    server->keyspace->stats.dirty = 0;
+    close(fd);
+    return good;
+}
+
 bool saves_load(struct server *server)
 {
     const char *path = server->config.dbfilename;

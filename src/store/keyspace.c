@@ -258,7 +258,7 @@ static __attribute__((noinline)) struct entry *find_mortal(
         return NULL;
     }
     size_t items = PARTS_AT_ONCE, removed = 0;
-    if (!(entry->flags & ENTRY_PARTS))
+    if (!(entry->flags & ENTRY_PARTS) || keyspace->keeps_parts)
         return entry;
     return keyspace_expire_parts(keyspace, db, hash, slot, now_ms, 0, &items, &removed) & VALUE_EMPTY ? NULL : entry;
 }

@@ -99,6 +99,14 @@ size_t list_len(const struct entry *entry)
     return entry->encoding == LIST_LISTPACK ? listpack_count(value) : quicklist_count(value);
 }
 
+size_t list_nodes(const struct entry *entry, size_t *bytes)
+{
+    if (entry->encoding != LIST_QUICKLIST)
+        return 0;
+    *bytes = quicklist_bytes(entry_pointer(entry));
+    return quicklist_node_count(entry_pointer(entry));
+}
+
 /* False if there is no such element. */
 static bool find_place(const struct entry *entry, size_t index, struct quicklist_place *place)
 {

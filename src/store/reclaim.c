@@ -34,7 +34,7 @@ struct reclaim {
     struct reclaim_chore *chores; /* borrowed: the one whose turn it is, in a ring */
     uint64_t queued;              /* number of the last node */
     size_t pending;
-    uint64_t freed;
+    uint64_t freed; /* entries */
 };
 
 struct reclaim *reclaim_create(void)
@@ -104,14 +104,13 @@ void reclaim_entry_take(struct reclaim *reclaim, struct entry *entry)
 
 static void count_freed(struct reclaim *reclaim, struct reclaim_node *node, size_t items)
 {
-    reclaim->freed += items;
     items = items < node->left ? items : node->left;
     node->left -= items;
     reclaim->pending -= items;
 }
 
 /* Takes down the node's large value; returns the items that this took, 0 if nothing is left. */
-static size_t step_entry(struct reclaim_node *node, size_t items)
+static size_t step_entry(struct reclaim *reclaim, struct reclaim_node *node, size_t items)
 {
     if (!node->entry)
         return 0;
@@ -119,6 +118,7 @@ static size_t step_entry(struct reclaim_node *node, size_t items)
     if (!value_type_of(node->entry)->drain(node->entry, items)) {
         entry_free(node->entry);
         node->entry = NULL;
+        reclaim->freed++;
     }
     return weight < items ? weight + 1 : items;
 }
@@ -151,6 +151,7 @@ static size_t step_table(struct reclaim *reclaim, struct reclaim_node *node, siz
             put_in_front(reclaim, batch[i]);
         else
             destroy(batch[i]);
+        reclaim->freed += weight <= RECLAIM_SMALL_WEIGHT;
     }
     return done;
 }
@@ -194,7 +195,6 @@ static size_t step_chores(struct reclaim *reclaim, size_t items)
         reclaim->chores = chore->next;
         reclaim->pending -= counted;
         chore->left -= counted;
-        reclaim->freed += part;
         items -= part;
         chore->step(chore, part);
     }
@@ -207,7 +207,7 @@ bool reclaim_step(struct reclaim *reclaim, size_t items)
     while (reclaim->first && items) {
         struct reclaim_node *node = reclaim->first;
         bool is_table = node->table.type != NULL;
-        size_t done = is_table ? step_table(reclaim, node, items) : step_entry(node, items);
+        size_t done = is_table ? step_table(reclaim, node, items) : step_entry(reclaim, node, items);
         if (done) {
             count_freed(reclaim, node, done);
             items -= done < items ? done : items;
@@ -238,4 +238,9 @@ size_t reclaim_pending(const struct reclaim *reclaim)
 uint64_t reclaim_freed(const struct reclaim *reclaim)
 {
     return reclaim->freed;
+}
+
+void reclaim_reset_freed(struct reclaim *reclaim)
+{
+    reclaim->freed = 0;
 }

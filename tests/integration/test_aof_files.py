@@ -297,6 +297,25 @@ def test_scheduled_behind_a_save(server):
         assert persistence(client)["rdb_saves"] == "1"
 
 
+def test_a_transaction_schedules(server):
+    with loaded(server) as client:
+        client.command("SET", "a", 1)
+        *_, replies = client.pipeline([("MULTI",), ("SET", "b", 2), ("BGREWRITEAOF",), ("SET", "c", 3), ("EXEC",)])
+        assert replies[1] == b"Background append only file rewriting scheduled"
+        until(lambda: persistence(client)["aof_rewrites"] == "1", 60)
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_switched_on_within_a_transaction(server):
+    with loaded(server) as client:
+        *_, replies = client.pipeline([("MULTI",), ("SET", "b", 2), ("CONFIG", "SET", "appendonly", "yes"),
+                                       ("SET", "c", 3), ("EXEC",)])
+        assert replies == [b"OK"] * 3
+        assert "An AOF background was scheduled" in server.log()
+        until(lambda: persistence(client)["aof_enabled"] == "1" and persistence(client)["aof_rewrites"] == "1", 60)
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("MGET", "b", "c") == [b"2", b"3"]
+
+
 # --- Damage ---
 
 def make_files(own, tail):

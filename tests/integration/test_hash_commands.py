@@ -129,6 +129,7 @@ def test_errors(hashes):
             "HSETEX h BAD FIELDS 1 a 1": "ERR unknown argument: BAD",
             "HSETEX h FIELDS 0 a 1": "ERR invalid number of fields",
             "HSETEX h FIELDS 2 a 1": "ERR wrong number of arguments for 'hsetex' command",
+            "HSETEX h FIELDS 1 a 1 b 2": "ERR wrong number of arguments for 'hsetex' command",
             "HSETEX h EX 10 FNX KEEP": "ERR unknown argument: KEEP",
             "HSETEX h FNX EXAT 9999999999 FNY": "ERR unknown argument: FNY",
             "HSETEX h FIELDS 1 a 1 EX": "ERR missing expire time"}.items():
@@ -183,7 +184,7 @@ def expire_soon(client, *fields, key="h"):
 
 
 def test_expired_fields_are_never_seen(hashes):
-    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    hashes.command("DEBUG", "EXPIRE-WALK", 0)
     expire_soon(hashes, "a", "b")
     time.sleep(0.05)
     assert hashes.command("HGET", "h", "a") is None
@@ -200,7 +201,7 @@ def test_expired_fields_are_never_seen(hashes):
 
 def test_expired_fields_of_a_large_hash_are_never_seen(hashes):
     """Too many to be removed by a look-up."""
-    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    hashes.command("DEBUG", "EXPIRE-WALK", 0)
     names = [f"f{n}" for n in range(3000)]
     hashes.command("HSET", "big", *(x for name in names for x in (name, "v")))
     expire_soon(hashes, *names[:2900], key="big")
@@ -213,17 +214,47 @@ def test_expired_fields_of_a_large_hash_are_never_seen(hashes):
     assert hashes.command("HSETNX", "big", "f5", "new") == 1 and hashes.command("HSET", "big", "f6", "new") == 1
     assert hashes.command("HPERSIST", "big", "FIELDS", 3, "f5", "f7", "f2990") == [NO_EXPIRY, NO_FIELD, NO_EXPIRY]
     assert hashes.command("COPY", "big", "copy") == 1 and hashes.command("HLEN", "copy") == 102
-    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+    hashes.command("DEBUG", "EXPIRE-WALK", 1)
     wait_until(lambda: "subexpiry=0" in hashes.info("keyspace")["db0"])
     assert hashes.command("HLEN", "big") == 102
 
 
 def test_a_hash_goes_with_its_last_field(hashes):
-    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    hashes.command("DEBUG", "EXPIRE-WALK", 0)
     expire_soon(hashes, "a", "b", "c")
     time.sleep(0.05)
     assert hashes.command("EXISTS", "h") == 0 and hashes.command("TYPE", "h") == b"none"
     assert hashes.command("SET", "h", "x", "NX") == b"OK"
+
+
+def test_as_in_redis_expired_fields_stay_until_asked_for(hashes):
+    """Only while tests of Redis want it: DEBUG SET-ACTIVE-EXPIRE."""
+    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    hashes.command("CONFIG", "RESETSTAT")
+    hashes.command("HSET", "g", *(x for n in range(40) for x in (n, "v")))
+    expire_soon(hashes, *range(39), key="g")
+    expire_soon(hashes, "a", "b", "c")
+    time.sleep(0.05)
+    assert hashes.command("EXISTS", "h") == 1 and hashes.command("HLEN", "h") == 3
+    assert all_of(hashes) == {} and hashes.command("HKEYS", "h") == [] and hashes.command("HSCAN", "h", 0)[1] == []
+    assert hashes.command("HEXISTS", "h", "a") == 0 and hashes.command("HLEN", "h") == 2
+    assert hashes.command("HGET", "h", "b") is None and hashes.command("HLEN", "h") == 1
+    assert int(hashes.info("stats")["expired_subkeys"]) == 2
+    assert hashes.command("HSTRLEN", "h", "c") == 0 and hashes.command("EXISTS", "h") == 0
+    assert hashes.command("HDEL", "g", 0, "x") == 1 and hashes.command("HMGET", "g", 1, 2, 39) == [None, None, b"v"]
+    assert hashes.command("HLEN", "g") == 37 and hashes.command("HINCRBY", "g", 3, 5) == 5
+    assert hashes.command("RENAME", "g", "i") == b"OK" and hashes.command("HLEN", "i") == 37
+    assert sorted(hashes.command("HRANDFIELD", "i", 50)) == [b"3", b"39"] and hashes.command("HLEN", "i") == 2
+    hashes.command("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+    assert hashes.command("HEXISTS", "i", 3) == 1
+
+
+def test_statistics_are_set_back(hashes):
+    expire_soon(hashes, "a")
+    wait_until(lambda: hashes.command("HLEN", "h") == 2)
+    assert int(hashes.info("stats")["expired_subkeys"]) >= 1
+    hashes.command("CONFIG", "RESETSTAT")
+    assert int(hashes.info("stats")["expired_subkeys"]) == 0
 
 
 def wait_until(holds, seconds=60):
@@ -248,13 +279,13 @@ def test_the_walk_takes_large_hashes_in_slices(client):
     count = 100_000
     for _ in range(10):  # this process may have slept all through it
         client.command("CONFIG", "RESETSTAT")
-        client.command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        client.command("DEBUG", "EXPIRE-WALK", 0)
         client.load(("HSET", "big", *(x for n in range(i, i + 1000) for x in (f"field:{n}", "value")))
                     for i in range(0, count, 1000))
         at = now_ms() + 1
         client.load(("HPEXPIREAT", "big", now_ms() + 200, "FIELDS", 1000, *(f"field:{n}" for n in range(i, i + 1000)))
                     for i in range(0, count, 1000))
-        client.command("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+        client.command("DEBUG", "EXPIRE-WALK", 1)
         seen = set()
         while client.command("EXISTS", "big"):
             seen.add(int(client.info("stats")["expired_subkeys"]))

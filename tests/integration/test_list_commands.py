@@ -172,3 +172,26 @@ def test_compress_depth_is_accepted(client, compress_depth):
     assert client.command("CONFIG", "SET", "list-compress-depth", compress_depth) == b"OK"
     client.command("RPUSH", "l", *["the same text"] * 3000)
     assert elements(client) == [b"the same text"] * 3000
+
+
+# --- Statistics ---
+
+def test_a_move_is_one_change(client):
+    client.command("RPUSH", "l", *"abc")
+    for command in (("LMOVE", "l", "m", "LEFT", "RIGHT"), ("RPOPLPUSH", "l", "m"), ("LMOVE", "m", "m", "LEFT", "RIGHT"),
+                    ("BLMOVE", "l", "m", "LEFT", "LEFT", 0)):
+        before = int(client.info("persistence")["rdb_changes_since_last_save"])
+        client.command(*command)
+        assert int(client.info("persistence")["rdb_changes_since_last_save"]) == before + 1, command
+
+
+def test_what_is_freed_lazily_is_counted_by_objects(client):
+    client.command("CONFIG", "RESETSTAT")
+    client.command("SADD", "small", *range(20))
+    client.command("SADD", "large", *(f"m{n}" for n in range(5000)))
+    client.command("UNLINK", "small", "large")
+    while client.info("memory")["lazyfree_pending_objects"] != "0":
+        pass
+    assert client.info("memory")["lazyfreed_objects"] == "1"
+    client.command("CONFIG", "RESETSTAT")
+    assert client.info("memory")["lazyfreed_objects"] == "0"

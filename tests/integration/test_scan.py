@@ -138,6 +138,24 @@ def test_an_expired_key_is_never_returned(client, scale):
             return
 
 
+def test_expired_keys_that_scan_meets_are_removed(client):
+    client.command("DEBUG", "EXPIRE-WALK", 0)
+    client.load(("SET", f"dead:{i}", "", "PX", 5) for i in range(20))
+    client.load(("SET", f"alive:{i}", "") for i in range(500))
+    client.command("HSET", "dead hash", "f", "v")
+    client.command("PEXPIRE", "dead hash", 5)
+    time.sleep(0.03)
+    assert client.command("DBSIZE") == 521
+    assert len(client.command("KEYS", "*")) == 500 and client.command("DBSIZE") == 521
+    cursor = b"0"
+    while True:
+        cursor, _ = client.command("SCAN", cursor, "TYPE", "set")
+        if cursor == b"0":
+            break
+    assert client.command("DBSIZE") == 500 and int(client.info("stats")["expired_keys"]) >= 21
+    client.command("DEBUG", "EXPIRE-WALK", 1)
+
+
 def test_cursors_of_nobody(client):
     """A cursor that no call has given out is harmless."""
     client.load(("SET", f"k{i}", "") for i in range(1000))

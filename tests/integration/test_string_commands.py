@@ -125,7 +125,11 @@ def test_delex(client):
     assert client.command("DELEX", "c", "IFDEQ", DIGEST_OF_HELLO_WORLD) == 1
     assert client.command("DELEX", "c", "IFNE", "x") == 0
     assert error(client.command("DELEX", "a", "IFEQ")) == "ERR wrong number of arguments for 'delex' command"
-    assert error(client.command("DELEX", "a", "NX", "1")) == "ERR syntax error"
+    assert error(client.command("DELEX", "a", "NX", "1")) == "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"
+    client.command("RPUSH", "list", "a")
+    assert error(client.command("DELEX", "list", "IFEQ", "a")) == (
+        "ERR Key should be of string type if conditions are specified")
+    assert client.command("EXISTS", "list") == 1
 
 
 # --- MSETEX ---
