@@ -10,6 +10,7 @@
  */
 #include "json/parse.h"
 
+#include "leaf_priv.h"
 #include "parse_priv.h"
 #include "scan_priv.h"
 
@@ -54,56 +55,14 @@ static inline bool stack_push(struct json_parser *parser, json_key key)
     return true;
 }
 
-/* A leaf with room for `count` elements or members: the same as node_try_create makes, where the tag is known. */
-static inline struct json_node *leaf_try_create(bool is_object, size_t count)
-{
-    size_t size = class_of(sizeof(struct json_node) + count * (is_object ? 12 : 8));
-    struct json_node *leaf = mem_try_alloc(size);
-
-    if (leaf == NULL)
-        return NULL;
-    atomic_init(&leaf->refs, 1);
-    leaf->count = (uint16_t)count;
-    leaf->cap = (uint16_t)((size - sizeof(*leaf)) / (is_object ? 12u : 8u));
-    return leaf;
-}
-
-/* Copies a few elements of `size` bytes, in pairs: for that a call takes longer. */
-static inline void copy_few(void *to, const void *from, size_t count, size_t size)
-{
-    char *out = to;
-    const char *in = from;
-
-    if ((count & 1) != 0) {
-        memcpy(out, in, size);
-        out += size;
-        in += size;
-    }
-    for (size_t i = 0; i < count / 2; i++)
-        memcpy(out + 2 * size * i, in + 2 * size * i, 2 * size);
-}
-
 /* A leaf of what the innermost container has on the stack. */
-static inline bool leaf_make(struct json_parser *parser, const struct parse_frame *frame, struct json_value *value)
+static bool leaf_make(struct json_parser *parser, const struct parse_frame *frame, struct json_value *value)
 {
-    enum { FEW = 16 };
-    size_t count = parser->top - frame->base;
-    const struct json_value *values = &parser->values[frame->base];
-    const json_key *keys = &parser->keys[frame->base];
-    struct json_node *leaf = leaf_try_create(frame->is_object, count);
+    size_t base = frame->base, count = parser->top - base;
 
-    if (leaf == NULL)
+    if (!leaf_try_make(frame->is_object, &parser->values[base], &parser->keys[base], count, value))
         return fail_memory(parser);
-    if (count <= FEW)
-        copy_few(leaf->slots, values, count, sizeof(*values));
-    else
-        memcpy(leaf->slots, values, count * sizeof(*values));
-    if (frame->is_object && count <= FEW)
-        copy_few(leaf_keys(leaf), keys, count, sizeof(*keys));
-    else if (frame->is_object)
-        memcpy(leaf_keys(leaf), keys, count * sizeof(*keys));
-    parser->top = frame->base;
-    *value = value_of(leaf, frame->is_object ? JSON_TAG_OBJECT : JSON_TAG_ARRAY);
+    parser->top = base;
     return true;
 }
 

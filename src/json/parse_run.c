@@ -12,6 +12,7 @@
  */
 #include "base/num.h"
 #include "digits_priv.h"
+#include "leaf_priv.h"
 #include "parse_priv.h"
 #include "scan_priv.h"
 
@@ -270,8 +271,8 @@ static ALWAYS_INLINE const char *run_word(const char *at, struct json_value *slo
     return at + is_false + 4;
 }
 
-/* Closes the innermost container. False: that was the root, or memory is out. */
-static ALWAYS_INLINE bool run_close(struct run *run)
+/* Closes the innermost container if it is the root, or large, or empty. False: that was the root, or memory is out. */
+static ALWAYS_INLINE bool run_close_any(struct run *run)
 {
     run_save(run);
     bool is_closed = parse_container_close(run->parser);
@@ -282,6 +283,23 @@ static ALWAYS_INLINE bool run_close(struct run *run)
     run->at++;
     run->top = run->parser->top;
     run->state = STATE_AFTER;
+    run_turn(run);
+    return true;
+}
+
+/* Closes the innermost container, which has something in it. */
+static ALWAYS_INLINE bool run_close(struct run *run, bool is_object)
+{
+    size_t base = run->frame->base, count = run->top - base;
+    struct json_value *values = &run->values[base];
+
+    if (run->frame->tree.bits != 0 || run->parser->depth == 1)
+        return run_close_any(run);
+    if (!leaf_try_make(is_object, values, &run->keys[base], count, values - 1))
+        return false;
+    run->parser->depth--;
+    run->at++;
+    run->top = base;
     run_turn(run);
     return true;
 }
@@ -299,7 +317,7 @@ static ALWAYS_INLINE bool run_open(struct run *run, bool is_object)
     if (!pass_blanks(run) || run->at >= run->safe)
         return false;
     if (*run->at == (is_object ? '}' : ']'))
-        return run_close(run);
+        return run_close_any(run);
     if (!is_object && run->top >= run->most)
         return false;
     if (is_object)
@@ -390,7 +408,7 @@ static ALWAYS_INLINE bool run_after(struct run *run)
             return false;
         if (is_object)
             run_unify(run);
-        return run_close(run);
+        return run_close(run, is_object);
     }
     if (run->top >= run->most)
         return false;
