@@ -1,6 +1,8 @@
 /* What is built in that elsewhere is a module, as MODULE LIST, HELLO and INFO show it. */
 #pragma once
 
+#define MODULE_JSON "ReJSON" /* what has the JSON commands elsewhere */
+
 struct buf;
 struct reply;
 

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/glob.h"
 #include "cmd/families.h"
+#include "cmd/module.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -298,7 +299,7 @@ static const char *group_name(enum command_group group)
         [GROUP_GEO] = "geo",
         [GROUP_STREAM] = "stream",
         [GROUP_BITMAP] = "bitmap",
-        [GROUP_JSON] = "json",
+        [GROUP_JSON] = "module", /* where clients know these commands from */
     };
     ASSERT(group >= GROUP_GENERIC && group <= GROUP_JSON);
     return names[group];
@@ -364,11 +365,14 @@ static void reply_docs(struct reply *reply, const struct command_info *info, str
     const struct command *row = info->row;
     const struct usage_arg *args = usage_parse(scratch, row);
     reply_bulk_cstr(reply, info->full_name);
-    reply_map(reply, 4u + (row->history != NULL) + (args != NULL) + (info->sub_count != 0));
+    bool module = row->group == GROUP_JSON;
+    reply_map(reply, 4u + module + (row->history != NULL) + (args != NULL) + (info->sub_count != 0));
     reply_named(reply, "summary", row->brief);
     reply_named(reply, "since", row->since);
     reply_named(reply, "group", group_name(row->group));
     reply_named(reply, "complexity", row->complexity);
+    if (module)
+        reply_named(reply, "module", MODULE_JSON);
     if (row->history) {
         reply_bulk_cstr(reply, "history");
         reply_history(reply, row);
@@ -443,8 +447,8 @@ static bool filter_fits(const struct list_filter *filter, const struct command_i
     switch (filter->by) {
     case FILTER_NONE:
         return true;
-    case FILTER_MODULE: /* everything is built in */
-        return false;
+    case FILTER_MODULE:
+        return info->row->group == GROUP_JSON && bytes_is(filter->pattern, MODULE_JSON);
     case FILTER_CATEGORY:
         return command_categories(info->row) & filter->category;
     case FILTER_PATTERN:

@@ -15,7 +15,7 @@ void module_reply_list(struct reply *reply)
     reply_array(reply, 1);
     reply_map(reply, 4);
     reply_bulk_cstr(reply, "name");
-    reply_bulk_cstr(reply, "ReJSON");
+    reply_bulk_cstr(reply, MODULE_JSON);
     reply_bulk_cstr(reply, "ver");
     reply_int(reply, JSON_LEVEL);
     reply_bulk_cstr(reply, "path");
@@ -26,7 +26,7 @@ void module_reply_list(struct reply *reply)
 
 void module_print_info(struct buf *out)
 {
-    buf_printf(out, "module:name=ReJSON,ver=%d,api=1,filters=0,usedby=[],using=[],options=[]\r\n", JSON_LEVEL);
+    buf_printf(out, "module:name=" MODULE_JSON ",ver=%d,api=1,filters=0,usedby=[],using=[],options=[]\r\n", JSON_LEVEL);
 }
 
 static void run_list(struct call *call)

@@ -21,3 +21,14 @@ def test_info_lists_it_too(client, server):
 def test_nothing_can_be_loaded(client):
     assert isinstance(client.command("MODULE", "LOAD", "/x.so"), ErrorReply)
     assert client.command("MODULE", "HELP")[0].startswith(b"MODULE <subcommand>")
+
+
+def test_its_commands_are_found_by_its_name(client):
+    names = client.command("COMMAND", "LIST", "FILTERBY", "MODULE", "ReJSON")
+    assert len(names) > 20 and all(name.startswith(b"json.") for name in names)
+    assert client.command("COMMAND", "LIST", "FILTERBY", "MODULE", "search") == []
+    docs = client.command("COMMAND", "DOCS", "json.get", "get")
+    docs = {name: dict(zip(of[::2], of[1::2])) if isinstance(of, list) else of
+            for name, of in (docs.items() if isinstance(docs, dict) else zip(docs[::2], docs[1::2]))}
+    assert docs[b"json.get"][b"group"] == b"module" and docs[b"json.get"][b"module"] == b"ReJSON"
+    assert docs[b"get"][b"group"] == b"string" and b"module" not in docs[b"get"]
