@@ -24,6 +24,9 @@ bool log_open(const char *path);
 /* Opens the same file again now. A file that was renamed or removed is noticed anyway, within a second of logging. */
 bool log_reopen(void);
 
+/* The descriptor of the file, -1 if there is none: a forked child that closes others keeps it. */
+int log_descriptor(void);
+
 /* Sends lines to syslog too. `facility` is "user" or "local0" to "local7"; NULL ends it. False on another name. */
 bool log_set_syslog(const char *ident, const char *facility);
 

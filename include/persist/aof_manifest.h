@@ -57,7 +57,7 @@ const struct aof_file *aof_manifest_set_base(struct aof_manifest *manifest, cons
 /* Names a base that is there already: a file from before Redis 7. */
 void aof_manifest_adopt_base(struct aof_manifest *manifest, const char *file);
 
-/* All increments with a number below `seq` become history. */
+/* All increments with a number below `seq` become history, which begins with what became it last. */
 void aof_manifest_retire(struct aof_manifest *manifest, uint64_t seq);
 
 void aof_manifest_forget_history(struct aof_manifest *manifest);

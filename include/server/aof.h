@@ -114,6 +114,9 @@ bool aof_switch(struct server *server, bool on);
 /* Once a turn, before replies leave. */
 void aof_before_send(struct server *server);
 
+/* Deletes what rewrites have replaced, if that is to be, and was not for a while (aof-disable-auto-gc). */
+void aof_collect_history(struct server *server);
+
 /* Some times a second. */
 void aof_tick(struct server *server);
 

@@ -101,6 +101,11 @@ bool log_reopen(void)
     return log_open(file_path);
 }
 
+int log_descriptor(void)
+{
+    return file_fd;
+}
+
 /* Opens the file again if its path leads to another one by now. At most once a second; never waits for another thread.
  */
 static void file_follow(int64_t second)

@@ -27,6 +27,13 @@ static void add(struct aof_files *files, char *name, uint64_t seq)
     files->items[files->count++] = (struct aof_file){ name, seq };
 }
 
+static void add_first(struct aof_files *files, char *name, uint64_t seq)
+{
+    add(files, NULL, 0);
+    memmove(files->items + 1, files->items, (files->count - 1) * sizeof *files->items);
+    files->items[0] = (struct aof_file){ name, seq };
+}
+
 static void empty(struct aof_files *files)
 {
     for (size_t i = 0; i < files->count; i++)
@@ -78,7 +85,7 @@ const struct aof_file *aof_manifest_set_base(struct aof_manifest *manifest, cons
 {
     struct buf name = BUF_EMPTY;
     if (manifest->base.name)
-        add(&manifest->history, manifest->base.name, manifest->base.seq);
+        add_first(&manifest->history, manifest->base.name, manifest->base.seq);
     manifest->base.seq = ++manifest->last_base_seq;
     buf_printf(&name, "%s.%llu.base.%s", file, (unsigned long long)manifest->base.seq, rdb ? "rdb" : "aof");
     manifest->base.name = take_text(&name);
@@ -95,10 +102,11 @@ void aof_manifest_retire(struct aof_manifest *manifest, uint64_t seq)
 {
     struct aof_files *files = &manifest->increments;
     size_t kept = 0;
-    for (size_t i = 0; i < files->count; i++)
+    for (size_t i = files->count; i-- > 0;)
         if (files->items[i].seq < seq)
-            add(&manifest->history, files->items[i].name, files->items[i].seq);
-        else
+            add_first(&manifest->history, files->items[i].name, files->items[i].seq);
+    for (size_t i = 0; i < files->count; i++)
+        if (files->items[i].seq >= seq)
             files->items[kept++] = files->items[i];
     files->count = kept;
 }

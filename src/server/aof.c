@@ -133,7 +133,7 @@ static void take_unit(void *context, const struct propagated *commands, size_t c
 {
     struct server *server = context;
     struct aof *aof = server->aof;
-    if (__builtin_expect(aof->state == AOF_OFF, 0))
+    if (__builtin_expect(aof->log.fd < 0, 0)) /* off, or on again before the first base is begun, which will have it */
         return;
     if (server->config.aof_timestamp_enabled && server->engine->now_ms / 1000 > aof->stamp_s)
         append_stamp(aof, server->engine->now_ms / 1000);

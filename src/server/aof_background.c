@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/aside.h"
 #include "engine/command.h"
 #include "engine/task.h"
 #include "persist/aof_rewrite.h"
@@ -53,6 +54,7 @@ struct aof_step {
     int error;     /* out: errno; 0: it is done */
     bool in_place; /* out: though it failed, the manifest was replaced */
     atomic_bool done;
+    struct net *net; /* borrowed: told when it is done */
 };
 
 static struct aof_step *step_create(struct server *server)
@@ -61,6 +63,7 @@ static struct aof_step *step_create(struct server *server)
     step->directory = mem_strdup(server->config.appenddirname);
     step->file = mem_strdup(server->config.appendfilename);
     step->fd = -1;
+    step->net = server->net;
     aof_manifest_copy(&step->manifest, &server->aof->manifest);
     step->aside = server->aof->state == AOF_WAITS;
     step->keeps_history = server->config.aof_disable_auto_gc;
@@ -136,6 +139,14 @@ static bool prepare(struct aof_step *step)
     return true;
 }
 
+/* The last thing that the worker does with it. */
+static void tell_done(struct aof_step *step)
+{
+    struct net *net = step->net;
+    atomic_store_explicit(&step->done, true, memory_order_release);
+    net_notify(net);
+}
+
 static void run_prepare(void *argument)
 {
     struct aof_step *step = argument;
@@ -145,7 +156,7 @@ static void run_prepare(void *argument)
         if (step->aside || !is_named(step, last_increment(step)))
             delete_file(step, last_increment(step));
     }
-    atomic_store_explicit(&step->done, true, memory_order_release);
+    tell_done(step);
 }
 
 static bool move_into_place(const struct aof_step *step, const char *from, const char *name)
@@ -213,7 +224,7 @@ static void run_finish(void *argument)
     struct aof_step *step = argument;
     if (finish(step) && !step->in_place)
         delete_history(step);
-    atomic_store_explicit(&step->done, true, memory_order_release);
+    tell_done(step);
 }
 
 /* --- The child --- */
@@ -436,6 +447,8 @@ void aof_rewrite_poll(struct server *server)
     else
         finished(server, step);
     step_destroy(step);
+    engine_wake_tasks(server->engine); /* whoever waits for the child */
+    net_wake_background(server->net);
 }
 
 bool aof_rewrite_in_background(struct server *server)
@@ -453,6 +466,34 @@ bool aof_rewrite_in_background(struct server *server)
         aof_manifest_add_increment(&step->manifest, step->file);
     step_submit(aof, step, run_prepare);
     return true;
+}
+
+/* On the worker; nobody waits for it. */
+static void run_delete(void *argument)
+{
+    struct aof_step *step = argument;
+    for (size_t i = 0; i < step->manifest.history.count; i++)
+        delete_file(step, step->manifest.history.items[i].name);
+    step_destroy(step);
+}
+
+void aof_collect_history(struct server *server)
+{
+    struct aof *aof = server->aof;
+    const struct config *config = &server->config;
+    if (aof->state == AOF_OFF || aof->stage != REWRITE_NONE || config->aof_disable_auto_gc ||
+        !aof->manifest.history.count)
+        return;
+    struct aof_step *step = step_create(server);
+    aof_manifest_forget_history(&aof->manifest);
+    if (aof_manifest_store(&aof->manifest, config->appenddirname, config->appendfilename)) {
+        worker_submit(aof->worker, run_delete, step);
+        return;
+    }
+    log_write(LOG_WARNING, "Deleting the AOF's history: writing the manifest: %s", strerror(errno));
+    aof_manifest_fini(&aof->manifest);
+    aof_manifest_copy(&aof->manifest, &step->manifest);
+    step_destroy(step);
 }
 
 void aof_rewrite_abandon(struct server *server)
@@ -526,13 +567,17 @@ static void run_bgrewriteaof(struct call *call)
 {
     struct server *server = server_of(call);
     struct aof *aof = server->aof;
+    if (aof->stage == REWRITE_NONE && server->child.kind == CHILD_NONE && call_aside_unheld(call))
+        return;
     if (aof->stage != REWRITE_NONE) {
         reply_error(call->reply, BYTES("ERR Background append only file rewriting already in progress"));
-    } else if (server->child.kind != CHILD_NONE || !call->request) { /* in a transaction, once all of it is done */
+    } else if (server->child.kind != CHILD_NONE || call->exec) { /* in a transaction, once all of it is done */
         aof->scheduled = true;
         aof->next_try_s = 0;
         reply_status(call->reply, BYTES("Background append only file rewriting scheduled"));
     } else if (aof_rewrite_in_background(server)) {
+        while (aof->stage == REWRITE_PREPARING && call_sleep(call))
+            ; /* whoever was answered finds the child at work */
         reply_status(call->reply, BYTES("Background append only file rewriting started"));
     } else {
         reply_error(

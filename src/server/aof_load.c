@@ -450,10 +450,25 @@ bool aof_load(struct server *server, bool *found)
     return good;
 }
 
+/* What was written while it was on is what the directory says by now; numbers are given from there on. */
+static void read_manifest_again(struct server *server)
+{
+    struct aof_manifest fresh;
+    struct buf error = BUF_EMPTY;
+    bool found;
+    if (aof_manifest_load(&fresh, server->config.appenddirname, server->config.appendfilename, &found, &error)) {
+        aof_manifest_fini(&server->aof->manifest);
+        server->aof->manifest = fresh;
+    }
+    buf_fini(&error);
+}
+
 bool aof_reload(struct server *server)
 {
     struct engine *engine = server->engine;
-    if (!aof_flush(server, true))
+    if (server->aof->state == AOF_OFF && server->aof->stage == REWRITE_NONE)
+        read_manifest_again(server);
+    if (server->aof->state == AOF_ON && !aof_flush(server, true))
         return false;
     struct propagation *propagation = engine->propagation;
     engine->propagation = NULL;

@@ -28,7 +28,6 @@
 enum {
     REPORT_NS = 200 * 1000 * 1000,
     COW_COST = 50, /* reading the memory's state may take one part in so many of the time */
-    CHILD_PIPE = STDERR_FILENO + 1,
 };
 
 /* As it goes through the pipe. */
@@ -76,12 +75,29 @@ void child_report(struct child_reporter *reporter, uint64_t keys, bool last)
     (void)written; /* a report that nobody reads is not missed */
 }
 
+/* Closes all descriptors but the standard ones and two more, of which one may be none. */
+static void close_all_but(int one, int other)
+{
+    int low = one < other ? one : other, high = one < other ? other : one;
+    unsigned from = STDERR_FILENO + 1;
+    for (int i = 0; i < 2; i++) {
+        int keep = i == 0 ? low : high;
+        if (keep >= (int)from) {
+            if (keep > (int)from)
+                close_range(from, (unsigned)keep - 1, 0);
+            from = (unsigned)keep + 1;
+        }
+    }
+    close_range(from, ~0U, 0);
+}
+
 /*
- * Lets go of all descriptors but the standard ones and the pipe, and of the server's ways with signals. It ends with
+ * Lets go of all descriptors but those of the log and the pipe, and of the server's ways with signals. It ends with
  * its server: what an orphan would put in place later might be older than what the next server has saved by then.
  */
-static int become_child(struct server *server, enum child_kind kind, pid_t parent, int fd)
+static void become_child(struct server *server, enum child_kind kind, pid_t parent, int fd)
 {
+    const struct config *config = &server->config;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
@@ -89,13 +105,14 @@ static int become_child(struct server *server, enum child_kind kind, pid_t paren
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         signal(signals[i], SIG_DFL);
     signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the server says what becomes of the child */
-    dup2(fd, CHILD_PIPE);
-    close_range(CHILD_PIPE + 1, ~0U, 0);
+    if (config->syslog_enabled)
+        log_set_syslog(config->syslog_ident, NULL);
+    close_all_but(fd, log_descriptor());
+    if (config->syslog_enabled)
+        log_set_syslog(config->syslog_ident, config->syslog_facility);
     log_set_role('C');
-    log_reopen();
     process_set_title(kind == CHILD_RDB ? "larder-rdb-bgsave" : "larder-aof-rewrite");
     oom_apply(server, OOM_CHILD);
-    return CHILD_PIPE;
 }
 
 /* --- In the server --- */
@@ -125,7 +142,8 @@ bool child_start(struct server *server, enum child_kind kind,
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         struct child_reporter reporter = { .delay_us = server->config.rdb_key_save_delay_us };
-        reporter.fd = become_child(server, kind, parent, ends[1]);
+        become_child(server, kind, parent, ends[1]);
+        reporter.fd = ends[1];
         _exit(work(server, &reporter) ? 0 : 1);
     }
     int reason = errno;

@@ -179,8 +179,10 @@ const struct config_row config_live_rows[] = {
         FIELD(appendfsync),
         .initial = "everysec",
         .section = SECTION_SAVING,
-        .help = "When the append-only file is synchronised with the disk: 'always' before any reply leaves, for all "
-                "clients together; 'everysec' in the background; 'no' when the system sees fit." },
+        .help = "When the append-only file is synchronised with the disk: 'always' before a reply to a command that "
+                "changed something leaves, for all clients together (who only reads does not wait for the disk, and "
+                "may see a change a moment before it is there); 'everysec' in the background; 'no' when the system "
+                "sees fit." },
     { .name = "no-appendfsync-on-rewrite",
         .type = CONFIG_BOOL,
         FIELD(no_appendfsync_on_rewrite),

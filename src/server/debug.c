@@ -187,7 +187,12 @@ static void run_set_active_expire(struct call *call)
 
 static void run_pause_cron(struct call *call)
 {
-    server_of(call)->cron_paused = !bytes_equal(call->argv[2], BYTES("0"));
+    struct server *server = server_of(call);
+    server->cron_paused = !bytes_equal(call->argv[2], BYTES("0"));
+    if (!server->cron_paused && server->shutdown_waits) {
+        server->shutdown_waits = false;
+        server_shutdown(server, SHUTDOWN_AS_CONFIGURED, false);
+    }
     reply_ok(call->reply);
 }
 
@@ -300,7 +305,8 @@ static void run_reload(struct call *call)
 static void run_load_aof(struct call *call)
 {
     struct server *server = server_of(call);
-    if (server->aof->state != AOF_ON)
+    const struct aof_manifest *manifest = &server->aof->manifest;
+    if (server->aof->state == AOF_OFF && !manifest->base.name && !manifest->increments.count)
         reply_error(call->reply, BYTES("ERR The append-only file is off"));
     else if (aof_reload(server))
         reply_ok(call->reply);

@@ -77,7 +77,14 @@ static void run_shutdown(struct call *call)
         reply_fail(call->reply, ERROR_SYNTAX);
         return;
     }
-    if (how.abort) { /* nothing here takes so long that it could be given up */
+    if (how.abort && server->shutdown_waits) {
+        server->shutdown_waits = false;
+        server->shutdown_signal = 0;
+        log_write(LOG_NOTICE, "Shutdown manually aborted.");
+        reply_ok(call->reply);
+        return;
+    }
+    if (how.abort) { /* nothing else here takes so long that it could be given up */
         reply_error(call->reply, BYTES("ERR No shutdown in progress."));
         return;
     }

@@ -158,6 +158,10 @@ static void on_end_signal(void *context, int signal_number)
     if (server->shutting_down && signal_number == SIGINT)
         _exit(1);
     server->shutdown_signal = signal_number;
+    if (server->cron_paused) { /* so that a test finds it under way */
+        server->shutdown_waits = true;
+        return;
+    }
     if (!server_shutdown(server, SHUTDOWN_AS_CONFIGURED, false))
         server->shutdown_signal = 0;
 }
@@ -288,6 +292,7 @@ void server_apply_settings(struct server *server)
     cron_set_hz(server);
     saves_judge(server);
     aof_judge(server);
+    aof_collect_history(server);
     set_title(server);
 }
 

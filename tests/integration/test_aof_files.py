@@ -1,8 +1,11 @@
 """The append-only file: its parts, what is written into them, rewriting, loading, travels to redis-server and back."""
+import os
 import random
 import shutil
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -275,6 +278,71 @@ def test_switched_on_and_off(server):
         rewritten(client)
         assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "k") == b"2"
         assert not list(where.glob("temp-*")) and len(list(where.iterdir())) == 3
+
+
+def child_of(server):
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+@pytest.mark.server_options(*AOF, "--save", "")
+def test_who_is_answered_finds_the_child_at_work(server):
+    with loaded(server) as client:
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "10000000")
+        client.load(["SET", f"k{i}", i] for i in range(10))
+        for i in range(3):
+            assert client.command("BGREWRITEAOF") == b"Background append only file rewriting started"
+            child = child_of(server)
+            assert child and client.command("BGREWRITEAOF") == ErrorReply(
+                "ERR Background append only file rewriting already in progress")
+            os.kill(child, signal.SIGKILL)
+            until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+            assert [seq for _, seq, kind in manifest(directory(server)) if kind == "i"] == list(range(1, i + 3))
+            assert not list(server.directory.glob("temp-*"))
+
+
+@pytest.mark.server_options(*AOF, "--aof-disable-auto-gc", "yes")
+def test_history_is_kept_and_deleted_when_told_so(server):
+    """The last that was replaced comes first, as in Redis; the setting takes effect at once."""
+    where = directory(server)
+    with loaded(server) as client:
+        for _ in range(2):
+            client.command("BGREWRITEAOF")
+            rewritten(client)
+        assert [(name[len("appendonly.aof."):], kind) for name, _, kind in manifest(where)] == [
+            ("3.base.rdb", "b"), ("2.incr.aof", "h"), ("2.base.rdb", "h"), ("1.incr.aof", "h"), ("1.base.rdb", "h"),
+            ("3.incr.aof", "i")]
+        assert len(list(where.iterdir())) == 7
+        client.command("CONFIG", "SET", "aof-disable-auto-gc", "no")
+        assert [(seq, kind) for _, seq, kind in manifest(where)] == [(3, "b"), (3, "i")]
+        until(lambda: len(list(where.iterdir())) == 3)
+
+
+@pytest.mark.server_options(*AOF, "--save", "")
+def test_on_again_while_a_child_saves(server):
+    """Until the first base is begun nothing is written, as it will hold all of that; DEBUG LOADAOF reads what is there.
+    """
+    with loaded(server) as client:
+        client.command("INCR", "n")
+        client.command("CONFIG", "SET", "appendonly", "no")
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "10000000")
+        client.command("BGSAVE")
+        client.command("CONFIG", "SET", "appendonly", "yes")
+        assert persistence(client)["aof_rewrite_scheduled"] == "1"
+        for i in range(2, 5):
+            assert client.command("INCR", "n") == i
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"1"
+        assert client.command("INCR", "n") == 2
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
+        os.kill(child_of(server), signal.SIGKILL)
+        until(lambda: [seq for _, seq, _ in manifest(directory(server))] == [2, 2])
+        rewritten(client)
+        assert client.command("INCR", "n") == 3
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"3"
+        client.command("CONFIG", "SET", "appendonly", "no")
+        client.command("INCR", "n")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"3", "though it is off"
+        assert "failed" not in server.log()
 
 
 @pytest.mark.server_options(*AOF, "--auto-aof-rewrite-min-size", "10kb", "--auto-aof-rewrite-percentage", "200")

@@ -81,6 +81,22 @@ def test_one_at_a_time_with_progress(server):
         assert len(seen) > 1
 
 
+def test_the_log_is_no_place_for_reports(start_server, tmp_path):
+    """A log in a file has the first descriptor that is free: the child's pipe must not take its place, nor it that."""
+    log = tmp_path / "log"
+    server = start_server("--logfile", log, "--rdb-key-save-delay", "10000", "--enable-debug-command", "yes")
+    with Client(server.port) as client:
+        load_much(client, 150)
+        assert client.command("BGSAVE") == b"Background saving started"
+        seen = set()
+        while not saved(client):
+            seen.add(persistence(client)["current_save_keys_processed"])
+        assert len(seen) > 1 and persistence(client)["rdb_last_bgsave_status"] == "ok"
+        assert int(persistence(client)["rdb_last_cow_size"]) > 0
+    assert all(32 <= byte < 127 or byte == 10 for byte in log.read_bytes())
+    assert b":C " in log.read_bytes(), "the child logs, too"
+
+
 def child_of(server):
     return int(open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()[0])
 
@@ -238,3 +254,16 @@ def test_term_while_loading(start_server, tmp_path):
     server = start_server("--save", "3600 1", "--key-load-delay", 10**7, directory=directory)
     assert server.stop() == 0
     assert (directory / "dump.rdb").read_bytes() == data
+
+
+def test_shutdown_by_a_signal_can_be_aborted(start_server):
+    server = start_server("--enable-debug-command", "yes")
+    with Client(server.port) as client:
+        client.command("DEBUG", "PAUSE-CRON", "1")
+        os.kill(server.pid, signal.SIGTERM)
+        until(lambda: "scheduling shutdown" in server.log())
+        assert client.command("SHUTDOWN", "ABORT") == b"OK"
+        assert "Shutdown manually aborted." in server.log()
+        client.command("DEBUG", "PAUSE-CRON", "0")
+        assert client.command("PING") == b"PONG"
+        assert client.command("SHUTDOWN", "ABORT") == ErrorReply("ERR No shutdown in progress.")

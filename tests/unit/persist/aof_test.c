@@ -85,6 +85,8 @@ Test(aof_manifest, a_rewrite_gives_new_numbers_and_retires_the_old_ones)
     cr_assert_str_eq(aof_manifest_set_base(&manifest, "f", false)->name, "f.2.base.aof");
     aof_manifest_retire(&manifest, 2);
     cr_assert_eq(manifest.history.count, 2);
+    cr_assert_str_eq(manifest.history.items[0].name, "f.1.incr.aof");
+    cr_assert_str_eq(manifest.history.items[1].name, "f.1.base.rdb");
     cr_assert_eq(manifest.increments.count, 1);
     cr_assert_eq(manifest.increments.items[0].seq, 2);
     aof_manifest_forget_history(&manifest);
