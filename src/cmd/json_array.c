@@ -108,6 +108,7 @@ static void look_for_pop(struct json_work *work, const struct json_value *found,
         return;
     *answer = JSON_VALUE_NULL;
     uint32_t len = json_array_len(*found);
+    work->idle += len == 0;
     if (len && work->weight <= JSON_TEXT_AT_ONCE)
         work->weight += json_weigh_text(json_array_at(*found, clamp(*index, len)), JSON_TEXT_AT_ONCE + 1);
 }

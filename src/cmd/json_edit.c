@@ -238,8 +238,12 @@ static bool change_all(struct json_work *work)
 {
     struct json_change *place = &work->place;
     bool done = true, has_last = false;
-    if (!work->changed)
+    if (work->changed == work->idle) {
+        for (size_t i = 0; i < place->count; i++)
+            work->answers[i] = JSON_VALUE_NONE;
+        work->last = JSON_VALUE_NONE;
         return true;
+    }
     json_change_open(place);
     work->trash = place->trash;
     for (size_t i = place->count; i-- > 0 && done;) {

@@ -98,7 +98,8 @@ struct json_work {
     struct json_trash *trash;   /* borrowed, for `change` */
     struct json_value *answers; /* owned: one for each place, JSON_NONE where nothing was changed; or `few` */
     struct json_value few[4];
-    size_t changed;
+    size_t changed; /* places that have an answer, ... */
+    size_t idle;    /* ... and of those, counted by `look`, the ones that have it because there is nothing to change */
     struct json_value last; /* borrowed: the answer of the last place that was changed */
 };
 
