@@ -333,8 +333,8 @@ def test_notifications(module_server, client):
     listener.command("SUBSCRIBE", "__keyspace@0__:d")
     commands = ["SET d $.i 1", "SET d $.i 1 EX 100", "SET d $.none.b 1", "NUMINCRBY d $.i 1", "NUMINCRBY d $.s 1",
                 "TOGGLE d $.t", "STRAPPEND d $.s \"a\"", "ARRAPPEND d $.a 1", "ARRINSERT d $.a 0 1", "ARRPOP d $.a",
-                "ARRPOP d $.e", "ARRPOP d .e", "ARRTRIM d $.a 0 0", "MERGE d $ {\"i\":1}", "MSET d $.i 1", "CLEAR d $.a", "CLEAR d $.e",
-                "DEL d $.none", "DEL d $.i", "DEL d $"]
+                "ARRPOP d $.e", "ARRPOP d .e", "ARRTRIM d $.a 0 0", "MERGE d $ {\"i\":1}", "MSET d $.i 1",
+                "CLEAR d $.a", "CLEAR d $.e", "DEL d $.none", "DEL d $.i", "DEL d $"]
     client.load(command(text) for text in commands)
     events = ["json.set", "json.set", "expire", "json.numincrby", "json.toggle", "json.strappend", "json.arrappend",
               "json.arrinsert", "json.arrpop", "json.arrtrim", "json.merge", "json.mset", "json.clear", "json.del",

@@ -133,7 +133,7 @@ class Model:
                 return None
             parent, last = parents[0][1], steps[-1][1]
             if isinstance(last, int):
-                if isinstance(parent, list):
+                if isinstance(parent, (list, dict)):
                     raise Refused
                 return None
             if not isinstance(parent, dict):
