@@ -145,8 +145,7 @@ struct net {
     void *before_send_context;
     void (*after_send)(void *context);
     void *after_send_context;
-    uint64_t turn_began, turn_ended; /* by the processor's counter, as is: */
-    uint64_t awake_since;            /* when the loop last slept, or let others go first */
+    uint64_t turn_began, turn_ended, awake_since; /* by the processor's counter; the last: slept, or let others go */
     struct net_stats stats;
 };
 
