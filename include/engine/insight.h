@@ -1,7 +1,7 @@
 /*
  * Insight: which keys are used most, cost most time and move most bytes; always on.
  *
- * About a thousand commands a second are looked at, one in 64 at most, at random distances so that no rhythm of the
+ * About five hundred commands a second are looked at, one in 64 at most, at random distances so that no rhythm of the
  * load can hide from it: their keys get the weight of all the commands that they stand for. What a command cost is
  * shared by its keys. Counts fade with a half-life of a minute, so that they tell what is hot now (store/topk.h).
  *

@@ -53,7 +53,8 @@ struct db {
     uint32_t expire_round;  /* of the background walk, counted from 1 */
     int64_t ttl_sum_ms;     /* of the walk's current round: sum and number of TTLs met */
     size_t ttl_samples;
-    int64_t avg_ttl_ms; /* of the last round */
+    int64_t avg_ttl_ms;  /* of the last round */
+    uint64_t curve_salt; /* by which its keys differ from those of other databases */
     int index;
 };
 

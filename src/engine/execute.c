@@ -76,7 +76,7 @@ static struct outlook plan(struct engine *engine, struct request *requests, size
             last_key = key;
             last_db = session->db;
             request->place = (void *)keyspace_prefetch_bucket(last_db, last_hash);
-            outlook.fetches |= request->place != NULL;
+            outlook.fetches = true;
         }
         request->hash = last_hash;
         outlook.looks |= last->row->look_ahead != NULL;

@@ -15,8 +15,8 @@
 
 enum {
     FADE_MS = 60 * 1000,
-    LOOKS_PER_S = 1000, /* about; a look costs some microseconds, as its data are seldom in the cache */
-    EVERY_MIN = 64,     /* so that looking is below a hundredth of the work however little there is */
+    LOOKS_PER_S = 500, /* about; a look costs some microseconds, as its data are seldom in the cache */
+    EVERY_MIN = 64,    /* so that looking is below a hundredth of the work however little there is */
     EVERY_MAX = 1 << 14,
     KEYS_MAX = 64, /* of one command that are counted */
 };

@@ -13,7 +13,8 @@
 #include "store/keyspace.h"
 
 enum {
-    CENSUS_SLICE_NS = 200 * 1000,
+    CENSUS_SLICE_NS = 200 * 1000, /* at most, and ... */
+    CENSUS_SHARE = 500,           /* ... one part in so many of the time */
     CENSUS_BUCKETS = 32,
     CURVE_FADE_MS = 10 * 60 * 1000,
 };
@@ -36,7 +37,8 @@ void insight_cron(struct server *server, int64_t now_ms)
         keys += keyspace_size(keyspace->dbs[i]);
     int64_t elapsed_ms = now_ms - insight->ticked_ms;
     bool is_limited = server->config.engine.memory.limit != 0;
-    curve_tick(&keyspace->curve, keys, reads_of(keyspace), elapsed_ms > 0 ? (uint64_t)elapsed_ms : 0, is_limited);
+    uint64_t passed_ms = elapsed_ms > 0 ? (uint64_t)elapsed_ms : 0;
+    curve_tick(&keyspace->curve, keys, reads_of(keyspace), passed_ms, is_limited);
     insight->ticked_ms = now_ms;
     if (!insight->faded_ms)
         insight->faded_ms = now_ms;
@@ -45,7 +47,8 @@ void insight_cron(struct server *server, int64_t now_ms)
         insight->faded_ms = now_ms;
     }
     insight_tick(server->engine, now_ms);
-    uint64_t end_ns = clock_mono_ns() + CENSUS_SLICE_NS;
+    uint64_t slice_ns = passed_ms * 1000000 / CENSUS_SHARE;
+    uint64_t end_ns = clock_mono_ns() + (slice_ns < CENSUS_SLICE_NS ? slice_ns : CENSUS_SLICE_NS);
     while (keys > CENSUS_EXACT_KEYS && clock_mono_ns() < end_ns)
         if (!census_step(server->census, keyspace, CENSUS_BUCKETS))
             break;

@@ -55,6 +55,7 @@ struct keyspace *keyspace_create(int db_count)
         struct db *db = mem_zalloc(sizeof *db);
         table_init(&db->table, &keyspace_table_type);
         db->index = i;
+        db->curve_salt = (uint64_t)i * 0x9e3779b97f4a7c15u;
         db_reset(db);
         keyspace->dbs[i] = db;
     }
@@ -98,10 +99,13 @@ void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b)
 {
     struct db old_a = *a;
     int index_b = b->index;
+    uint64_t salt_b = b->curve_salt;
     *a = *b;
     a->index = old_a.index;
+    a->curve_salt = old_a.curve_salt;
     *b = old_a;
     b->index = index_b;
+    b->curve_salt = salt_b;
     keyspace->stats.dirty++;
     if (keyspace->observer.replaced) {
         keyspace->observer.replaced(keyspace->observer.context, a);
@@ -113,7 +117,7 @@ void keyspace_swap(struct keyspace *keyspace, struct db *a, struct db *b)
 
 static inline uint64_t curve_hash(const struct db *db, uint64_t hash)
 {
-    return hash ^ (uint64_t)db->index * 0x9e3779b97f4a7c15u;
+    return hash ^ db->curve_salt;
 }
 
 static __attribute__((noinline)) void follow_read(struct keyspace *keyspace, struct db *db, uint64_t hash, bool hit)
