@@ -102,6 +102,7 @@ struct engine {
     struct waits *waits;             /* owned: who waits for which key */
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
+    bool trusts_payloads;            /* RESTORE does not test checksums; for tests */
     bool is_strict;                  /* commands are restrained or watched: by a limit, a pause, a monitor, ... */
     bool is_telling;                 /* some clients are still to be told that a key has changed (engine/tracking.h) */
     bool keys_ready;                 /* somebody waits for a key that has changed */

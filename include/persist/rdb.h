@@ -105,8 +105,8 @@ struct rdb_loaded {
 bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb_load *load, struct rdb_loaded *loaded,
     struct rdb_error *error);
 
-/* True if the payload of a RESTORE is whole: its version is known, its checksum right. */
-bool rdb_payload_is_sound(struct bytes payload);
+/* True if the payload of a RESTORE is whole: its version is known, its checksum right, should that be tested. */
+bool rdb_payload_is_sound(struct bytes payload, bool checksum);
 
 /*
  * Stores what DUMP answered (and rdb_payload_is_sound has approved) under the key, replacing what is there, with the

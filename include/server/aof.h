@@ -83,6 +83,7 @@ struct aof {
     uint64_t postponed_ns; /* since when a write has been waiting for the disk; 0: none is */
     uint64_t synced_ns;    /* when a synchronisation was begun last */
     uint64_t delayed;      /* writes that could wait no longer */
+    uint32_t dawdle_us;    /* each write is that much slower; for tests */
 
     enum aof_rewrite_stage stage;
     struct aof_step *step; /* owned: what the worker does for the rewrite */

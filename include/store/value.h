@@ -29,3 +29,6 @@ void entry_set_pointer(struct entry *entry, unsigned encoding, void *value);
  * fields those that live at `now_ms` (all of them with INT64_MIN).
  */
 size_t value_items(const struct entry *entry, int64_t now_ms);
+
+/* The table that a value's elements are found by; NULL if it is kept in another way. Borrowed. */
+const struct table *value_table(const struct entry *entry);

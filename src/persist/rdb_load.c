@@ -421,7 +421,7 @@ bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb
 
 /* --- Single values --- */
 
-bool rdb_payload_is_sound(struct bytes payload)
+bool rdb_payload_is_sound(struct bytes payload, bool checksum)
 {
     if (payload.len < FOOTER + 1)
         return false;
@@ -430,7 +430,9 @@ bool rdb_payload_is_sound(struct bytes payload)
     uint64_t said;
     memcpy(&said, footer + 2, sizeof said);
     said = le64toh(said);
-    return version <= RDB_VERSION_MAX && said == sink_crc(0, bytes_make(payload.ptr, payload.len - sizeof said));
+    if (version > RDB_VERSION_MAX)
+        return false;
+    return !checksum || said == sink_crc(0, bytes_make(payload.ptr, payload.len - sizeof said));
 }
 
 bool rdb_restore(struct keyspace *keyspace, struct db *db, struct key key, struct bytes payload, int64_t at_ms,

@@ -266,6 +266,8 @@ static bool write_buffer(struct server *server)
     aof->tried_ns = clock_mono_ns();
     if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
         aof_log_reserve(&aof->log);
+    if (aof->dawdle_us)
+        usleep(aof->dawdle_us);
     bool written = aof_log_write(&aof->log);
     int reason = errno;
     note_write(server, (clock_mono_ns() - aof->tried_ns) / 1000);

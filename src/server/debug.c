@@ -23,6 +23,7 @@
 #include "store/list.h"
 #include "store/settings.h"
 #include "store/string.h"
+#include "store/value.h"
 
 /* --- Looking inside --- */
 
@@ -99,6 +100,20 @@ static void run_digest_value(struct call *call)
     }
 }
 
+static void tell_table(struct buf *out, const struct table *table)
+{
+    buf_append_cstr(out, "Hash table 0 stats (main hash table):\n");
+    if (!table->count) {
+        buf_append_cstr(out, "No stats available for empty dictionaries\n");
+        return;
+    }
+    buf_printf(out, " table size: %zu\n number of elements: %zu\n", table->buckets * TABLE_SLOTS, table->count);
+    buf_printf(out, " buckets: %zu\n overflow buckets: %zu\n max chain length (buckets): %u\n", table->buckets,
+        table->overflow_buckets, table->longest_chain);
+    buf_printf(out, " overhead: %zu bytes, %.2f per element\n", table_overhead_bytes(table),
+        (double)table_overhead_bytes(table) / (double)table->count);
+}
+
 static void run_htstats(struct call *call)
 {
     int64_t index;
@@ -109,14 +124,48 @@ static void run_htstats(struct call *call)
         reply_error(call->reply, BYTES("ERR Out of range database"));
         return;
     }
-    const struct table *table = &db->table;
     struct buf out = BUF_EMPTY;
-    buf_printf(&out, "[Dictionary HT]\nitems: %zu\nbuckets: %zu\noverflow buckets: %zu\nlongest chain (buckets): %u\n",
-        table->count, table->buckets, table->overflow_buckets, table->longest_chain);
-    buf_printf(&out, "overhead: %zu bytes, %.2f per item\n[Expires HT]\nitems: %zu (marked in the table above)\n",
-        table_overhead_bytes(table), table->count ? (double)table_overhead_bytes(table) / (double)table->count : 0,
-        db->expires);
+    buf_append_cstr(&out, "[Dictionary HT]\n");
+    tell_table(&out, &db->table);
+    buf_printf(&out, "[Expires HT]\n number of elements: %zu (marked in the table above)\n", db->expires);
     reply_verbatim(call->reply, "txt", buf_bytes(&out));
+    buf_fini(&out);
+}
+
+static void run_htstats_key(struct call *call)
+{
+    const struct entry *entry = peek(call, 2);
+    if (!entry)
+        return;
+    const struct table *table = value_table(entry);
+    if (!table) {
+        reply_error(
+            call->reply, BYTES("ERR The value stored at the specified key is not represented using an hash table"));
+        return;
+    }
+    struct buf out = BUF_EMPTY;
+    tell_table(&out, table);
+    reply_verbatim(call->reply, "txt", buf_bytes(&out));
+    buf_fini(&out);
+}
+
+/* Key and value stand in one allocation, with nothing to spare. */
+static void run_sdslen(struct call *call)
+{
+    const struct entry *entry = peek(call, 2);
+    if (!entry)
+        return;
+    struct string_scratch scratch;
+    struct bytes text = entry->type == ENTRY_STRING ? string_view(entry, &scratch) : BYTES("");
+    if (entry->type != ENTRY_STRING || !strcmp(entry_encoding_name(entry), "int")) {
+        reply_error(call->reply, BYTES("ERR Not an sds encoded string."));
+        return;
+    }
+    struct buf out = BUF_EMPTY;
+    buf_printf(&out,
+        "key_sds_len:%zu, key_sds_avail:0, key_zmalloc: %zu, val_sds_len:%zu, val_sds_avail:0, val_zmalloc: %zu",
+        entry_key(entry).len, entry_memory(entry), text.len, entry_memory(entry));
+    reply_status(call->reply, buf_bytes(&out));
     buf_fini(&out);
 }
 
@@ -182,6 +231,22 @@ static void run_set_active_expire(struct call *call)
     bool active = !bytes_equal(call->argv[2], BYTES("0"));
     server_of(call)->expiry.active = active;
     call->keyspace->keeps_parts = !active;
+    reply_ok(call->reply);
+}
+
+static void run_skip_checksums(struct call *call)
+{
+    call->engine->trusts_payloads = !bytes_equal(call->argv[2], BYTES("0"));
+    reply_ok(call->reply);
+}
+
+static void run_aof_flush_sleep(struct call *call)
+{
+    enum { MOST_US = 10000000 };
+    int64_t us;
+    if (!call_arg_i64(call, 2, 0, MOST_US, NULL, &us))
+        return;
+    server_of(call)->aof->dawdle_us = (uint32_t)us;
     reply_ok(call->reply);
 }
 
@@ -498,6 +563,8 @@ static void run_protocol(struct call *call)
 static void run_help(struct call *call)
 {
     static const char *const lines[] = {
+        "AOF-FLUSH-SLEEP <microsec>",
+        "    Make each write of the append-only file so much slower.",
         "ASSERT, PANIC, SEGFAULT",
         "    Crash the server.",
         "CHANGE-REPL-ID",
@@ -518,6 +585,8 @@ static void run_help(struct call *call)
         "    Stop the background walk over what expires, or let it go on.",
         "HTSTATS <dbid>",
         "    Show the state of a database's table.",
+        "HTSTATS-KEY <key>",
+        "    Show the state of the table that a key's value is kept in.",
         "LISTPACK <key>",
         "    Write what is known of a listpack to the log.",
         "LOADAOF",
@@ -545,9 +614,13 @@ static void run_help(struct call *call)
         "    Save, empty all databases, and load the file again; or load it over what is there; or do not save.",
         "REPLYBUFFER (PEAK-RESET-TIME|RESIZING) <value>",
         "    Accepted; reply buffers hold nothing while nothing waits.",
+        "SDSLEN <key>",
+        "    Show the length of a key and of its string, and what they take.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    The same; and while it is stopped, fields of hashes that have expired stay, and count, until a command",
         "    asks for them by name, as in Redis.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Believe payloads of RESTORE and files without a look at their checksums, or look at them again.",
         "SLEEP <seconds>",
         "    Stop the whole server for some time.",
         "STRINGMATCH-LEN <len> <pattern>",
@@ -569,6 +642,7 @@ static const struct {
     command_run_fn run;
     uint32_t min, max; /* arguments, DEBUG included; max 0: no limit */
 } subcommands[] = {
+    { "AOF-FLUSH-SLEEP", run_aof_flush_sleep, 3, 3 },
     { "ASSERT", run_crash, 2, 2 },
     { "CHANGE-REPL-ID", run_change_repl_id, 2, 2 },
     { "CHECK", run_check, 2, 2 },
@@ -580,6 +654,7 @@ static const struct {
     { "EXPIRE-WALK", run_expire_walk, 3, 3 },
     { "HELP", run_help, 2, 2 },
     { "HTSTATS", run_htstats, 3, 4 },
+    { "HTSTATS-KEY", run_htstats_key, 3, 4 },
     { "LISTPACK", run_listpack, 3, 3 },
     { "LOADAOF", run_load_aof, 2, 2 },
     { "LOG", run_log, 3, 0 },
@@ -594,8 +669,10 @@ static const struct {
     { "QUICKLIST-PACKED-THRESHOLD", run_quicklist_packed_threshold, 3, 3 },
     { "RELOAD", run_reload, 2, 0 },
     { "REPLYBUFFER", run_replybuffer, 4, 4 },
+    { "SDSLEN", run_sdslen, 3, 3 },
     { "SEGFAULT", run_crash, 2, 2 },
     { "SET-ACTIVE-EXPIRE", run_set_active_expire, 3, 3 },
+    { "SET-SKIP-CHECKSUM-VALIDATION", run_skip_checksums, 3, 3 },
     { "SLEEP", run_sleep, 3, 3 },
     { "STRINGMATCH-LEN", run_stringmatch_len, 4, 4 },
     { "STRUCTSIZE", run_structsize, 2, 2 },

@@ -152,7 +152,7 @@ static bool load_file(struct server *server, int fd)
     struct source source;
     struct rdb_load load = {
         .now_ms = clock_wall_ms(),
-        .checksum = server->config.rdbchecksum,
+        .checksum = server->config.rdbchecksum && !server->engine->trusts_payloads,
         .extras = &saves->extras,
         .progress = on_progress,
         .aux = on_aux,
@@ -189,7 +189,7 @@ static bool reload_file(struct server *server, int fd)
     struct source source;
     struct rdb_load load = {
         .now_ms = clock_wall_ms(),
-        .checksum = server->config.rdbchecksum,
+        .checksum = server->config.rdbchecksum && !server->engine->trusts_payloads,
         .replace = true,
         .extras = &server->saves->extras,
     };

@@ -3,13 +3,13 @@
  */
 #include "store/value.h"
 
+#include "hash_priv.h"
 #include "keyspace_priv.h"
-#include "store/hash.h"
+#include "set_priv.h"
 #include "store/list.h"
-#include "store/set.h"
 #include "store/stream.h"
-#include "store/zset.h"
 #include "value_priv.h"
+#include "zset_priv.h"
 
 const struct value_type *const value_types[ENTRY_TYPES] = {
     [ENTRY_STRING] = &string_value_type,
@@ -37,6 +37,17 @@ size_t value_items(const struct entry *entry, int64_t now_ms)
     default:
         return 0;
     }
+}
+
+const struct table *value_table(const struct entry *entry)
+{
+    if (entry->type == ENTRY_HASH && entry->encoding == HASH_TABLE)
+        return &((const struct hash_table *)entry_pointer(entry))->table;
+    if (entry->type == ENTRY_SET && entry->encoding == SET_TABLE)
+        return &((const struct set_table *)entry_pointer(entry))->table;
+    if (entry->type == ENTRY_ZSET && entry->encoding == ZSET_TREE)
+        return &((const struct zset *)entry_pointer(entry))->members;
+    return NULL;
 }
 
 void entry_set_pointer(struct entry *entry, unsigned encoding, void *value)

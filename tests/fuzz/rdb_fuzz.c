@@ -85,9 +85,9 @@ static void try_payload(struct bytes content)
     buf_append(&payload, bytes_make((const char[]){ VERSION, 0 }, 2));
     uint64_t crc = crc64(0, payload.ptr, payload.len);
     buf_append(&payload, bytes_make(&crc, sizeof crc));
-    if (rdb_payload_is_sound(buf_bytes(&payload)) &&
+    if (rdb_payload_is_sound(buf_bytes(&payload), true) &&
         rdb_restore(keyspace, db, key, buf_bytes(&payload), EXPIRY_NONE, &error)) {
-        bool good = rdb_dump(&again, keyspace_glance(db, key)) && rdb_payload_is_sound(buf_bytes(&again)) &&
+        bool good = rdb_dump(&again, keyspace_glance(db, key)) && rdb_payload_is_sound(buf_bytes(&again), true) &&
                     rdb_restore(keyspace, db, other, buf_bytes(&again), EXPIRY_NONE, &error);
         ASSERT(good && keyspace_size(db) == 2);
     } else {

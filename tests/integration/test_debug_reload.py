@@ -1,5 +1,8 @@
-"""DEBUG RELOAD and DEBUG OBJECT: what is saved is read back as it was, and described as it is saved."""
+"""DEBUG RELOAD and DEBUG OBJECT: what is saved is read back as it was, and described as it is saved. And more of DEBUG
+that suites of tests count on.
+"""
 import random
+import time
 
 import pytest
 
@@ -108,3 +111,42 @@ def test_patterns_are_tried(pair):
     pair.same("DEBUG STRINGMATCH-LEN x")
     assert pair.server.command("DEBUG", "STRINGMATCH-LEN", 50_000, "*?" * 1000).startswith(b"Apparently")
     assert isinstance(pair.server.command("DEBUG", "STRINGMATCH-LEN", -1, "*"), ErrorReply)
+
+
+def test_tables_of_values_are_described(pair):
+    pair.same("DEBUG HTSTATS-KEY nothing", "DEBUG HTSTATS-KEY", "DEBUG HTSTATS", "DEBUG HTSTATS 99", "SET s text",
+              "DEBUG HTSTATS-KEY s", "RPUSH l a", "DEBUG HTSTATS-KEY l", "SADD numbers 1", "DEBUG HTSTATS-KEY numbers")
+    client, words = pair.server, [f"word{n}" for n in range(1200)]
+    client.load([("SADD", "set", *words), ("HSET", "hash", *words), ("ZADD", "zset", *(x for ranked in enumerate(words)
+                                                                                      for x in ranked))])
+    for key, count in (("set", 1200), ("hash", 600), ("zset", 1200)):
+        text = client.command("DEBUG", "HTSTATS-KEY", key).decode()
+        assert f"number of elements: {count}\n" in text
+        assert int(text.split("table size: ")[1].split()[0]) >= count / 2
+    assert "number of elements: 6\n" in client.command("DEBUG", "HTSTATS", 0).decode()
+
+
+def test_strings_are_measured(pair):
+    pair.same("DEBUG SDSLEN nothing", "SET n 17", "DEBUG SDSLEN n", "SADD set a", "DEBUG SDSLEN set", "DEBUG SDSLEN")
+    pair.server.command("SET", "key", "x" * 1000)
+    facts = dict(part.split(":") for part in pair.server.command("DEBUG", "SDSLEN", "key").decode().split(", "))
+    assert facts["key_sds_len"] == "3" and facts["val_sds_len"] == "1000" and int(facts["val_zmalloc"]) >= 1003
+
+
+def test_checksums_are_passed_over(pair):
+    pair.same("SET a text")
+    payload = pair.server.command("DUMP", "a")
+    broken, newer = payload[:-8] + bytes(8), payload[:-10] + b"\xff\xff" + payload[-8:]
+    pair.same(("RESTORE", "b", 0, broken), "DEBUG SET-SKIP-CHECKSUM-VALIDATION 1", ("RESTORE", "b", 0, broken), "GET b",
+              ("RESTORE", "c", 0, newer), ("RESTORE", "c", 0, b"short"), ("RESTORE", "c", 0, b"\x00\x20" + broken[2:]),
+              "DEBUG SET-SKIP-CHECKSUM-VALIDATION 0", ("RESTORE", "c", 0, broken), "EXISTS c")
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes", "--appendonly", "yes", "--appendfsync", "always")
+def test_writing_takes_its_time(server):
+    with Client(server.port) as client:
+        assert client.command("DEBUG", "AOF-FLUSH-SLEEP", 100_000) == b"OK"
+        began = time.monotonic()
+        client.command("SET", "a", 1)
+        assert time.monotonic() - began >= 0.1
+        client.command("DEBUG", "AOF-FLUSH-SLEEP", 0)
