@@ -101,6 +101,7 @@ struct engine {
     struct fills *fills;             /* owned: leases of missing keys (engine/fill.h) */
     struct waits *waits;             /* owned: who waits for which key */
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
+    bool flushed_all;                /* every database was emptied: what is being saved of them is not wanted */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
     bool trusts_payloads;            /* RESTORE does not test checksums; for tests */
     bool is_strict;                  /* commands are restrained or watched: by a limit, a pause, a monitor, ... */

@@ -16,6 +16,7 @@ struct server;
 struct saves {
     int64_t last_s, last_try_s; /* since 1970: when a save succeeded last, when one was begun last */
     bool failed;                /* the last one in the background did */
+    bool given_up;              /* the child is about to end, and that is no failure */
     int64_t last_took_s;        /* -1: there was none yet */
     uint64_t saves;             /* that succeeded since start */
     uint64_t last_cow_bytes;
@@ -71,8 +72,10 @@ void saves_judge(struct server *server);
 /* Starts what is due. Called some times a second. */
 void saves_tick(struct server *server);
 
-/* Ends the child that saves, if there is one, and removes what it has written. */
+/* Ends the child that saves, if there is one, and removes what it has written; or has it end soon. Neither counts as a
+ * failure. */
 void saves_abandon(struct server *server);
+void saves_give_up(struct server *server);
 
 /* INFO's lines about loading and saving. */
 void saves_print_info(struct server *server, struct buf *out);

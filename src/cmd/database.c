@@ -105,6 +105,7 @@ static void run_flushall(struct call *call)
         return;
     for (int i = 0; i < call->keyspace->db_count; i++)
         keyspace_flush(call->keyspace, call->keyspace->dbs[i]);
+    call->engine->flushed_all = true;
     answer_flush(call, async);
 }
 

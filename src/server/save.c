@@ -8,6 +8,7 @@
 #include "server/save.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,12 +88,58 @@ static bool write_file(struct server *server, const struct rdb_save *save)
     return good;
 }
 
+static void remove_temporary(struct server *server, pid_t pid)
+{
+    struct buf name = BUF_EMPTY;
+    rdb_temporary_name(&name, server->config.dbfilename, (int)pid);
+    uint64_t began_ns = clock_mono_ns();
+    unlink(buf_cstr(&name)); /* of a large file that takes long */
+    blame_background(server, "rdb-unlink-temp-file", (clock_mono_ns() - began_ns) / 1000);
+    buf_fini(&name);
+}
+
+/* While everybody waits. */
+struct waiting {
+    struct server *server;
+    struct child_reporter reporter; /* to nobody: it knows how to dawdle */
+};
+
+/* Who asks a second time for the end does not want to wait for the file. */
+static void look_for_signal(void *context, uint64_t keys)
+{
+    struct waiting *waiting = context;
+    if (waiting->reporter.delay_us)
+        child_report(&waiting->reporter, keys, false);
+    sigset_t pending;
+    if (!waiting->server->shutdown_signal || sigpending(&pending) != 0 || !sigismember(&pending, SIGINT))
+        return;
+    log_write(LOG_WARNING, "You insist... exiting now.");
+    remove_temporary(waiting->server, getpid());
+    _exit(1);
+}
+
+static bool write_now(struct server *server)
+{
+    int64_t delay_us = server->config.rdb_key_save_delay_us;
+    struct waiting waiting = { server, { .fd = -1, .delay_us = delay_us } };
+    struct rdb_save save = saves_options(server);
+    save.progress = look_for_signal;
+    save.often = delay_us;
+    save.context = &waiting;
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    bool good = write_file(server, &save);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return good;
+}
+
 bool saves_now(struct server *server)
 {
     engine_finish_changes(server->engine);
-    struct rdb_save save = saves_options(server);
     server->saves->last_try_s = clock_wall_ms() / 1000;
-    if (!write_file(server, &save))
+    if (!write_now(server))
         return false;
     server->keyspace->stats.dirty = 0;
     server->saves->saves++;
@@ -120,16 +167,6 @@ static bool child_save(struct server *server, struct child_reporter *reporter)
     return good;
 }
 
-static void remove_temporary(struct server *server, pid_t pid)
-{
-    struct buf name = BUF_EMPTY;
-    rdb_temporary_name(&name, server->config.dbfilename, (int)pid);
-    uint64_t began_ns = clock_mono_ns();
-    unlink(buf_cstr(&name)); /* of a large file that takes long */
-    blame_background(server, "rdb-unlink-temp-file", (clock_mono_ns() - began_ns) / 1000);
-    buf_fini(&name);
-}
-
 static void child_done(struct server *server, bool good, int signal_number)
 {
     struct saves *saves = server->saves;
@@ -144,6 +181,9 @@ static void child_done(struct server *server, bool good, int signal_number)
         saves->last_s = now_ms / 1000;
         saves->saves++;
         saves->failed = false;
+    } else if (saves->given_up) {
+        log_write(LOG_NOTICE, "Background saving given up, as all that it saved was removed");
+        remove_temporary(server, server->child.pid);
     } else if (signal_number) {
         log_write(LOG_WARNING, "Background saving terminated by signal %d", signal_number);
         remove_temporary(server, server->child.pid);
@@ -159,6 +199,7 @@ bool saves_in_background(struct server *server)
 {
     struct saves *saves = server->saves;
     saves->scheduled = false;
+    saves->given_up = false;
     saves->dirty_before = server->keyspace->stats.dirty;
     saves->last_try_s = clock_wall_ms() / 1000;
     if (!child_start(server, CHILD_RDB, child_save, child_done)) {
@@ -169,6 +210,15 @@ bool saves_in_background(struct server *server)
     }
     log_write(LOG_NOTICE, "Background saving started by pid %d", (int)server->child.pid);
     return true;
+}
+
+/* What a large child leaves behind takes the system a while: nobody waits for that. */
+void saves_give_up(struct server *server)
+{
+    if (server->child.kind != CHILD_RDB)
+        return;
+    server->saves->given_up = true;
+    kill(server->child.pid, SIGKILL);
 }
 
 void saves_abandon(struct server *server)

@@ -201,6 +201,10 @@ static void before_send(void *context)
     more |= pubsub_hand_out(server->engine, HAND_OUT_NS);
     if (more)
         net_wake_background(server->net);
+    if (__builtin_expect(server->engine->flushed_all, 0)) {
+        server->engine->flushed_all = false;
+        saves_give_up(server);
+    }
     aof_before_send(server);
 }
 

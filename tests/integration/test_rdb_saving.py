@@ -267,3 +267,36 @@ def test_shutdown_by_a_signal_can_be_aborted(start_server):
         client.command("DEBUG", "PAUSE-CRON", "0")
         assert client.command("PING") == b"PONG"
         assert client.command("SHUTDOWN", "ABORT") == ErrorReply("ERR No shutdown in progress.")
+
+
+def test_flushall_gives_up_the_save(start_server):
+    """What a child saves of the data that are gone must not come back; the changes still count."""
+    server = start_server("--rdb-key-save-delay", "10000000", "--save", "")
+    with Client(server.port) as client:
+        load_much(client, 100)
+        assert client.command("BGSAVE") == b"Background saving started"
+        child = child_of(server)
+        client.command("FLUSHDB")
+        assert child_of(server) == child and persistence(client)["rdb_bgsave_in_progress"] == "1"
+        client.command("FLUSHALL")
+        until(lambda: saved(client))
+        info = persistence(client)
+        assert info["rdb_last_bgsave_status"] == "ok" and int(info["rdb_changes_since_last_save"]) >= 100
+        assert [p.name for p in server.directory.iterdir()] == ["server.log"]
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
+        assert client.command("BGSAVE") == b"Background saving started"
+        until(lambda: saved(client))
+        assert persistence(client)["rdb_changes_since_last_save"] == "0"
+
+
+def test_who_interrupts_twice_does_not_wait_for_the_file(start_server):
+    server = start_server("--rdb-key-save-delay", "100000", "--save", "900 1")
+    with Client(server.port) as client:
+        load_much(client, 100)
+    temporary = server.directory / f"temp-{server.pid}.rdb"
+    os.kill(server.pid, signal.SIGINT)
+    until(temporary.exists)
+    os.kill(server.pid, signal.SIGINT)
+    server.ended_by_us = True
+    assert server.process.wait(60) == 1
+    assert not temporary.exists() and not (server.directory / "dump.rdb").exists()
