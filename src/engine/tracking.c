@@ -53,12 +53,26 @@ struct changed {
 struct prefix {
     struct prefix *next_dirty; /* borrowed */
     uint64_t hash;
-    struct session **sessions; /* owned: those that have it */
-    size_t session_count;
+    uint64_t *ids; /* owned: of the sessions that have it, ascending */
+    size_t count, room;
     struct table changed; /* of struct changed, owned */
     size_t len;
     char text[];
 };
+
+/* Where the ID is, or belongs, among those that ascend. */
+static size_t place_of(const uint64_t *ids, size_t count, uint64_t id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
 
 /* How many prefixes have that length. */
 struct prefix_len {
@@ -192,14 +206,7 @@ static struct tracked *find(struct trackers *trackers, struct bytes name, uint64
 /* Notes a reader; O(readers of the key). */
 static void add_reader(struct trackers *trackers, struct tracked *key, uint64_t id)
 {
-    uint32_t low = 0, high = key->count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (key->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = place_of(key->ids, key->count, id);
     if (low < key->count && key->ids[low] == id)
         return;
     if (key->count == key->room) {
@@ -259,11 +266,16 @@ static void send_keys(struct session *session, struct bytes keys, bool everythin
     target->transport->wake(target->connection);
 }
 
-void tracking_tell(struct session *reader, struct bytes keys, uint64_t by)
+void tracking_tell(struct session *reader, enum news news, struct bytes keys, uint64_t by)
 {
     const struct tracking *tracking = reader->tracking;
-    if (tracking && !(tracking->flags & TRACKING_BROADCAST || (tracking->flags & TRACKING_NO_LOOP && reader->id == by)))
-        send_keys(reader, keys, false);
+    if (!tracking)
+        return;
+    bool broadcasts = tracking->flags & TRACKING_BROADCAST;
+    if (news != NEWS_EVERYTHING && broadcasts != (news == NEWS_BROADCAST))
+        return;
+    if (!(tracking->flags & TRACKING_NO_LOOP && reader->id == by))
+        send_keys(reader, keys, news == NEWS_EVERYTHING);
 }
 
 /* Notes whether somebody still is to be told. */
@@ -284,7 +296,7 @@ static void invalidate(struct engine *engine, struct tracked *key, const struct 
     uint32_t count = key->count;
     key->ids = NULL;
     forget(trackers, key);
-    notices_add(engine, &trackers->notices, keys, ids, count, by);
+    notices_add(engine, &trackers->notices, NEWS_READ, keys, ids, count, by ? by->id : 0);
     note_telling(engine);
 }
 
@@ -387,11 +399,10 @@ static void clear_changed(struct prefix *prefix)
 static void prefix_leave(struct trackers *trackers, struct prefix *prefix, struct session *session)
 {
     session_drops(session, kept_bytes(prefix));
-    size_t at = 0;
-    while (prefix->sessions[at] != session)
-        at++;
-    prefix->sessions[at] = prefix->sessions[--prefix->session_count];
-    if (prefix->session_count)
+    size_t at = place_of(prefix->ids, prefix->count, session->id);
+    prefix->count--;
+    memmove(&prefix->ids[at], &prefix->ids[at + 1], (prefix->count - at) * sizeof *prefix->ids);
+    if (prefix->count)
         return;
     struct prefix *before = NULL, *dirty = trackers->first_dirty;
     for (; dirty && dirty != prefix; dirty = dirty->next_dirty)
@@ -407,7 +418,7 @@ static void prefix_leave(struct trackers *trackers, struct prefix *prefix, struc
     discount_len(trackers, prefix->len);
     clear_changed(prefix);
     table_fini(&prefix->changed);
-    mem_free(prefix->sessions);
+    mem_free(prefix->ids);
     mem_free(prefix);
 }
 
@@ -415,8 +426,14 @@ static void prefix_join(struct session *session, struct bytes text)
 {
     struct tracking *tracking = session->tracking;
     struct prefix *prefix = prefix_open(session->engine->trackers, text);
-    prefix->sessions = mem_realloc(prefix->sessions, (prefix->session_count + 1) * sizeof *prefix->sessions);
-    prefix->sessions[prefix->session_count++] = session;
+    if (prefix->count == prefix->room) {
+        prefix->room = prefix->room ? 2 * prefix->room : 2;
+        prefix->ids = mem_realloc(prefix->ids, prefix->room * sizeof *prefix->ids);
+    }
+    size_t at = place_of(prefix->ids, prefix->count, session->id);
+    memmove(&prefix->ids[at + 1], &prefix->ids[at], (prefix->count - at) * sizeof *prefix->ids);
+    prefix->ids[at] = session->id;
+    prefix->count++;
     session_keeps(session, kept_bytes(prefix));
     tracking->prefixes = mem_realloc(tracking->prefixes, (tracking->prefix_count + 1) * sizeof *tracking->prefixes);
     tracking->prefixes[tracking->prefix_count++] = prefix;
@@ -461,7 +478,27 @@ static size_t encode_changed(struct changed **keys, size_t count, uint64_t excep
     return kept;
 }
 
-static void broadcast(struct prefix *prefix)
+/* Who changed some of the keys and does not want to hear of it: gets the others, apart. */
+static void broadcast_to_changers(
+    struct engine *engine, const struct prefix *prefix, struct changed **keys, size_t count, uint64_t *ids)
+{
+    struct buf some = BUF_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = place_of(prefix->ids, prefix->count, keys[i]->by);
+        if (at == prefix->count || ids[at] != keys[i]->by) /* has not the prefix, or was told */
+            continue;
+        struct session *session = session_find(engine, keys[i]->by);
+        if (!session || !(session->tracking->flags & TRACKING_NO_LOOP))
+            continue;
+        ids[at] |= NOTICE_TOLD;
+        buf_clear(&some);
+        if (encode_changed(keys, count, session->id, &some))
+            send_keys(session, buf_bytes(&some), false);
+    }
+    buf_fini(&some);
+}
+
+static void broadcast(struct engine *engine, struct prefix *prefix)
 {
     size_t count = table_count(&prefix->changed), at = 0;
     if (!count)
@@ -470,18 +507,11 @@ static void broadcast(struct prefix *prefix)
     while (at < count && (keys[at] = table_drain(&prefix->changed)))
         at++;
     qsort(keys, count, sizeof *keys, compare_changed);
-    struct buf all = BUF_EMPTY, some = BUF_EMPTY;
+    struct buf all = BUF_EMPTY;
     encode_changed(keys, count, 0, &all);
-    for (size_t i = 0; i < prefix->session_count; i++) {
-        struct session *session = prefix->sessions[i];
-        bool filtered = session->tracking->flags & TRACKING_NO_LOOP;
-        buf_clear(&some);
-        if (filtered && !encode_changed(keys, count, session->id, &some))
-            continue;
-        send_keys(session, buf_bytes(filtered ? &some : &all), false);
-    }
-    buf_fini(&all);
-    buf_fini(&some);
+    uint64_t *ids = mem_dup(prefix->ids, prefix->count * sizeof *ids);
+    broadcast_to_changers(engine, prefix, keys, count, ids);
+    notices_add(engine, &engine->trackers->notices, NEWS_BROADCAST, all, ids, prefix->count, 0);
     for (size_t i = 0; i < count; i++)
         mem_free(keys[i]);
     mem_free(keys);
@@ -509,8 +539,9 @@ void tracking_broadcast(struct engine *engine)
     trackers->first_dirty = trackers->last_dirty = NULL;
     qsort(dirty, count, sizeof *dirty, compare_prefixes);
     for (size_t i = 0; i < count; i++)
-        broadcast(dirty[i]);
+        broadcast(engine, dirty[i]);
     mem_free(dirty);
+    note_telling(engine);
 }
 
 /* --- Sessions --- */
@@ -670,9 +701,13 @@ void trackers_replaced(struct engine *engine)
     if (!trackers->clients || (engine->executing && engine->told_of_flush))
         return;
     engine->told_of_flush = engine->executing != 0;
+    uint64_t *ids = mem_alloc(trackers->clients * sizeof *ids);
+    size_t count = 0;
     for (struct session *session = engine->sessions; session; session = session->next)
         if (session->tracking)
-            send_keys(session, BYTES(""), true);
+            ids[count++] = session->id;
+    notices_add(engine, &trackers->notices, NEWS_EVERYTHING, BUF_EMPTY, ids, count, 0);
+    note_telling(engine);
     trackers->epoch++;
     trackers->forgotten = table_count(&trackers->keys);
     trackers->forgotten_items = trackers->items;

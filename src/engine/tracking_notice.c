@@ -1,14 +1,14 @@
 /*
  * Telling very many clients that a key has changed.
  *
- * To append a message to the outputs of ten thousand clients takes some milliseconds. So a key with many readers
- * becomes a notice: the message, the IDs of the readers, and how many of them were told. Notices are a queue, worked
- * off in slices before each turn's sending.
+ * To append a message to the outputs of ten thousand clients takes some milliseconds. So what concerns many becomes a
+ * notice: the message, the IDs of its readers, and how many of them were told. Notices are a queue, worked off in
+ * slices before each turn's sending.
  *
  * What a client can see is as if all had been told at once: whoever executes something, is answered after a wait, or is
  * sent a message of a channel is told first of all that it was not told yet, and so is every client whose messages go
  * to it (trackers_catch_up). Each remembers the number of the last notice that it knows of, so that asking again costs
- * one comparison. A reader that was told out of turn is marked in the notice; IDs do not come near to the mark.
+ * one comparison. A reader that was told out of turn is marked in the notice.
  *
  * Whoever changed the key is told at once. The queue is bounded: when it is long, its oldest notice is worked off to
  * the end.
@@ -25,23 +25,22 @@ enum {
     LONGEST_QUEUE = 1024,
 };
 
-static const uint64_t TOLD = UINT64_C(1) << 63;
-
 struct notice {
     struct notice *next; /* owned */
     uint64_t number;
-    uint64_t by;    /* ID of the session that changed the key; 0: none */
-    uint64_t *ids;  /* owned: of the readers, ascending but for the mark TOLD */
-    uint32_t count; /* of them; */
-    uint32_t at;    /* those before were told */
+    uint64_t by;   /* ID of the session that changed the key; 0: none */
+    uint64_t *ids; /* owned: of the readers, ascending but for the mark NOTICE_TOLD */
+    size_t count;  /* of them; */
+    size_t at;     /* those before were told */
+    enum news news;
     struct buf keys;
 };
 
 static void tell(struct engine *engine, const struct notice *notice, uint64_t id)
 {
-    struct session *reader = id & TOLD ? NULL : session_find(engine, id);
+    struct session *reader = id & NOTICE_TOLD ? NULL : session_find(engine, id);
     if (reader)
-        tracking_tell(reader, buf_bytes(&notice->keys), notice->by);
+        tracking_tell(reader, notice->news, buf_bytes(&notice->keys), notice->by);
 }
 
 static void notice_free(struct notice *notice)
@@ -62,7 +61,7 @@ static void pop(struct notices *notices)
 }
 
 /* Tells some more readers of the oldest notice, at most `count`. */
-static void advance(struct engine *engine, struct notices *notices, uint32_t count)
+static void advance(struct engine *engine, struct notices *notices, size_t count)
 {
     struct notice *notice = notices->first;
     for (; notice->at < notice->count && count; count--)
@@ -74,10 +73,10 @@ static void advance(struct engine *engine, struct notices *notices, uint32_t cou
 /* The place of a reader that was not told, or NULL. */
 static uint64_t *find_reader(struct notice *notice, uint64_t id)
 {
-    uint32_t low = notice->at, high = notice->count;
+    size_t low = notice->at, high = notice->count;
     while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if ((notice->ids[middle] & ~TOLD) < id)
+        size_t middle = low + (high - low) / 2;
+        if ((notice->ids[middle] & ~NOTICE_TOLD) < id)
             low = middle + 1;
         else
             high = middle;
@@ -90,18 +89,18 @@ static void tell_now(struct notice *notice, struct session *reader)
     uint64_t *id = find_reader(notice, reader->id);
     if (!id)
         return;
-    *id |= TOLD;
-    tracking_tell(reader, buf_bytes(&notice->keys), notice->by);
+    *id |= NOTICE_TOLD;
+    tracking_tell(reader, notice->news, buf_bytes(&notice->keys), notice->by);
 }
 
-void notices_add(struct engine *engine, struct notices *notices, struct buf keys, uint64_t *ids, uint32_t count,
-    const struct session *by)
+void notices_add(struct engine *engine, struct notices *notices, enum news news, struct buf keys, uint64_t *ids,
+    size_t count, uint64_t by)
 {
     struct notice *notice = mem_alloc(sizeof *notice);
-    *notice = (struct notice){ .by = by ? by->id : 0, .ids = ids, .count = count, .keys = keys };
+    *notice = (struct notice){ .by = by, .ids = ids, .count = count, .news = news, .keys = keys };
     if (notices->told + count <= AT_ONCE) {
         notices->told += count;
-        for (uint32_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++)
             tell(engine, notice, ids[i]);
         notice_free(notice);
         return;
@@ -109,7 +108,7 @@ void notices_add(struct engine *engine, struct notices *notices, struct buf keys
     if (engine->current)
         tell_now(notice, engine->current);
     while (notices->count >= LONGEST_QUEUE)
-        advance(engine, notices, UINT32_MAX);
+        advance(engine, notices, SIZE_MAX);
     notice->number = ++notices->numbers;
     *(notices->last ? &notices->last->next : &notices->first) = notice;
     notices->last = notice;

@@ -15,6 +15,13 @@ struct notice;
 struct session;
 struct tracking;
 
+/* What is told: that a key was changed which the client has read; that keys were which begin with one of its prefixes;
+ * or that all are gone. */
+enum news { NEWS_READ, NEWS_BROADCAST, NEWS_EVERYTHING };
+
+/* Marks an ID whose client is not, or no longer, to be told. IDs do not come near to it. */
+#define NOTICE_TOLD (UINT64_C(1) << 63)
+
 /* What not all readers have been told of yet. */
 struct notices {
     struct notice *first, *last; /* owned list, by age */
@@ -24,11 +31,11 @@ struct notices {
 };
 
 /*
- * Tells the readers of a key, `ids` in ascending order (owned, taken), that it changed: `keys` is the array of its name
- * as it goes out (taken). `by` changed it; NULL: nobody. Few are told at once, many in slices.
+ * Tells clients, `ids` in ascending order (owned, taken) but for the mark NOTICE_TOLD: `keys` is the array of names as
+ * it goes out (taken). `by` is the ID of who changed them; 0: it does not matter. Few are told at once, many in slices.
  */
-void notices_add(struct engine *engine, struct notices *notices, struct buf keys, uint64_t *ids, uint32_t count,
-    const struct session *by);
+void notices_add(struct engine *engine, struct notices *notices, enum news news, struct buf keys, uint64_t *ids,
+    size_t count, uint64_t by);
 
 /* Goes on telling, for about `budget_ns`; true while more is left. */
 bool notices_hand_out(struct engine *engine, struct notices *notices, uint64_t budget_ns);
@@ -39,5 +46,5 @@ void notices_catch_up(struct notices *notices, struct session *reader, uint64_t 
 /* Drops all. */
 void notices_drop(struct notices *notices);
 
-/* Sends keys, encoded as an array, to whom the messages of that reader go, unless it wants none; `by` as above. */
-void tracking_tell(struct session *reader, struct bytes keys, uint64_t by);
+/* Sends keys, encoded as an array, to whom the messages of that client go, unless it wants none; `by` as above. */
+void tracking_tell(struct session *reader, enum news news, struct bytes keys, uint64_t by);

@@ -212,6 +212,49 @@ Test(tracking, who_leaves_or_stops_hears_no_more)
     TAKES(last, "");
 }
 
+Test(tracking, a_flush_is_told_in_slices)
+{
+    tracking_begin(crowd[1].session, TRACKING_NO_LOOP, 0, NULL, 0);
+    tracking_end(crowd[2].session);
+    tracking_begin(crowd[2].session, TRACKING_BROADCAST, 0, NULL, 0);
+    keyspace_flush(f.keyspace, keyspace_db(f.keyspace, 0));
+    for (int i = 0; i < CROWD; i++)
+        TAKES(&crowd[i], "");
+    ANSWERS(&f, last, "LOOK k", ">2.$10.invalidate._._.");
+    hand_out_all();
+    for (int i = 0; i < CROWD - 1; i++)
+        TAKES(&crowd[i], ">2.$10.invalidate._.");
+    TAKES(last, "");
+}
+
+/* Whoever changed some of the keys and wants no echo gets the others. */
+Test(tracking, a_broadcast_to_many_is_told_in_slices)
+{
+    struct bytes prefix = BYTES("j");
+    for (int i = 0; i < CROWD; i++) {
+        tracking_end(crowd[i].session);
+        tracking_begin(crowd[i].session, TRACKING_BROADCAST | (i < 3 ? TRACKING_NO_LOOP : 0), 0, &prefix, 1);
+    }
+    ANSWERS(&f, &crowd[0], "WRITE j x", "+OK.");
+    ANSWERS(&f, &crowd[1], "WRITE jj x", "+OK.");
+    ANSWERS(&f, &other, "WRITE k x", "+OK.");
+    tracking_broadcast(f.engine);
+    TAKES(last, "");
+    ANSWERS(&f, last, "HUSH", ">2.$10.invalidate.*2.$1.j.$2.jj.+OK.");
+    tracking_end(crowd[4].session);
+    hand_out_all();
+    TAKES(&crowd[0], ">2.$10.invalidate.*1.$2.jj.");
+    TAKES(&crowd[1], told_j);
+    for (int i = 2; i < CROWD - 1; i++)
+        TAKES(&crowd[i], i == 4 ? "" : ">2.$10.invalidate.*2.$1.j.$2.jj.");
+    TAKES(last, "");
+    ANSWERS(&f, &crowd[0], "WRITE j x", "+OK.");
+    tracking_broadcast(f.engine);
+    hand_out_all();
+    TAKES(&crowd[0], "");
+    TAKES(last, told_j);
+}
+
 /* The queue is bounded, and what is left of it goes with the engine. */
 Test(tracking, many_changes_wait_within_a_bound)
 {
