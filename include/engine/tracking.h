@@ -60,9 +60,10 @@ void tracking_limit(struct engine *engine, size_t max_keys);
 bool tracking_step(struct engine *engine, size_t keys);
 
 /*
- * Goes on telling the readers of keys that very many have read, for about `budget_ns`; true while more is left. To be
- * called once a turn of the loop, before anything is sent. What a client sees is as if all had been told at once:
- * whoever is answered or sent anything else is told first.
+ * Goes on telling what concerns very many clients (a key that they have read or broadcast, a flush), for about
+ * `budget_ns`; true while more is left. To be called once a turn of the loop, before anything is sent and behind
+ * tracking_broadcast. What a client sees is as if all had been told at once: whoever is answered or sent anything else
+ * is told first.
  */
 bool tracking_hand_out(struct engine *engine, uint64_t budget_ns);
 
