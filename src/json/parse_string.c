@@ -114,9 +114,10 @@ bool string_scan(struct json_parser *parser, struct string_scan *scan, const cha
         } else if (byte < 0x20) {
             return parse_fail(parser, JSON_ERROR_SYNTAX, "control character in a string", at);
         } else {
-            len = scan_utf8((const unsigned char *)at, (size_t)(end - at));
-            if (len == 0)
-                return parse_fail(parser, JSON_ERROR_UTF8, "invalid UTF-8", at);
+            const char *behind = at;
+            if (!scan_pass_utf8(&behind, limit, end))
+                return parse_fail(parser, JSON_ERROR_UTF8, "invalid UTF-8", behind);
+            len = (size_t)(behind - at);
             scan->decoded += len;
         }
         at += len;

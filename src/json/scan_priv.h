@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -61,16 +62,32 @@ static inline const char *scan_plain(const char *at, const char *end)
 static inline size_t scan_utf8(const unsigned char *at, size_t room)
 {
     unsigned first = at[0];
-    size_t len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 
-    if (first < 0xc2 || first > 0xf4 || room < len || (at[1] & 0xc0) != 0x80)
-        return 0;
-    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) || (first == 0xf0 && at[1] < 0x90) ||
-        (first == 0xf4 && at[1] > 0x8f))
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
+    if (first >= 0xe0 && first < 0xf0 && room >= 3) {
+        unsigned code = (first & 15) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u);
+        bool goes_on = (at[1] & 0xc0) == 0x80 && (at[2] & 0xc0) == 0x80;
+        return goes_on && code >= 0x800 && (code & 0xf800) != 0xd800 ? 3 : 0;
     }
-    return len;
+    if (first < 0xe0)
+        return first >= 0xc2 && room >= 2 && (at[1] & 0xc0) == 0x80 ? 2 : 0;
+    if (first < 0xf0 || first > 0xf4 || room < 4 || (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return (at[1] & 0xc0) == 0x80 && (at[2] & 0xc0) == 0x80 && (at[3] & 0xc0) == 0x80 ? 4 : 0;
+}
+
+/* Goes on behind sequences that follow one another; false at one that is none, where *at stays. */
+static inline bool scan_pass_utf8(const char **at, const char *limit, const char *end)
+{
+    const char *from = *at;
+
+    do {
+        size_t len = scan_utf8((const unsigned char *)from, (size_t)(end - from));
+        if (len == 0) {
+            *at = from;
+            return false;
+        }
+        from += len;
+    } while (from < limit && (unsigned char)*from >= 0x80);
+    *at = from;
+    return true;
 }

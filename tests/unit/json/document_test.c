@@ -519,6 +519,51 @@ Test(document, decimals)
     }
 }
 
+/* Length of the character that the bytes begin with, by the definition: the number that it codes, in the fewest bytes
+ * that hold it. 0: it is none. */
+static size_t naive_utf8(const unsigned char *at, size_t room)
+{
+    static const struct {
+        unsigned mask, mark, least;
+    } forms[] = { { 0x80, 0, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+
+    for (size_t len = 1; len <= 4 && len <= room; len++) {
+        if ((at[0] & forms[len - 1].mask) != forms[len - 1].mark)
+            continue;
+        unsigned code = at[0] & ~forms[len - 1].mask & 0xff;
+        for (size_t i = 1; i < len; i++) {
+            if (at[i] >> 6 != 2)
+                return 0;
+            code = code << 6 | (at[i] & 63);
+        }
+        return code >= forms[len - 1].least && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? len : 0;
+    }
+    return 0;
+}
+
+Test(document, utf8)
+{
+    static const unsigned char edges[] = { 'a', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0 };
+    char text[16] = "[\"";
+
+    for (unsigned i = 0; i < 128 * 9 * 9 * 9; i++) {
+        unsigned char bytes[] = { (unsigned char)(0x80 + i / 729), edges[i / 81 % 9], edges[i / 9 % 9], edges[i % 9] };
+        size_t good = 0, len = 1;
+        while (good < sizeof(bytes) && (len = naive_utf8(bytes + good, sizeof(bytes) - good)) != 0)
+            good += len;
+        memcpy(text + 2, bytes, sizeof(bytes));
+        memcpy(text + 6, "\"]", 3);
+        struct json_value value;
+        const char *why;
+        size_t at;
+        enum json_parse_error error = json_parse(bytes_from_cstr(text), &value, &why, &at);
+        REQUIRE(error == (len == 0 ? JSON_ERROR_UTF8 : JSON_ERROR_NONE));
+        REQUIRE(error == JSON_ERROR_NONE || at == 2 + good);
+        if (error == JSON_ERROR_NONE)
+            json_value_destroy(value);
+    }
+}
+
 /* A number of random digits, more than 64 bits hold at times; its length. */
 static int random_number(struct random *random, char *text)
 {
