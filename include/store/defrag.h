@@ -4,7 +4,7 @@
  * After many removals of keys of all sizes what is left is spread over slabs that are nearly empty, and no page can go
  * back to the system. A walk over a database asks the allocator how full each entry's slab is, and moves entries,
  * strings and the insides of collections out of sparse ones. What takes long in one value is done in slices: the walk
- * notes the key, and goes on behind that bucket when it is through with the value. Documents stay where they are.
+ * notes the key, and goes on behind that bucket when it is through with the value.
  */
 #pragma once
 
@@ -29,7 +29,8 @@ struct defrag_walk {
     uint64_t cursor;             /* of the database's table */
     struct defrag_large *larges; /* owned: values of the last bucket that are still to be gone through */
     size_t large_count;
-    bool at_end; /* of the table, but not of those */
+    bool at_end;    /* of the table, but not of those */
+    bool has_tasks; /* set by the caller before each step: tasks that are under way know streams by where they are */
 };
 
 /* Forgets what is still to be gone through. */

@@ -13,6 +13,9 @@
 /* The root; borrowed until the next change of the database. */
 struct json_value document_root(const struct entry *entry);
 
+/* Puts the root where it is now: the same document, moved. */
+void document_set_root(struct entry *entry, struct json_value root);
+
 /*
  * The document for editing: keyspace_edit is called, and *doc holds the root until document_edit_end puts back what it
  * has become. Nothing else may change the database in between. `trash` is for all that the edits cut off.

@@ -167,6 +167,7 @@ bool defrag_run(struct server *server, uint64_t end_ns)
     }
     while (defrag->running && at_ns < end_ns) {
         struct db *db = server->keyspace->dbs[defrag->db];
+        defrag->walk.has_tasks = engine_task_count(server->engine) != 0;
         if (!defrag_step(server->keyspace, db, &defrag->walk, BUCKETS, &defrag->stats) &&
             ++defrag->db == server->keyspace->db_count)
             finish(server);
@@ -183,6 +184,7 @@ uint64_t defrag_whole(struct server *server)
     uint64_t before = defrag->stats.moves.moved;
     defrag_stop(server);
     mem_compact_begin();
+    defrag->walk.has_tasks = engine_task_count(server->engine) != 0;
     for (int db = 0; db < server->keyspace->db_count; db++)
         while (defrag_step(server->keyspace, server->keyspace->dbs[db], &defrag->walk, BUCKETS, &defrag->stats))
             ;

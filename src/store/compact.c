@@ -5,8 +5,10 @@
  * in a table and in a tree, a pending entry in two trees: those are copied first, then put into the tree in the place
  * of the old one. What somebody else refers to (blobs, nodes of a document) stays. Packed values are one allocation.
  *
- * Not moved: a stream's struct, groups, consumers and slabs, to which many things point; and sorted sets of which a
- * span is being cut.
+ * A stream's struct, its groups and their consumers are known by where they are: to each other, to pending entries, and
+ * to tasks. They move if there are no tasks and few who have to be told.
+ *
+ * Not moved: slabs of streams, each of which has pages of its own, and sorted sets of which a span is being cut.
  */
 #include "compact_priv.h"
 
@@ -17,12 +19,14 @@
 #include "ds/quicklist.h"
 #include "hash_priv.h"
 #include "set_priv.h"
+#include "store/document.h"
 #include "store/list.h"
 #include "store/string.h"
 #include "store/value.h"
 #include "stream_group_priv.h"
 #include "stream_priv.h"
 #include "zset_priv.h"
+#include "json/compact.h"
 
 enum { BUCKET_ITEMS = 5 };
 
@@ -144,15 +148,76 @@ static bool compact_list(struct entry *entry, struct compact_place *place, size_
 /* --- Streams --- */
 
 /* The stages of a stream, and then, within each group, of the group. */
-enum { STREAM_BLOCKS, STREAM_NODES, GROUP_PENDING, GROUP_NODES, CONSUMER_NODES };
+enum { STREAM_FRAME, STREAM_BLOCKS, STREAM_NODES, GROUP_PENDING, GROUP_NODES, CONSUMER_NODES };
+
+enum { FEW = 128 }; /* who have to be told that something has moved, at most */
+
+/* A copy if it is worth while, counted; NULL: it stays. */
+static void *copy_out(const void *ptr, struct mem_moves *moves)
+{
+    void *copy = mem_compact_copy(ptr);
+    moves->moved += copy != NULL;
+    moves->stayed += copy == NULL;
+    return copy;
+}
+
+static struct stream *move_stream(struct entry *entry, struct mem_moves *moves)
+{
+    struct stream *stream = entry_pointer(entry);
+    size_t groups = btree_count(&stream->groups);
+    if (groups > FEW)
+        return stream;
+    stream = move_frame(entry, moves);
+    btree_compact(&stream->groups, 0, groups, moves);
+    for (size_t i = 0; i < groups; i++)
+        ((struct stream_group *)btree_at(&stream->groups, i))->stream = stream;
+    return stream;
+}
+
+/* The name lies behind what it names. */
+static void follow_name(struct bytes *name, const void *old, const void *copy)
+{
+    name->ptr = (const char *)copy + (name->ptr - (const char *)old);
+}
+
+static struct stream_group *move_group(struct stream_group *group, struct mem_moves *moves)
+{
+    size_t consumers = btree_count(&group->consumers);
+    if (consumers > FEW)
+        return group;
+    btree_compact(&group->consumers, 0, consumers, moves);
+    struct stream_group *copy = copy_out(group, moves);
+    if (!copy)
+        return group;
+    follow_name(&copy->name, group, copy);
+    bool was_there = btree_replace(&copy->stream->groups, group, copy);
+    ASSERT(was_there);
+    for (size_t i = 0; i < consumers; i++)
+        ((struct stream_consumer *)btree_at(&copy->consumers, i))->group = copy;
+    mem_compact_release(group);
+    return copy;
+}
+
+static struct stream_consumer *move_consumer(struct stream_consumer *consumer, struct mem_moves *moves)
+{
+    size_t pending = btree_count(&consumer->pending);
+    struct stream_consumer *copy = pending > FEW ? NULL : copy_out(consumer, moves);
+    if (!copy)
+        return consumer;
+    follow_name(&copy->name, consumer, copy);
+    bool was_there = btree_replace(&copy->group->consumers, consumer, copy);
+    ASSERT(was_there);
+    for (size_t i = 0; i < pending; i++)
+        ((struct stream_pending *)btree_at(&copy->pending, i))->consumer = (uintptr_t)copy;
+    mem_compact_release(consumer);
+    return copy;
+}
 
 static void move_block(struct stream *stream, struct stream_block *block, struct mem_moves *moves)
 {
     if (!block->slab_offset)
         block->pack = mem_move(block->pack, moves);
-    struct stream_block *copy = mem_compact_copy(block);
-    moves->moved += copy != NULL;
-    moves->stayed += copy == NULL;
+    struct stream_block *copy = copy_out(block, moves);
     if (!copy)
         return;
     bool was_there = btree_replace(&stream->blocks, block, copy);
@@ -164,9 +229,7 @@ static void move_block(struct stream *stream, struct stream_block *block, struct
 
 static void move_pending(struct stream_group *group, struct stream_pending *pending, struct mem_moves *moves)
 {
-    struct stream_pending *copy = mem_compact_copy(pending);
-    moves->moved += copy != NULL;
-    moves->stayed += copy == NULL;
+    struct stream_pending *copy = copy_out(pending, moves);
     if (!copy)
         return;
     struct stream_consumer *consumer = stream_pending_consumer(pending);
@@ -186,6 +249,8 @@ static bool move_nodes(struct btree *tree, struct compact_place *place, size_t l
 static void compact_group(struct stream *stream, struct compact_place *place, size_t items, struct mem_moves *moves)
 {
     struct stream_group *group = btree_at(&stream->groups, place->group);
+    if (place->stage == GROUP_PENDING && !place->at && !place->has_tasks)
+        group = move_group(group, moves);
     if (place->stage == GROUP_PENDING) {
         for (; items && place->at < btree_count(&group->pending); items--, place->at++)
             move_pending(group, btree_at(&group->pending, place->at), moves);
@@ -196,6 +261,8 @@ static void compact_group(struct stream *stream, struct compact_place *place, si
             next_stage(place);
     } else if (place->owner < btree_count(&group->consumers)) {
         struct stream_consumer *consumer = btree_at(&group->consumers, place->owner);
+        if (!place->at && !place->has_tasks)
+            consumer = move_consumer(consumer, moves);
         if (!move_nodes(&consumer->pending, place, items, moves)) {
             place->owner++;
             place->at = 0;
@@ -212,6 +279,11 @@ static bool compact_stream(struct entry *entry, struct compact_place *place, siz
     enum { PART_ITEMS = 8 }; /* a block, a node */
     struct stream *stream = entry_pointer(entry);
     items = items / PART_ITEMS + 1;
+    if (place->stage == STREAM_FRAME) {
+        if (!place->has_tasks)
+            stream = move_stream(entry, moves);
+        next_stage(place);
+    }
     if (place->stage == STREAM_BLOCKS) {
         for (; items && place->at < btree_count(&stream->blocks); items--, place->at++)
             move_block(stream, btree_at(&stream->blocks, place->at), moves);
@@ -227,6 +299,26 @@ static bool compact_stream(struct entry *entry, struct compact_place *place, siz
     if (place->group < btree_count(&stream->groups))
         compact_group(stream, place, items, moves);
     return place->group < btree_count(&stream->groups);
+}
+
+/* --- Documents --- */
+
+static bool compact_document(struct entry *entry, struct compact_place *place, size_t items, struct mem_moves *moves)
+{
+    struct json_value root = document_root(entry);
+    if (!place->json)
+        place->json = mem_zalloc(sizeof *place->json);
+    bool more = json_compact(&root, place->json, items, moves);
+    document_set_root(entry, root);
+    if (!more)
+        compact_place_fini(place);
+    return more;
+}
+
+void compact_place_fini(struct compact_place *place)
+{
+    mem_free(place->json);
+    place->json = NULL;
 }
 
 /* --- Any value --- */
@@ -254,6 +346,7 @@ bool compact_value(struct entry *entry, struct compact_place *place, size_t item
     case ENTRY_STREAM:
         return compact_stream(entry, place, items, moves);
     case ENTRY_JSON:
+        return compact_document(entry, place, items, moves);
     case ENTRY_TYPES:
         break;
     }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct entry;
+struct json_compact;
 struct mem_moves;
 
 /*
@@ -16,9 +17,14 @@ struct mem_moves;
  */
 struct compact_place {
     uint32_t stage;
-    uint64_t at;           /* within the stage: a cursor, a rank or a number */
-    uint64_t group, owner; /* of a stream: number of the group, and of the consumer in it */
+    uint64_t at;               /* within the stage: a cursor, a rank or a number */
+    uint64_t group, owner;     /* of a stream: number of the group, and of the consumer in it */
+    bool has_tasks;            /* there are tasks, which know streams by where they are */
+    struct json_compact *json; /* owned: of a document; NULL before it begins, and when it is through */
 };
+
+/* Forgets the place. */
+void compact_place_fini(struct compact_place *place);
 
 /*
  * Moves about `items` parts of the value; true while there is more to look at. Nobody may keep a pointer into the value

@@ -32,7 +32,9 @@ struct visitor {
 
 static void pop_large(struct defrag_walk *walk)
 {
-    mem_free(walk->larges[--walk->large_count].key);
+    struct defrag_large *large = &walk->larges[--walk->large_count];
+    compact_place_fini(&large->place);
+    mem_free(large->key);
     if (walk->large_count)
         return;
     mem_free(walk->larges);
@@ -62,7 +64,7 @@ static void visit(void *context, uint64_t *slot)
     if (keyspace_holds(visitor->keyspace, entry))
         return;
     uint64_t moved_before = stats->moves.moved;
-    struct compact_place place = { 0 };
+    struct compact_place place = { .has_tasks = visitor->walk->has_tasks };
     if (!value_is_small_string(entry) && value_weight(entry) > AT_ONCE_WEIGHT)
         push_large(visitor->walk, entry_key(entry));
     else
@@ -82,6 +84,7 @@ static void step_large(
     struct defrag_large *large = &walk->larges[walk->large_count - 1];
     struct entry *entry = keyspace_glance(db, (struct key){ large->key, large->len, large->hash });
     bool is_there = entry && !keyspace_holds(keyspace, entry) && !value_is_small_string(entry);
+    large->place.has_tasks = walk->has_tasks;
     if (!is_there || !compact_value(entry, &large->place, items, &stats->moves))
         pop_large(walk);
 }

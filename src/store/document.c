@@ -121,6 +121,12 @@ struct json_value document_root(const struct entry *entry)
     return slot_of(entry);
 }
 
+void document_set_root(struct entry *entry, struct json_value root)
+{
+    ASSERT(entry->type == ENTRY_JSON);
+    set_slot(entry, entry->encoding, root);
+}
+
 void document_edit_begin(
     struct document_edit *edit, struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry)
 {

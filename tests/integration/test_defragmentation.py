@@ -2,6 +2,7 @@
 
 DEBUG DEFRAG moves at once what the clockwork moves in slices. Under the sanitizers everything that can move does.
 """
+import json
 import random
 import time
 
@@ -31,6 +32,9 @@ def changes_to(rng, i):
         ("XGROUP", "CREATE", f"x:{i}", "g", "0", "MKSTREAM"),
         ("XREADGROUP", "GROUP", "g", f"c{i % 2}", "COUNT", 50, "STREAMS", f"x:{i}", ">"),
         ("JSON.SET", f"j:{i}", "$", '{"a": [1, 2, "three"], "b": {"c": "%s"}}' % text(rng)),
+        ("JSON.SET", f"k:{i}", "$", json.dumps({
+            "list": [{"id": n, "text": text(rng), "large": 1 << 62} for n in range(many)],
+            "map": {f"member {n}": [n, text(rng)] for n in range(many)}})),
     )
 
 
@@ -39,6 +43,8 @@ def thin_out(rng, i):
     return (
         ("HDEL", f"h:{i}", *(f"field:{n}" for n in some)), ("SREM", f"t:{i}", *(f"{'m' * (n % 40)}{n}" for n in some)),
         ("ZREM", f"z:{i}", *(f"{'m' * (n % 40)}{n}" for n in some)), ("LTRIM", f"l:{i}", 40, -3),
+        ("JSON.DEL", f"k:{i}", "$.list[::3]"), ("JSON.SET", f"k:{i}", "$.map['member 1']", '"new"'),
+        ("JSON.ARRAPPEND", f"k:{i}", "$.list", '{"id": -1}'), ("JSON.DEL", f"k:{i}", "$.map['member 2']"),
         ("XTRIM", f"x:{i}", "MAXLEN", 20), ("DEL", f"s:{i}" if rng.random() < 0.7 else f"b:{i}"),
     )
 
@@ -175,6 +181,45 @@ def test_the_inside_of_one_large_value_is_worth_walks(server):
         client.command("UNLINK", "other")
         set_options(client, activedefrag="yes")
         wait_until(client, is_compact)
+
+
+def test_documents_and_streams_become_compact(server):
+    document = json.dumps({"text": "t" * 100, "list": [1, 2, {"inner": "i" * 50}]})
+    with Client(server.port) as client:
+        begin(client, activedefrag="no")
+        client.load(command for i in range(10_000) for command in (
+            ("JSON.SET", f"key:{i}", "$", document), ("XADD", f"x:{i}", "*", "field", "v" * 50),
+            ("XGROUP", "CREATE", f"x:{i}", "group", "0"),
+            ("XREADGROUP", "GROUP", "group", "reader", "STREAMS", f"x:{i}", ">")))
+        thin(client, 10_000)
+        thin(client, 10_000, "x")
+        assert float(client.info("memory")["allocator_frag_ratio"]) > 1.5
+        set_options(client, activedefrag="yes")
+        wait_until(client, is_compact)
+        assert json.loads(client.command("JSON.GET", "key:9995")) == json.loads(document)
+        assert client.command("XACK", "x:9995", "group", *[
+            entry[0] for entry in client.command("XRANGE", "x:9995", "-", "+")]) == 1
+        assert client.command("XGROUP", "DELCONSUMER", "x:9990", "group", "reader") == 1
+        assert client.command("XGROUP", "DESTROY", "x:9985", "group") == 1
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_a_long_answer_of_a_stream_or_a_document_is_not_disturbed(server):
+    with Client(server.port) as client, Client(server.port) as other:
+        client.load(("XADD", "x", f"{i}-1", "field", "v" * 50) for i in range(1, 5001))
+        client.command("JSON.SET", "j", "$", json.dumps([{"id": n, "text": "t" * 50} for n in range(20_000)]))
+        digest = client.command("DEBUG", "DIGEST")
+        client.command("DEBUG", "TASK-STEPS", 1)
+        client.send("XRANGE", "x", "-", "+")
+        client.send("JSON.GET", "j", "$[*].id")
+        for _ in range(3):
+            other.command("DEBUG", "DEFRAG")
+            other.command("DEBUG", "TASK-STEPS", 1)
+        other.command("DEBUG", "TASK-STEPS", -1)
+        assert len(client.read().value) == 5000
+        assert json.loads(client.read().value) == list(range(20_000))
+        check(other)
+        assert other.command("DEBUG", "DIGEST") == digest
 
 
 def test_how_much_time_it_may_take(server):
