@@ -111,7 +111,7 @@ void net_stop(struct net *net);
  */
 void net_turn(struct net *net);
 
-/* Calls `fire` every `interval_ms`; 0 ends it. One timer a slot. */
+/* Calls `fire` every `interval_ms`, the first time perhaps earlier; 0 ends it. One timer a slot. */
 enum { NET_TIMERS = 3 };
 void net_set_timer(struct net *net, int slot, uint32_t interval_ms, void (*fire)(void *context), void *context);
 

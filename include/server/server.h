@@ -36,8 +36,16 @@ struct server_rate {
     int next;
 };
 
+/* Where the loop's time goes, for INFO debug; in ticks of base/clock.h, since the last CONFIG RESETSTAT. */
+struct server_work {
+    uint64_t log_ticks, cron_ticks; /* writing the append-only file within turns; the clockwork */
+    uint64_t turn_began;            /* of the turn that `commands` counts */
+    uint64_t commands, commands_max;
+};
+
 /* The background walk over what expires. */
 struct server_expiry {
+    bool is_timed;           /* its timer is set, since something can expire */
     bool active;             /* DEBUG SET-ACTIVE-EXPIRE */
     int db;                  /* the database it is in */
     uint64_t resume_ns;      /* sleeps until then */
@@ -67,6 +75,7 @@ struct server_defrag {
 /* What is always watched: when its clockwork ran last. */
 struct server_insight {
     int64_t ticked_ms, faded_ms;
+    uint64_t turn_ticks, cpu_ns; /* of all turns, and of the loop's thread, when it last ticked */
 };
 
 struct server {
@@ -96,6 +105,7 @@ struct server {
     bool busy_since_slice;                 /* requests were executed since, */
     bool busy_before_slice;                /* and between it and the one before */
     struct server_rate commands_rate, input_rate, output_rate, turns_rate, turn_ns_rate;
+    struct server_work work;
     struct server_expiry expiry;
     struct server_defrag defrag;
     int oom_base; /* the score that the process was started with, while oom-score-adj is on */

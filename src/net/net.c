@@ -307,7 +307,10 @@ void net_set_timer(struct net *net, int slot, uint32_t interval_ms, void (*fire)
     timer->fire = fire;
     timer->context = context;
     ev_now_update(net->loop);
-    ev_timer_init(&timer->timer, on_timer, interval_ms / 1000.0, interval_ms / 1000.0);
+    /* In step with our own: an idle process wakes once for both. */
+    ev_tstamp interval = interval_ms / 1000.0;
+    ev_tstamp first = interval_ms == NET_SWEEP_MS ? ev_timer_remaining(net->loop, &net->sweep) : interval;
+    ev_timer_init(&timer->timer, on_timer, first, interval);
     ev_timer_start(net->loop, &timer->timer);
 }
 

@@ -68,11 +68,14 @@ void send_free_doomed(struct net *net)
     mem_free(doomed);
 }
 
-/* Above the hard limit, or above the soft one for too long? Notes since when it is above the soft one. */
+/*
+ * Above the hard limit, or above the soft one for too long? Notes since when it is above the soft one. As in Redis
+ * limits do not count small answers: a client with room for 16 KB of them always has that.
+ */
 static bool send_is_over_limit(struct net *net, struct connection *connection)
 {
     const struct net_output_limit *limit = &net->settings->output_limits[connection->limit_class];
-    size_t held = output_memory(&connection->out);
+    size_t held = output_len(&connection->out) > OUTPUT_CHUNK ? output_memory(&connection->out) : 0;
     if (limit->hard_bytes != 0 && held > limit->hard_bytes)
         return true;
     if (!connection->authenticated && held > NET_UNKNOWN_OUTPUT_MAX)

@@ -379,11 +379,13 @@ void aof_before_send(struct server *server)
         aof_rewrite_poll(server);
     if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.gathers.began_ns && !aof->group.left_ns))
         return;
+    uint64_t began = clock_ticks();
     if (aof->failure && aof->group.gathers.began_ns) /* what came since must not be acknowledged either */
         aof_group_drop(&aof->group, server->engine);
     poll_sync(server);
     if (!waits_for_more(server))
         aof_flush(server, false);
+    server->work.log_ticks += clock_ticks() - began;
 }
 
 void aof_tick(struct server *server)

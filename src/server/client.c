@@ -64,10 +64,22 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-static void append_client(struct buf *out, const struct session *session, int64_t now_ms)
+/* Bytes of the request as clients send it. */
+static size_t request_len(const struct call *call)
+{
+    char text[NUM_I64_MAX_LEN];
+    size_t len = 3 + num_format_u64(text, call->argc);
+    for (uint32_t i = 0; i < call->argc; i++)
+        len += 5 + num_format_u64(text, call->argv[i].len) + call->argv[i].len;
+    return len;
+}
+
+/* Of the one who asks, the request itself is in the buffer (`own_len` bytes), and of nobody else. */
+static void append_client(struct buf *out, const struct session *session, int64_t now_ms, size_t own_len)
 {
     struct connection_facts facts;
     connection_describe(session->connection, &facts);
+    facts.input_len += own_len;
     size_t memory = client_memory(session);
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (unsigned long long)session->id,
         facts.peer, facts.local, facts.fd, or_empty(session->name), (long long)((now_ms - session->created_ms) / 1000),
@@ -94,6 +106,7 @@ struct list_task {
     struct task task;
     uint64_t *ids; /* owned: of the clients to list, taken when the command came */
     size_t count, at;
+    size_t own_len; /* of the request */
     struct buf out;
 };
 
@@ -104,7 +117,7 @@ static bool list_step(struct task *task, struct call *call)
         const struct session *session = session_find(call->engine, list->ids[list->at]);
         if (!session)
             continue;
-        append_client(&list->out, session, call->now_ms);
+        append_client(&list->out, session, call->now_ms, session == call->session ? list->own_len : 0);
         buf_append_char(&list->out, '\n');
     }
     if (list->at < list->count)
@@ -129,6 +142,7 @@ static void run_list(struct call *call)
         return;
     struct list_task *list = mem_zalloc(sizeof *list);
     list->task.type = &type;
+    list->own_len = request_len(call);
     list->ids = mem_alloc((call->engine->session_count + 1) * sizeof(uint64_t));
     for (const struct session *session = call->engine->sessions; session; session = session->next)
         if (!(session->flags & SESSION_CLOSING) && client_filter_fits(&filter, session, call->now_ms))
@@ -143,13 +157,13 @@ static void run_list(struct call *call)
 
 void client_describe(const struct session *session, struct buf *out)
 {
-    append_client(out, session, session->engine->now_ms);
+    append_client(out, session, session->engine->now_ms, 0);
 }
 
 static void run_info(struct call *call)
 {
     struct buf out = BUF_EMPTY;
-    append_client(&out, call->session, call->now_ms);
+    append_client(&out, call->session, call->now_ms, request_len(call));
     buf_append_char(&out, '\n');
     reply_verbatim(call->reply, "txt", buf_bytes(&out));
     buf_fini(&out);

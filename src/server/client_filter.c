@@ -69,7 +69,8 @@ static bool parse_kill_option(struct call *call, uint32_t at, struct client_filt
             return false;
         }
     } else if (call_arg_is(call, at, "MAXAGE")) {
-        return call_arg_i64(call, at + 1, 1, INT64_MAX, "ERR maxage should be greater than 0", &filter->max_age_s);
+        return call_arg_i64(call, at + 1, INT64_MIN, INT64_MAX, NULL, &filter->max_age_s) &&
+               call_arg_i64(call, at + 1, 1, INT64_MAX, "ERR maxage should be greater than 0", &filter->max_age_s);
     } else if (call_arg_is(call, at, "SKIPME") && bytes_is(value, "yes")) {
         filter->skip_me = true;
     } else if (call_arg_is(call, at, "SKIPME") && bytes_is(value, "no")) {

@@ -57,24 +57,46 @@ static void log_databases(const struct server *server)
     log_write(LOG_DEBUG_LEVEL, "%zu clients connected, %zu bytes in use", stats.connections, mem_used());
 }
 
+/* The walk over what expires naps between its slices; this wakes it. */
+static void fire_expiry(void *context)
+{
+    struct server *server = context;
+    if (server->expiry.active && clock_mono_ns() >= server->expiry.resume_ns)
+        net_wake_background(server->net);
+}
+
+/* Where nothing can expire the walk is not woken in between: an idle process should sleep. */
+static void set_expiry_timer(struct server *server)
+{
+    bool wanted = false;
+    for (int i = 0; i < server->keyspace->db_count && !wanted; i++)
+        wanted = server->keyspace->dbs[i]->expires || server->keyspace->dbs[i]->parts_expire;
+    if (wanted == server->expiry.is_timed)
+        return;
+    server->expiry.is_timed = wanted;
+    net_set_timer(server->net, TIMER_EXPIRY, wanted ? EXPIRY_TIMER_MS : 0, fire_expiry, server);
+}
+
 static void fire_cron(void *context)
 {
     struct server *server = context;
     if (server->cron_paused)
         return;
+    uint64_t began = clock_ticks();
     int64_t now_ms = clock_wall_ms();
     server->cron_ticks++;
     evict_tick(server->keyspace, now_ms);
     engine_tick(server->engine, now_ms);
-    if (engine_task_count(server->engine))
-        net_wake_background(server->net);
+    net_wake_background(server->net);
     cron_sample_memory(server);
+    set_expiry_timer(server);
     clients_evict(server);
     insight_cron(server, now_ms);
     defrag_judge(server, now_ms);
     child_tick(server);
     saves_tick(server);
     aof_tick(server);
+    waitaof_tick(server);
     if (now_ms - server->commands_rate.last_ms >= RATE_INTERVAL_MS) {
         struct net_stats stats;
         net_stats_read(server->net, &stats);
@@ -88,14 +110,7 @@ static void fire_cron(void *context)
         server->logged_ms = now_ms;
         log_databases(server);
     }
-}
-
-/* The walk over what expires naps between its slices; this wakes it. */
-static void fire_expiry(void *context)
-{
-    struct server *server = context;
-    if (server->expiry.active && clock_mono_ns() >= server->expiry.resume_ns)
-        net_wake_background(server->net);
+    server->work.cron_ticks += clock_ticks() - began;
 }
 
 /* Sets the timer for the next wait that ends, or ends it. It never naps for long: the wall clock may have been set. */
@@ -148,7 +163,6 @@ void cron_start(struct server *server)
     insight_cron(server, clock_wall_ms());
     net_set_background(server->net, background_run, server);
     net_set_notify(server->net, on_notify, server);
-    net_set_timer(server->net, TIMER_EXPIRY, EXPIRY_TIMER_MS, fire_expiry, server);
     cron_set_hz(server);
 }
 
@@ -170,14 +184,15 @@ void server_reset_stats(struct server *server)
     server->keyspace->stats.evicted = server->evicted_clients = 0;
     server->engine->memory.over_ns = 0;
     server->keyspace->stats.expired = server->keyspace->stats.expired_by_walk = 0;
-    server->keyspace->stats.expired_stale_ratio = 0;
     server->keyspace->stats.expired_parts = 0;
     reclaim_reset_freed(server->keyspace->reclaim);
+    server->keyspace->stats.expired_stale_ratio = 0;
     server->expiry.spent_ns = server->expiry.cap_reached = 0;
     insight_reset_stats(server);
     defrag_reset_stats(server);
     server->memory_peak = mem_used();
     net_stats_reset(server->net);
+    server->work = (struct server_work){ 0 };
     server->commands_rate = server->input_rate = server->output_rate = server->turns_rate = server->turn_ns_rate =
         (struct server_rate){ .last_ms = clock_wall_ms() };
 }

@@ -109,6 +109,14 @@ static void *receiver_opened(void *context, struct connection *connection, struc
     return session;
 }
 
+static void count_commands(struct server_work *work, uint64_t turn_began, size_t count)
+{
+    work->commands = work->turn_began == turn_began ? work->commands + count : count;
+    work->turn_began = turn_began;
+    if (work->commands > work->commands_max)
+        work->commands_max = work->commands;
+}
+
 /* Requests that became tasks are background work, and none that it has to make way for. */
 static void receiver_execute(void *context, struct request *requests, size_t count)
 {
@@ -116,6 +124,7 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
     size_t tasks = engine_task_count(server->engine);
     clients_evict(server); /* for what was sent and read since the last batch */
     server->engine->read_ticks = net_turn_began(server->net);
+    count_commands(&server->work, server->engine->read_ticks, count);
     engine_execute(server->engine, requests, count);
     server->busy_since_slice |= engine_task_count(server->engine) < tasks + count;
     cron_set_deadline(server);

@@ -34,7 +34,7 @@ struct section {
     const char *name; /* lower case, as the client asks for it */
     const char *title;
     void (*print)(struct server *server, struct buf *out);
-    enum { SHOWN_BY_DEFAULT, SHOWN_BY_ALL } shown;
+    enum { SHOWN_BY_DEFAULT, SHOWN_BY_ALL, SHOWN_BY_NAME } shown;
 };
 
 static void print_listener(struct buf *out, int *number, const char *name, const char *addresses, int64_t port)
@@ -418,6 +418,18 @@ static void print_turns(struct server *server, struct buf *out)
             TURN_BUCKET_LOW_US << (i < TURN_BUCKETS - 1 ? i : i - 1), (unsigned long long)net.spans.buckets[i]);
 }
 
+/* What Redis shows only to those who know of it. */
+static void print_debug(struct server *server, struct buf *out)
+{
+    struct net_stats net;
+    net_stats_read(server->net, &net);
+    buf_printf(out, "eventloop_duration_aof_sum:%llu\r\neventloop_duration_cron_sum:%llu\r\n",
+        (unsigned long long)clock_ticks_to_ns(server->work.log_ticks) / 1000,
+        (unsigned long long)clock_ticks_to_ns(server->work.cron_ticks) / 1000);
+    buf_printf(out, "eventloop_duration_max:%llu\r\neventloop_cmd_per_cycle_max:%llu\r\n",
+        (unsigned long long)clock_ticks_to_ns(net.spans.longest) / 1000, (unsigned long long)server->work.commands_max);
+}
+
 static const struct section sections[] = {
     { "server", "Server", print_server, SHOWN_BY_DEFAULT },
     { "clients", "Clients", print_clients, SHOWN_BY_DEFAULT },
@@ -436,6 +448,7 @@ static const struct section sections[] = {
     { "insight", "Insight", insight_print_info, SHOWN_BY_ALL },
     { "turns", "Turns", print_turns, SHOWN_BY_ALL },
     { "latencysplit", "Latencysplit", print_latencysplit, SHOWN_BY_ALL },
+    { "debug", "Debug", print_debug, SHOWN_BY_NAME },
 };
 
 enum { SECTION_COUNT = sizeof sections / sizeof *sections };
@@ -447,7 +460,8 @@ static uint32_t sections_of(struct bytes word)
     bool all = bytes_is(word, "all") || bytes_is(word, "everything");
     bool by_default = bytes_is(word, "default");
     for (uint32_t i = 0; i < SECTION_COUNT; i++)
-        if (all || (by_default && sections[i].shown == SHOWN_BY_DEFAULT) || bytes_is(word, sections[i].name))
+        if ((all && sections[i].shown != SHOWN_BY_NAME) || (by_default && sections[i].shown == SHOWN_BY_DEFAULT) ||
+            bytes_is(word, sections[i].name))
             set |= 1u << i;
     return set;
 }

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.resp import Client, ErrorReply
+from harness.resp import Client, ConnectionClosed, ErrorReply
 from harness.waiting import has_answered, until
 
 
@@ -22,6 +22,17 @@ def test_a_client_that_never_reads_is_cut_off(start_server):
         info = other.info("stats")
         assert info["client_output_buffer_limit_disconnections"] == "1"
     assert "output buffer" in server.log()
+
+
+def test_small_answers_are_below_every_limit(start_server):
+    server = start_server("--client-output-buffer-limit", "normal 10 0 0")
+    with Client(server.port) as client, Client(server.port) as other:
+        client.command("SET", "small", "x" * 10_000)
+        client.command("SET", "big", "x" * 20_000)
+        assert len(client.command("GET", "small")) == 10_000
+        with pytest.raises(ConnectionClosed):
+            client.command("GET", "big")
+        assert other.info("stats")["client_output_buffer_limit_disconnections"] == "1"
 
 
 def test_a_soft_limit_counts_seconds(start_server):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.resp import Client, ErrorReply
-from harness.waiting import has_answered
+from harness.waiting import has_answered, until
 
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
 
@@ -107,6 +107,8 @@ def test_client_kill_ends_those_who_fit(server):
         assert killer.command("CLIENT", "KILL", "LADDR", f"127.0.0.1:{server.port}") == 5
         assert all(c.is_closed_by_server() for c in others)
         assert killer.command("CLIENT", "KILL", "MAXAGE", 1000) == 0
+        for age, text in (("x", "value is not an integer or out of range"), ("-1", "maxage should be greater than 0")):
+            assert killer.command("CLIENT", "KILL", "MAXAGE", age).text == f"ERR {text}"
         own = killer.command("CLIENT", "ID")
         assert killer.command("CLIENT", "KILL", "ID", own) == 0
         assert killer.command("CLIENT", "KILL", "ID", own, "SKIPME", "no") == 1
@@ -319,6 +321,35 @@ def test_info_knows_listeners_and_the_loop(start_server, tmp_path):
         assert whole >= executing > 0 and int(stats["eventloop_cycles"]) > 0
         client.command("CONFIG", "RESETSTAT")
         assert int(client.info("stats")["eventloop_cycles"]) < int(stats["eventloop_cycles"])
+
+
+def test_info_debug_is_shown_to_who_knows_of_it(start_server):
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    with Client(server.port) as client:
+        client.load([("SET", f"k{i}", "v") for i in range(1000)])
+        until(lambda: int(client.info("debug")["eventloop_duration_cron_sum"]) > 0)
+        debug = {name: int(value) for name, value in client.info("debug").items()}
+        assert debug["eventloop_duration_aof_sum"] > 0 and debug["eventloop_duration_max"] > 0
+        assert debug["eventloop_cmd_per_cycle_max"] > 1
+        assert not set(debug) & set(client.info("everything"))
+        client.command("CONFIG", "RESETSTAT")
+        assert int(client.info("debug")["eventloop_cmd_per_cycle_max"]) == 1
+
+
+def test_an_idle_process_sleeps(server):
+    with Client(server.port) as client:
+        began, before = time.monotonic(), int(client.info("stats")["eventloop_cycles"])
+        time.sleep(0.4)
+        turns, elapsed = int(client.info("stats")["eventloop_cycles"]) - before, time.monotonic() - began
+        assert turns < 25 * elapsed + 6, "the clockwork, and what it does along with that"
+
+
+def test_who_lists_clients_sees_the_request_in_the_buffer(server):
+    with Client(server.port) as client, Client(server.port) as other:
+        other.command("CLIENT", "SETNAME", "other")
+        for word in ("LIST", "INFO"):
+            assert b" qbuf=26 " in client.command("CLIENT", word)
+        assert b" qbuf=0 " in client.command("CLIENT", "LIST", "ID", other.command("CLIENT", "ID"))
 
 
 def test_used_memory_follows_the_data(server):
