@@ -5,6 +5,9 @@
  * not grow with the limit. Without a limit the memory in use is what is multiplied.
  */
 #include "engine/insight.h"
+
+#include <time.h>
+
 #include "base/clock.h"
 #include "engine/hotkeys.h"
 #include "server/memory.h"
@@ -13,9 +16,10 @@
 #include "store/keyspace.h"
 
 enum {
-    CENSUS_SLICE_NS = 200 * 1000, /* at most, and ... */
-    CENSUS_SHARE = 500,           /* ... one part in so many of the time */
-    CENSUS_BUCKETS = 32,
+    CENSUS_SLICE_NS = 200 * 1000, /* at most; one part in so many */
+    CENSUS_BUSY_SHARE = 1000,     /* of the processor's time that the loop got, */
+    CENSUS_IDLE_SHARE = 500,      /* and of the time that it slept */
+    CENSUS_BUCKETS = 8,           /* between two looks at the clock */
     CURVE_FADE_MS = 10 * 60 * 1000,
 };
 
@@ -26,6 +30,35 @@ enum { MULTIPLES = sizeof multiples / sizeof *multiples };
 static uint64_t reads_of(const struct keyspace *keyspace)
 {
     return keyspace->stats.hits + keyspace->stats.misses;
+}
+
+/*
+ * How long the census may go on now. What counts is the processor's time, not the clock's: a server that gets a tenth of
+ * a processor has a tenth of the time to spare. When it sleeps, that is nobody else's.
+ */
+static uint64_t census_slice_ns(struct server *server, uint64_t passed_ns)
+{
+    struct server_insight *insight = &server->insight;
+    struct net_stats stats;
+    struct timespec cpu;
+    net_stats_read(server->net, &stats);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    uint64_t cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec, turn_ticks = stats.spans.ticks;
+    bool is_reset = turn_ticks < insight->turn_ticks;
+    uint64_t awake_ns = is_reset ? passed_ns : clock_ticks_to_ns(turn_ticks - insight->turn_ticks);
+    uint64_t slept_ns = awake_ns < passed_ns ? passed_ns - awake_ns : 0;
+    uint64_t slice_ns = (cpu_ns - insight->cpu_ns) / CENSUS_BUSY_SHARE + slept_ns / CENSUS_IDLE_SHARE;
+    insight->cpu_ns = cpu_ns;
+    insight->turn_ticks = turn_ticks;
+    return slice_ns < CENSUS_SLICE_NS ? slice_ns : CENSUS_SLICE_NS;
+}
+
+static void run_census(struct server *server, size_t keys, uint64_t slice_ns)
+{
+    uint64_t end_ns = clock_mono_ns() + slice_ns;
+    while (keys > CENSUS_EXACT_KEYS && clock_mono_ns() < end_ns)
+        if (!census_step(server->census, server->keyspace, CENSUS_BUCKETS))
+            break;
 }
 
 void insight_cron(struct server *server, int64_t now_ms)
@@ -47,11 +80,7 @@ void insight_cron(struct server *server, int64_t now_ms)
         insight->faded_ms = now_ms;
     }
     insight_tick(server->engine, now_ms);
-    uint64_t slice_ns = passed_ms * 1000000 / CENSUS_SHARE;
-    uint64_t end_ns = clock_mono_ns() + (slice_ns < CENSUS_SLICE_NS ? slice_ns : CENSUS_SLICE_NS);
-    while (keys > CENSUS_EXACT_KEYS && clock_mono_ns() < end_ns)
-        if (!census_step(server->census, keyspace, CENSUS_BUCKETS))
-            break;
+    run_census(server, keys, census_slice_ns(server, passed_ms * 1000000));
 }
 
 void insight_reset_stats(struct server *server)
