@@ -60,3 +60,13 @@ enum { GEOHASH_COVER_MAX = 20 };
 
 /* Ranges, ascending and apart, in which all places of the shape are; how many. */
 size_t geohash_cover(const struct geo_shape *shape, struct geohash_range ranges[GEOHASH_COVER_MAX]);
+
+enum { GEOHASH_CELLS = 9, GEOHASH_PIECES_MAX = GEOHASH_COVER_MAX + 2 * GEOHASH_CELLS };
+
+/*
+ * The same ranges, cut and arranged as Redis comes upon places that nothing sorts: first what lies in the cell of the
+ * centre, then in those to its north, south, east, west, north-east, north-west, south-east and south-west, where a
+ * cell is about as wide as the radius; then the rest. How many pieces.
+ */
+size_t geohash_arrange(const struct geo_shape *shape, const struct geohash_range *ranges, size_t count,
+    struct geohash_range pieces[GEOHASH_PIECES_MAX]);

@@ -303,10 +303,11 @@ static int compare_descending(const void *a, const void *b)
 
 static void search(struct call *call, const struct query *query, struct hits *hits)
 {
-    struct geohash_range ranges[GEOHASH_COVER_MAX];
+    struct geohash_range ranges[GEOHASH_COVER_MAX], pieces[GEOHASH_PIECES_MAX];
     size_t count = geohash_cover(&query->shape, ranges);
+    count = geohash_arrange(&query->shape, ranges, count, pieces);
     for (size_t i = 0; i < count; i++)
-        if (!search_range(call, query, ranges[i], hits))
+        if (!search_range(call, query, pieces[i], hits))
             break;
     /* Which ones COUNT leaves out is a matter of distance, unless any will do. */
     enum order order = query->count && !query->any && query->order == NO_ORDER ? ASCENDING : query->order;

@@ -4,7 +4,8 @@
  * A cover is made of cells: at level s the map has 2^s columns and rows, and a cell is one range of numbers, for it
  * shares its first 2 s bits. The shape's bounding box (in degrees; longitudes may run over the date line) decides the
  * level, the finest at which it touches no more than four columns and four rows. Cells that follow each other become
- * one range.
+ * one range. The order of a search that nothing sorts comes from other cells, the nine around the centre, which cut
+ * the ranges to pieces.
  */
 #include "ds/geohash.h"
 
@@ -14,6 +15,8 @@
 enum { LEVELS = GEOHASH_BITS / 2, CELLS_ACROSS = 4, TEXT_BITS = 5 };
 
 #define EARTH_RADIUS 6372797.560856
+/* Half of what is around the equator on maps of the web (EPSG:3857), in their metres. */
+#define MERCATOR_HALF 20037726.37
 
 static double radians(double degrees)
 {
@@ -216,4 +219,118 @@ size_t geohash_cover(const struct geo_shape *shape, struct geohash_range ranges[
     if (bounds.west <= -GEO_LONGITUDE_MAX || bounds.east >= GEO_LONGITUDE_MAX || bounds.north >= GEO_LATITUDE_MAX)
         ranges[count++] = (struct geohash_range){ (uint64_t)1 << GEOHASH_BITS, ((uint64_t)4 << GEOHASH_BITS) - 1 };
     return join(ranges, count);
+}
+
+/* --- Arranging --- */
+
+/* The radius of the smallest circle around all of a shape. */
+static double outer_radius(const struct geo_shape *shape)
+{
+    return shape->is_box ? hypot(shape->width / 2, shape->height / 2) : shape->radius;
+}
+
+/* Where the `index`th of 2^level cells begins. */
+static double end_of(int64_t index, double max, int level)
+{
+    return -max + (double)index / (double)(1 << level) * (2 * max);
+}
+
+/* True if a shape reaches beyond the cells around the centre's. */
+static bool reaches_beyond(const struct geo_shape *shape, int level, int64_t column, int64_t row)
+{
+    double radius = outer_radius(shape), latitude = shape->centre.latitude, longitude = shape->centre.longitude;
+    struct geo_place sides[] = {
+        { longitude, end_of(row + 2, GEO_LATITUDE_MAX, level) },
+        { longitude, end_of(row - 1, GEO_LATITUDE_MAX, level) },
+        { end_of(column + 2, GEO_LONGITUDE_MAX, level), latitude },
+        { end_of(column - 1, GEO_LONGITUDE_MAX, level), latitude },
+    };
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++)
+        if (geo_distance(shape->centre, sides[i]) < radius)
+            return true;
+    return false;
+}
+
+/* How often the map is halved, along both axes, to cells that are about as wide as the radius. */
+static int level_for(const struct geo_shape *shape)
+{
+    double radius = outer_radius(shape), latitude = fabs(shape->centre.latitude);
+    int level = LEVELS;
+    if (radius >= MERCATOR_HALF)
+        level = 1;
+    else if (radius > 1e-3)
+        level = (int)ceil(log2(MERCATOR_HALF / radius)) - 1;
+    /* Towards the poles cells are narrower than the map shows them. */
+    level -= (latitude > 66) + (latitude > 80);
+    return level < 1 ? 1 : level > LEVELS ? LEVELS : level;
+}
+
+/* The centre's cell and those around it, each once, in the order in which they are searched; how many. */
+static size_t neighbourhood(const struct geo_shape *shape, struct geohash_range cells[GEOHASH_CELLS])
+{
+    static const struct {
+        int east, north;
+    } ways[GEOHASH_CELLS] = { { 0, 0 }, { 0, 1 }, { 0, -1 }, { 1, 0 }, { -1, 0 }, { 1, 1 }, { -1, 1 }, { 1, -1 },
+        { -1, -1 } };
+    int level = level_for(shape);
+    int64_t column = cell_of(shape->centre.longitude, GEO_LONGITUDE_MAX, level);
+    int64_t row = cell_of(shape->centre.latitude, GEO_LATITUDE_MAX, level);
+    if (level > 1 && reaches_beyond(shape, level, column, row)) {
+        level--;
+        column /= 2;
+        row /= 2;
+    }
+    int shift = GEOHASH_BITS - 2 * level;
+    uint32_t mask = ((uint32_t)1 << level) - 1;
+    size_t count = 0;
+    for (size_t i = 0; i < GEOHASH_CELLS; i++) {
+        uint64_t cell = interleave((uint32_t)(column + ways[i].east) & mask, (uint32_t)(row + ways[i].north) & mask);
+        bool is_new = true;
+        for (size_t j = 0; j < count; j++)
+            is_new = is_new && cells[j].first != cell << shift;
+        if (is_new)
+            cells[count++] = (struct geohash_range){ cell << shift, ((cell + 1) << shift) - 1 };
+    }
+    return count;
+}
+
+/* The end of what begins at `at` in a range and lies all in one cell, or in none. */
+static uint64_t piece_end(
+    struct geohash_range range, uint64_t at, const struct geohash_range *cells, size_t count, bool *in_cell)
+{
+    uint64_t end = range.last;
+    *in_cell = false;
+    for (size_t i = 0; i < count; i++) {
+        if (at >= cells[i].first && at <= cells[i].last) {
+            *in_cell = true;
+            return cells[i].last < range.last ? cells[i].last : range.last;
+        }
+        if (cells[i].first > at && cells[i].first - 1 < end)
+            end = cells[i].first - 1;
+    }
+    return end;
+}
+
+size_t geohash_arrange(const struct geo_shape *shape, const struct geohash_range *ranges, size_t count,
+    struct geohash_range pieces[GEOHASH_PIECES_MAX])
+{
+    struct geohash_range cells[GEOHASH_CELLS];
+    size_t cell_count = neighbourhood(shape, cells), piece_count = 0;
+    for (size_t i = 0; i < cell_count; i++)
+        for (size_t j = 0; j < count; j++) {
+            struct geohash_range piece = { ranges[j].first > cells[i].first ? ranges[j].first : cells[i].first,
+                ranges[j].last < cells[i].last ? ranges[j].last : cells[i].last };
+            if (piece.first <= piece.last)
+                pieces[piece_count++] = piece;
+        }
+    for (size_t j = 0; j < count; j++) {
+        uint64_t end;
+        for (uint64_t at = ranges[j].first; at <= ranges[j].last; at = end + 1) {
+            bool in_cell;
+            end = piece_end(ranges[j], at, cells, cell_count, &in_cell);
+            if (!in_cell)
+                pieces[piece_count++] = (struct geohash_range){ at, end };
+        }
+    }
+    return piece_count;
 }

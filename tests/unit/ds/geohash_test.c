@@ -142,3 +142,32 @@ Test(geohash, a_cover_is_tight)
         covered += ranges[i].last - ranges[i].first + 1;
     cr_assert((double)covered / pow(2, GEOHASH_BITS) < 1e-6);
 }
+
+/* What is arranged is what was covered, no more and no less, and begins around the centre. */
+Test(geohash, arranging_loses_nothing)
+{
+    struct random random = seed_random(__func__);
+    for (int i = 0; i < 3000; i++) {
+        struct geo_shape shape = some_shape(&random);
+        struct geohash_range ranges[GEOHASH_COVER_MAX], pieces[GEOHASH_PIECES_MAX];
+        size_t count = geohash_cover(&shape, ranges), pieces_count = geohash_arrange(&shape, ranges, count, pieces);
+        uint64_t covered = 0, arranged = 0, centre = geohash_encode(shape.centre);
+        cr_assert(pieces_count >= 1 && pieces_count <= GEOHASH_PIECES_MAX);
+        for (size_t r = 0; r < count; r++)
+            covered += ranges[r].last - ranges[r].first + 1;
+        for (size_t p = 0; p < pieces_count; p++) {
+            arranged += pieces[p].last - pieces[p].first + 1;
+            cr_assert(is_covered(ranges, count, pieces[p].first) && is_covered(ranges, count, pieces[p].last));
+            for (size_t other = 0; other < p; other++)
+                cr_assert(pieces[p].first > pieces[other].last || pieces[p].last < pieces[other].first);
+        }
+        cr_assert(arranged == covered);
+        if (shape.radius < 100000 && !shape.is_box && centre >> GEOHASH_BITS == 0) {
+            size_t at = 0;
+            while (!is_covered(&pieces[at], 1, centre))
+                at++;
+            /* In the first cell, which the ranges may cut to pieces. */
+            cr_assert(at < count);
+        }
+    }
+}
