@@ -214,7 +214,7 @@ static bool set_save(struct config_reader *reader, const struct config_row *row,
 
 static bool set_row(struct config_reader *reader, const struct config_row *row, const struct config_words *words)
 {
-    bool may_be_none = row->check == config_check_bind;
+    bool may_be_none = row->check == config_check_bind || row->type == CONFIG_WORDS; /* which tells what it takes */
     if ((words->count < 2 && !may_be_none) || (words->count > 2 && !(row->flags & CONFIG_MULTI))) {
         buf_append_cstr(reader->error, row->flags & CONFIG_FILE_ONLY ? bad_directive : "wrong number of arguments");
         return false;

@@ -93,7 +93,7 @@ static void run_stats(struct call *call)
 {
     struct memory_facts f;
     memory_facts_read(server_of(call), &f);
-    reply_map(call->reply, 27 + used_databases(call->keyspace));
+    reply_map(call->reply, 30 + used_databases(call->keyspace));
     reply_pair_int(call, "peak.allocated", f.peak);
     reply_pair_int(call, "total.allocated", f.used);
     reply_pair_int(call, "startup.allocated", f.startup);
@@ -105,7 +105,10 @@ static void run_stats(struct call *call)
     reply_pair_int(call, "lua.caches", 0);
     reply_pair_int(call, "functions.caches", 0);
     reply_databases(call);
+    reply_pair_int(call, "overhead.db.hashtable.lut", f.tables);
+    reply_pair_int(call, "overhead.db.hashtable.rehashing", 0);
     reply_pair_int(call, "overhead.total", f.overhead);
+    reply_pair_int(call, "db.dict.rehashing.count", 0);
     reply_pair_int(call, "keys.count", f.keys);
     reply_pair_int(call, "keys.bytes-per-key", f.keys ? (f.used - f.startup) / f.keys : 0);
     reply_pair_int(call, "dataset.bytes", f.dataset);

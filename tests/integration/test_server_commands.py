@@ -352,6 +352,18 @@ def test_who_lists_clients_sees_the_request_in_the_buffer(server):
         assert b" qbuf=0 " in client.command("CLIENT", "LIST", "ID", other.command("CLIENT", "ID"))
 
 
+def test_memory_stats_tell_of_tables(server):
+    with Client(server.port, protocol=3) as client:
+        def facts():
+            return [client.command("MEMORY", "STATS")[name.encode()] for name in (
+                "overhead.db.hashtable.lut", "overhead.db.hashtable.rehashing", "db.dict.rehashing.count")]
+
+        assert facts() == [0, 0, 0]
+        client.command("SET", "a", "b")
+        [tables, *rehashing] = facts()
+        assert 0 < tables < 1000 and rehashing == [0, 0]
+
+
 def test_used_memory_follows_the_data(server):
     with Client(server.port) as client:
         before = int(client.info("memory")["used_memory"])

@@ -127,6 +127,7 @@ Test(config, checks_types, .init = set_up, .fini = tear_down)
     read_bad("maxmemory 1zb", 1, "argument must be a memory value");
     read_bad("maxmemory-clients 101%", 1, "percentage argument must be less or equal to 100");
     read_bad("supervised maybe", 1, "argument(s) must be one of the following: upstart, systemd, auto, no");
+    read_bad("shutdown-on-sigint", 1, "argument(s) must be one of the following: default, save, nosave, now, force");
     read_bad("port", 1, "wrong number of arguments");
     read_bad("port 1 2", 1, "wrong number of arguments");
     read_bad("potr 1", 1, "Bad directive or wrong number of arguments");
