@@ -5,8 +5,9 @@
  * that took the work over. It is then run from its beginning as a task (engine/task.h) in a fiber (base/fiber.h), and
  * its loops breathe. Meanwhile the keys that the command's row names are held: who wants to change one of them waits
  * until the work is done, in order of arrival; everybody may read them. So the reply is that of one moment, and so is
- * what is stored, which is published in the last slice. Nothing may breathe between a handler's first change and its
- * end.
+ * what is stored, which is published in the last slice. A handler that breathes after its first change has the keys
+ * that it changes closed until its end: then nobody else reads them, either. It must know that other keys come and go
+ * meanwhile, so that an edit of its own that points into the keyspace's table is not to be open then.
  *
  * What cannot wait (commands in transactions, retries of blocked ones) finishes all work that is aside before it
  * changes a held key. A command whose client leaves is carried out to its end all the same, as if it had been quick.

@@ -34,6 +34,7 @@ struct task {
     const struct bytes *argv; /* borrowed from the task: for the slow log; or NULL */
     uint32_t argc;
     bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
+    bool holds;  /* others wait for it (engine/aside.h): who cannot carries it out */
     bool lasts;  /* goes on to its end when its client has left; call->session is NULL then */
     /* Of one that lasts, or NULL: its session's client has left, and the session is the task's to free from now on. */
     void (*adopt)(struct task *task);

@@ -12,8 +12,8 @@
  * and who waits for it served, in the end. Its time stands still. If its client leaves it is carried out.
  *
  * At once is run whatever is queued with a command that concerns its connection or the server (CLIENT, SUBSCRIBE,
- * CONFIG and the like: CMD_ADMIN, or CMD_NO_SCRIPT of what neither reads nor writes), and what would have to wait itself
- * for something that others hold.
+ * CONFIG and the like: CMD_ADMIN, or CMD_NO_SCRIPT of what neither reads nor writes), and what would have to wait
+ * itself for something that others hold.
  */
 #pragma once
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "cmd/families.h"
+#include "many_words_priv.h"
 
 bool geo_arg_place(struct call *call, uint32_t index, struct geo_place *place)
 {
@@ -115,7 +116,7 @@ static void run_geoadd(struct call *call)
 {
     struct add_options options = { .first = 2 };
     struct zset_edit edit;
-    if (!read_add_options(call, &options))
+    if (!read_add_options(call, &options) || words_aside(call))
         return;
     uint32_t count = (call->argc - options.first) / 3;
     double *scores = arena_alloc(call->arena, count * sizeof *scores), ignored;
@@ -124,6 +125,7 @@ static void run_geoadd(struct call *call)
         if (!geo_arg_place(call, options.first + 3 * i, &place))
             return;
         scores[i] = (double)geohash_encode(place);
+        fiber_breathe(2 * WORD_COST);
     }
     if (!zset_open(call, 1, &edit))
         return;
@@ -138,6 +140,7 @@ static void run_geoadd(struct call *call)
         }
         touched |= added == ZSET_ADDED || added == ZSET_UPDATED;
         changes += added == ZSET_ADDED || (options.changed && added == ZSET_UPDATED);
+        fiber_breathe(2 * WORD_COST);
     }
     if (touched)
         call_notify(call, NOTIFY_ZSET, "zadd", call->argv[1]);

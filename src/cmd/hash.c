@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "cmd/families.h"
+#include "many_words_priv.h"
 #include "store/hash_expiry.h"
 
 /* --- Reading --- */
@@ -38,7 +39,7 @@ static void run_hmget(struct call *call)
     const struct entry *entry;
     struct hash_scratch scratch;
     struct bytes value;
-    if (!hash_call_read_fields(call, call->argc, &entry))
+    if (words_aside(call) || !hash_call_read_fields(call, call->argc, &entry))
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
@@ -48,6 +49,7 @@ static void run_hmget(struct call *call)
             reply_bulk(call->reply, value);
         else
             reply_null(call->reply);
+        fiber_breathe(WORD_COST);
     }
 }
 
@@ -80,19 +82,14 @@ static void run_hlen(struct call *call)
 
 /* --- Writing --- */
 
-/* Sets pairs of fields and values from argument 2 on; false if that answered an error. */
-static bool set_pairs(struct call *call, int64_t *added)
+/* Sets those from argument `from` to before `end`. */
+static bool set_some(struct call *call, uint32_t from, uint32_t end, int64_t *added)
 {
-    if (call->argc % 2) {
-        call_fail_arity(call);
-        return false;
-    }
     struct hash_writer writer;
     if (!hash_call_begin(call, &writer))
         return false;
     bool done = true;
-    *added = 0;
-    for (uint32_t i = 2; i < call->argc && done; i += 2) {
+    for (uint32_t i = from; i < end && done; i += 2) {
         struct hash_place place;
         if (writer.entry && call->argc > 4 && (i / 2 - 1) % HASH_AHEAD == 0)
             hash_prefetch(writer.entry, call->argv + i, call->argc - i, 2);
@@ -100,9 +97,27 @@ static bool set_pairs(struct call *call, int64_t *added)
         done = hash_put(&writer, &place, call->argv[i], call->argv[i + 1], HASH_EXPIRY_DROP);
         *added += done && !found;
     }
-    hash_call_dirty(call, call->argc / 2 - 1);
-    if (!hash_call_end(call, &writer, done))
+    hash_call_dirty(call, (end - from) / 2);
+    return hash_call_end(call, &writer, done);
+}
+
+/* Sets pairs of fields and values from argument 2 on; false if that answered an error, or goes on aside. */
+static bool set_pairs(struct call *call, int64_t *added)
+{
+    if (call->argc % 2) {
+        call_fail_arity(call);
         return false;
+    }
+    *added = 0;
+    if (words_aside(call))
+        return false;
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t end = words_end(call, at);
+        if (!set_some(call, at, end, added))
+            return false;
+        at = end;
+        fiber_breathe(WORDS_COST);
+    }
     hash_notify(call, "hset");
     return true;
 }
@@ -136,24 +151,39 @@ static void run_hsetnx(struct call *call)
     reply_int(call->reply, !found);
 }
 
-static void run_hdel(struct call *call)
+static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t *removed)
 {
     struct hash_writer writer;
     if (!hash_call_begin(call, &writer))
-        return;
-    int64_t removed = 0;
+        return false;
+    int64_t before = *removed;
     writer.now_ms = hash_call_now(call);
-    for (uint32_t i = 2; i < call->argc && writer.value; i++) {
+    for (uint32_t i = from; i < end && writer.value; i++) {
         struct hash_place place;
         if (call->argc > 3 && (i - 2) % HASH_AHEAD == 0)
             hash_prefetch(writer.entry, call->argv + i, call->argc - i, 1);
         if (hash_find(&writer, call->argv[i], &place)) {
             hash_remove(&writer, &place);
-            removed++;
+            ++*removed;
         }
     }
     hash_end(&writer);
-    hash_call_dirty(call, (size_t)removed);
+    hash_call_dirty(call, (size_t)(*removed - before));
+    return true;
+}
+
+static void run_hdel(struct call *call)
+{
+    if (words_aside(call))
+        return;
+    int64_t removed = 0;
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t end = words_end(call, at);
+        if (!remove_some(call, at, end, &removed))
+            return;
+        at = end;
+        fiber_breathe(WORDS_COST);
+    }
     if (removed)
         hash_notify_removal(call, "hdel");
     reply_int(call->reply, removed);

@@ -13,6 +13,7 @@
 #include "base/fiber.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
+#include "many_words_priv.h"
 
 enum {
     BLOB_MIN = 4096,  /* no shorter element is kept as a blob, whatever the settings */
@@ -40,16 +41,20 @@ static struct blob **take_blobs(struct call *call, uint32_t first, uint32_t coun
 static void push(struct call *call, enum list_end end, bool create)
 {
     struct list_edit list;
-    if (!list_open(call, 1, &list))
+    if (words_aside(call) || !list_open(call, 1, &list))
         return;
     if (!list.entry && !create) {
         reply_int(call->reply, 0);
         return;
     }
-    uint32_t count = call->argc - 2;
-    if (!list_push(&list, end, &call->argv[2], take_blobs(call, 2, count), count)) {
-        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-        return;
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t count = words_end(call, at) - at;
+        if (!list_push(&list, end, &call->argv[at], take_blobs(call, at, count), count)) {
+            reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+            return;
+        }
+        at += count;
+        fiber_breathe(WORDS_COST);
     }
     list_notify(call, &list, list_push_event(end));
     reply_int(call->reply, (int64_t)list_len(list.entry));

@@ -2,13 +2,14 @@
  * Sets: adding, removing, asking, walking. Drawing at random is in set_random.c, set algebra in set_algebra.c.
  *
  * Costs: O(1) a member in a table; small sets are packed, where it is O(n) of a small n. SMEMBERS of a large set is
- * answered aside (engine/aside.h).
+ * answered aside (engine/aside.h), and so is what has very many arguments.
  */
 #include "set_priv.h"
 
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
 #include "engine/aside.h"
+#include "many_words_priv.h"
 
 /* To be called before the member of argument `i` is looked up: asks for it and those that follow, a batch at a time. */
 static void look_ahead(const struct call *call, struct set set, uint32_t i)
@@ -28,38 +29,66 @@ static void look_ahead_first(const struct entry *entry, const struct bytes *argv
         set_look_ahead(set_of(entry), argv[2], step);
 }
 
-static void run_sadd(struct call *call)
+/* Adds the members from `from` to before `end`. False: an error was answered. */
+static bool add_some(struct call *call, uint32_t from, uint32_t end, int64_t *added)
 {
     struct set_edit edit;
     if (!set_open(call, 1, &edit))
-        return;
-    set_edit_expect(&edit, call->argv[2], call->argc - 2);
-    int64_t added = 0;
+        return false;
+    set_edit_expect(&edit, call->argv[from], call->argc - from);
     bool enough_memory = true;
-    for (uint32_t i = 2; i < call->argc && enough_memory; i++) {
+    for (uint32_t i = from; i < end && enough_memory; i++) {
         look_ahead(call, edit.set, i);
         enum set_added result = set_edit_add(&edit, call->argv[i]);
-        added += result == SET_ADDED;
+        *added += result == SET_ADDED;
         enough_memory = result != SET_NO_MEMORY;
     }
-    set_close(call, &edit, added > 0, "sadd");
-    if (enough_memory)
-        reply_int(call->reply, added);
-    else
+    set_close(call, &edit, *added > 0 && (end == call->argc || !enough_memory), "sadd");
+    if (!enough_memory)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    return enough_memory;
+}
+
+static void run_sadd(struct call *call)
+{
+    if (words_aside(call))
+        return;
+    int64_t added = 0;
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t end = words_end(call, at);
+        if (!add_some(call, at, end, &added))
+            return;
+        at = end;
+        fiber_breathe(WORDS_COST);
+    }
+    reply_int(call->reply, added);
+}
+
+static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t *removed)
+{
+    struct set_edit edit;
+    if (!set_open(call, 1, &edit))
+        return false;
+    for (uint32_t i = from; i < end; i++) {
+        look_ahead(call, edit.set, i);
+        *removed += set_edit_remove(&edit, call->argv[i]);
+    }
+    set_close(call, &edit, *removed > 0 && end == call->argc, "srem");
+    return true;
 }
 
 static void run_srem(struct call *call)
 {
-    struct set_edit edit;
-    if (!set_open(call, 1, &edit))
+    if (words_aside(call))
         return;
     int64_t removed = 0;
-    for (uint32_t i = 2; i < call->argc; i++) {
-        look_ahead(call, edit.set, i);
-        removed += set_edit_remove(&edit, call->argv[i]);
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t end = words_end(call, at);
+        if (!remove_some(call, at, end, &removed))
+            return;
+        at = end;
+        fiber_breathe(WORDS_COST);
     }
-    set_close(call, &edit, removed > 0, "srem");
     reply_int(call->reply, removed);
 }
 
@@ -73,12 +102,13 @@ static void run_sismember(struct call *call)
 static void run_smismember(struct call *call)
 {
     struct set set;
-    if (!set_read(call, 1, &set))
+    if (!set_read(call, 1, &set) || words_aside(call))
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
         look_ahead(call, set, i);
         reply_int(call->reply, set_has(set, call->argv[i]));
+        fiber_breathe(WORD_COST);
     }
 }
 

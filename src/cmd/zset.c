@@ -10,6 +10,7 @@
 
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
+#include "many_words_priv.h"
 
 /* --- Adding --- */
 
@@ -70,6 +71,8 @@ static const double *read_scores(struct call *call, uint32_t first, double *sing
         if (!num_parse_double(call->argv[first + 2 * i], &scores[i])) {
             reply_fail(call->reply, ERROR_NOT_FLOAT);
             return NULL;
+        } else {
+            fiber_breathe(WORD_COST);
         }
     return scores;
 }
@@ -95,6 +98,7 @@ static bool add_all(struct call *call, struct zset_edit *edit, const struct add_
         counts->added += added == ZSET_ADDED;
         counts->updated += added == ZSET_UPDATED;
         counts->left += added == ZSET_LEFT;
+        fiber_breathe(2 * WORD_COST);
     }
     return true;
 }
@@ -106,7 +110,7 @@ static void add(struct call *call, unsigned how)
     struct add_counts counts = { 0 };
     double single;
     read_add_options(call, &options);
-    if (!check_add_options(call, &options))
+    if (!check_add_options(call, &options) || words_aside(call))
         return;
     const double *scores = read_scores(call, options.first, &single);
     if (!scores || !zset_open(call, 1, &edit))
@@ -137,10 +141,12 @@ static void run_zrem(struct call *call)
 {
     struct zset_edit edit;
     size_t removed = 0;
-    if (!zset_open(call, 1, &edit))
+    if (words_aside(call) || !zset_open(call, 1, &edit))
         return;
-    for (uint32_t i = 2; i < call->argc; i++)
+    for (uint32_t i = 2; i < call->argc; i++) {
         removed += zset_remove(&edit, call->argv[i]);
+        fiber_breathe(2 * WORD_COST);
+    }
     zset_edit_end(&edit);
     if (removed)
         zset_notify_removal(call, &edit, "zrem");
@@ -168,11 +174,13 @@ static void run_zscore(struct call *call)
 static void run_zmscore(struct call *call)
 {
     const struct entry *entry;
-    if (!zset_look(call, 1, &entry))
+    if (words_aside(call) || !zset_look(call, 1, &entry))
         return;
     reply_array(call->reply, call->argc - 2);
-    for (uint32_t i = 2; i < call->argc; i++)
+    for (uint32_t i = 2; i < call->argc; i++) {
         reply_score(call, entry, call->argv[i]);
+        fiber_breathe(2 * WORD_COST);
+    }
 }
 
 static void run_zcard(struct call *call)

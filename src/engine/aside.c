@@ -19,6 +19,7 @@
 #include "exec_priv.h"
 #include "holds_priv.h"
 #include "resp/request.h"
+#include "wait_priv.h"
 
 enum { SLICE_NS = 80 * 1000 };
 
@@ -32,7 +33,9 @@ struct aside {
     int key_count;
     bool everywhere, stores;
     bool answered, told, changed;
-    uint64_t dirty;      /* changes so far */
+    uint64_t dirty;           /* changes so far */
+    uint64_t dirty_before;    /* this slice */
+    struct wait_ready parked; /* who waits for what it has changed is served in the end */
     struct blob **blobs; /* owned array of references, for arguments that were not copied; NULL if there are none */
     uint32_t blob_count;
     struct bytes argv[];
@@ -44,6 +47,8 @@ static void run_handler(void *context)
 {
     struct aside *self = context;
     self->call.command->row->run(&self->call);
+    if (self->dirty || self->call.keyspace->stats.dirty != self->dirty_before)
+        propagate_call_in_slices(&self->call);
 }
 
 /* There will be another slice, and something has changed: nobody else sees that before the end. */
@@ -63,9 +68,13 @@ static bool aside_step(struct task *task, struct call *call)
 {
     struct aside *self = (struct aside *)task;
     self->call.reply = call->reply;
-    uint64_t before = call->keyspace->stats.dirty;
+    uint64_t before = self->dirty_before = call->keyspace->stats.dirty;
+    struct wait_ready ready = { NULL, NULL };
     task->asleep = false;
+    waits_park(call->engine, &ready);
     bool finished = fiber_resume(self->fiber, SLICE_NS);
+    waits_park(call->engine, &self->parked);
+    waits_unpark(call->engine, &ready);
     uint64_t dirty = call->keyspace->stats.dirty;
     self->dirty += dirty - before;
     bool done = finished || self->answered;
@@ -74,6 +83,8 @@ static bool aside_step(struct task *task, struct call *call)
     else if (!done && self->dirty)
         close_keys(self);
     self->told = done;
+    if (done)
+        waits_unpark(call->engine, &self->parked);
     return finished;
 }
 
@@ -206,7 +217,9 @@ static bool go_aside(struct call *call, enum scope scope)
     struct aside *self = aside_create(call, keys, count);
     if (!self)
         return false;
-    self->task = (struct task){ .type = &type, .argv = self->argv, .argc = call->argc, .lasts = true };
+    self->task = (struct task){
+        .type = &type, .argv = self->argv, .argc = call->argc, .lasts = true, .holds = scope != HOLDS_NOTHING
+    };
     self->everywhere = everywhere;
     self->stores = scope != HOLDS_NOTHING && call->command->flags & CMD_WRITE;
     for (int i = 0; i < count; i++)

@@ -146,7 +146,7 @@ void engine_destroy(struct engine *engine)
         return;
     while (engine->sessions)
         session_destroy(engine->sessions);
-    tasks_finish(engine);
+    engine_finish_tasks(engine);
     asides_destroy(engine->asides);
     engine->asides = NULL;
     engine->keyspace->observer = (struct keyspace_observer){ 0 };

@@ -78,7 +78,7 @@ bool task_abandon(struct session *session);
  * end of the task all the same. */
 void task_answer(struct task *task);
 
-/* Carries out all tasks that last to their ends, at once. */
+/* Carries out all tasks that others wait for to their ends, at once. */
 void tasks_finish(struct engine *engine);
 
 /* Where a deferred task answers, for what was answered before it was deferred. */
@@ -136,6 +136,9 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
  */
 void propagate_call(struct call *call, uint64_t dirty_before);
 void propagate_flush(struct engine *engine);
+
+/* In a fiber, at the end of a handler that changed something: if its words are very many they are encoded in slices. */
+void propagate_call_in_slices(struct call *call);
 
 /*
  * The commands of a unit that is not whole yet. propagate_exchange puts another in the place of the one under way,

@@ -49,7 +49,7 @@ struct exec_slices {
     struct task *inner;  /* owned */
     struct call call;
     struct arena arena;
-    uint64_t ticks, own_dirty;
+    uint64_t ticks, own_dirty, slice_dirty;
     size_t answered_before;
 
     struct propagate_unit unit;
@@ -100,7 +100,7 @@ static void close_changed(struct exec_slices *self)
         return;
     asides->changed += !self->changed;
     self->changed = true;
-    const struct queued *end = self->fiber ? self->exec.current : self->next;
+    const struct queued *end = self->fiber && !self->own_dirty ? self->exec.current : self->next;
     for (; self->open != end; self->open = self->open->next) {
         visit_keys(self, self->open, close_if_stored);
         uint32_t flags = self->open->command->flags;
@@ -184,13 +184,15 @@ static void run_handler(void *context)
 {
     struct exec_slices *self = context;
     self->call.command->row->run(&self->call);
+    if (self->own_dirty || self->call.keyspace->stats.dirty != self->slice_dirty)
+        propagate_call_in_slices(&self->call);
 }
 
 /* One slice of the handler that is aside; true if it has finished. */
 static bool go_on_in_fiber(struct exec_slices *self)
 {
     struct engine *engine = self->exec.engine;
-    uint64_t before = engine->keyspace->stats.dirty;
+    uint64_t before = self->slice_dirty = engine->keyspace->stats.dirty;
     self->call.reply = self->exec.reply;
     if (!fiber_resume(self->fiber, SLICE_NS)) {
         self->own_dirty += engine->keyspace->stats.dirty - before;
@@ -441,8 +443,8 @@ bool exec_slices_begin(struct exec *exec, bool large)
         return false;
     }
     struct engine *engine = exec->engine;
-    *self =
-        (struct exec_slices){ .spare = fiber, .task = { .type = &slices_type, .lasts = true, .adopt = slices_adopt } };
+    *self = (struct exec_slices){ .spare = fiber,
+        .task = { .type = &slices_type, .lasts = true, .holds = true, .adopt = slices_adopt } };
     output_init(&self->late);
     output_init(&self->nowhere);
     self->silent = exec->session->flags & SESSION_REPLY_SKIP;

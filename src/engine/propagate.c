@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/registry.h"
@@ -73,15 +74,18 @@ static void append_head(struct buf *text, char type, size_t number)
     buf_append_cstr(text, "\r\n");
 }
 
+static void encode_word(struct buf *text, struct bytes word)
+{
+    append_head(text, '$', word.len);
+    buf_append(text, word);
+    buf_append_cstr(text, "\r\n");
+}
+
 static void encode(struct buf *text, const char *name, const struct bytes *argv, uint32_t argc)
 {
     append_head(text, '*', argc);
-    for (uint32_t i = 0; i < argc; i++) {
-        struct bytes word = i == 0 && name ? bytes_from_cstr(name) : argv[i];
-        append_head(text, '$', word.len);
-        buf_append(text, word);
-        buf_append_cstr(text, "\r\n");
-    }
+    for (uint32_t i = 0; i < argc; i++)
+        encode_word(text, i == 0 && name ? bytes_from_cstr(name) : argv[i]);
 }
 
 /* Makes room for so many more places. */
@@ -202,11 +206,34 @@ bool engine_replay(struct session *session, const struct bytes *argv, uint32_t a
     return !call.reply->failed;
 }
 
+/* What the command is called there, whatever it is called here. */
+static const char *lasting_name(const struct command_info *command)
+{
+    return command->parent ? command->parent->row->name : command->row->name;
+}
+
 void propagate_call(struct call *call, uint64_t dirty_before)
 {
     const struct command_info *command = call->command;
     if (call->propagated || !(command->flags & CMD_WRITE) || call->keyspace->stats.dirty == dirty_before)
         return;
-    const char *name = command->parent ? command->parent->row->name : command->row->name;
-    append(call->engine, call->db->index, name, call->argv, call->argc);
+    append(call->engine, call->db->index, lasting_name(command), call->argv, call->argc);
+}
+
+void propagate_call_in_slices(struct call *call)
+{
+    enum { MANY = 1000, COST_OF_WORD = 5 };
+    if (call->propagated || !call->engine->propagation || !(call->command->flags & CMD_WRITE) || call->argc < MANY)
+        return;
+    struct propagate_later later = { .text = BUF_EMPTY };
+    append_head(&later.text, '*', call->argc);
+    encode_word(&later.text, bytes_from_cstr(lasting_name(call->command)));
+    for (uint32_t i = 1; i < call->argc; i++) {
+        encode_word(&later.text, call->argv[i]);
+        fiber_breathe(COST_OF_WORD);
+    }
+    later.count = later.room = 1;
+    later.ends = mem_alloc(sizeof *later.ends);
+    later.ends[0] = later.text.len;
+    call_propagate_later(call, &later);
 }

@@ -255,19 +255,24 @@ bool task_abandon(struct session *session)
     return adopted;
 }
 
-void engine_finish_tasks(struct engine *engine)
-{
-    tasks_finish(engine);
-}
-
-void tasks_finish(struct engine *engine)
+static void finish_all(struct engine *engine, bool only_holders)
 {
     for (bool found = true; found;) {
         found = false;
         struct task_link *link = engine->tasks;
         for (size_t i = 0; i < engine->task_count && !found; i++, link = link->next)
-            found = link->task->lasts;
+            found = only_holders ? link->task->holds : link->task->lasts;
         if (found)
             finish_now(engine, link->prev);
     }
+}
+
+void engine_finish_tasks(struct engine *engine)
+{
+    finish_all(engine, false);
+}
+
+void tasks_finish(struct engine *engine)
+{
+    finish_all(engine, true);
 }
