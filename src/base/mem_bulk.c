@@ -8,18 +8,35 @@
  * not to be held in pieces of 2 MB. What is huge stays so until the allocator gives a part back, or a part is written
  * to that a child of a fork still sees: the kernel then splits it, and copies no more than it otherwise would. Before
  * Linux 5.8 it copied all of it; there, and where somebody has configured the allocator's pages, nothing is done.
+ *
+ * In a virtual machine whose host has not backed that memory yet, a huge page can take ten times as long as the small
+ * ones that were used before and are at hand. So the first page of each mapping is asked for at once, and when it takes
+ * long huge pages are no longer asked for in this bulk.
  */
 #include "base/mem.h"
 
 #ifdef LARDER_JEMALLOC
 
 #include <jemalloc/jemalloc.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <time.h>
 
-enum { MAPPINGS_MAX = 256, NAME_MAX_LEN = 40, LINUX_MAJOR = 5, LINUX_MINOR = 8 };
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum {
+    MAPPINGS_MAX = 256,
+    NAME_MAX_LEN = 40,
+    LINUX_MAJOR = 5,
+    LINUX_MINOR = 8,
+    HUGE_PAGE = 2 << 20,
+    SLOW_NS = 500 * 1000, /* for a huge page: about 200 us is usual, small pages for as many bytes take 800 */
+};
 
 /* The allocator's functions as they were, its main thread's while a bulk is on; what was mapped since it began. */
 static struct {
@@ -31,7 +48,30 @@ static struct {
         size_t size;
     } mappings[MAPPINGS_MAX];
     size_t count;
+    bool slow; /* huge pages are not worth it */
 } bulk;
+
+static int64_t own_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Asks for huge pages; false if that cannot be, or the first one took so long that it is not worth it. */
+static bool ask_for_huge(void *at, size_t size)
+{
+    uintptr_t first = ((uintptr_t)at + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    if (first + HUGE_PAGE > (uintptr_t)at + size || madvise(at, size, MADV_HUGEPAGE) != 0)
+        return false;
+    int64_t began_ns = own_time_ns();
+    (void)madvise((char *)at + (first - (uintptr_t)at), HUGE_PAGE, MADV_POPULATE_WRITE);
+    if (own_time_ns() - began_ns < SLOW_NS)
+        return true;
+    bulk.slow = true;
+    (void)madvise(at, size, MADV_NOHUGEPAGE);
+    return false;
+}
 
 /* The allocator maps more each time, so that there are some dozens; what is beyond them stays as usual. */
 static void *map(
@@ -39,7 +79,7 @@ static void *map(
 {
     (void)hooks;
     void *at = bulk.before->alloc(bulk.before, wanted, size, alignment, zero, commit, arena);
-    if (at && bulk.count < MAPPINGS_MAX && madvise(at, size, MADV_HUGEPAGE) == 0) {
+    if (at && !bulk.slow && bulk.count < MAPPINGS_MAX && ask_for_huge(at, size)) {
         bulk.mappings[bulk.count].at = at;
         bulk.mappings[bulk.count++].size = size;
     }
@@ -72,6 +112,7 @@ void mem_bulk_begin(void)
     bulk.hooks.alloc = map;
     bulk.before = hooks;
     bulk.count = 0;
+    bulk.slow = false;
     if (mallctl(bulk.name, NULL, NULL, &ours, sizeof ours) != 0)
         bulk.before = NULL;
 }
