@@ -75,7 +75,7 @@ struct server_defrag {
 /* What is always watched: when its clockwork ran last. */
 struct server_insight {
     int64_t ticked_ms, faded_ms;
-    uint64_t turn_ticks, cpu_ns; /* of all turns, and of the loop's thread, when it last ticked */
+    uint64_t cpu_ns; /* of the loop's thread, when it last ticked */
 };
 
 struct server {

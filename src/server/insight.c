@@ -18,7 +18,9 @@
 enum {
     CENSUS_SLICE_NS = 200 * 1000, /* at most; one part in so many */
     CENSUS_BUSY_SHARE = 1000,     /* of the processor's time that the loop got, */
-    CENSUS_IDLE_SHARE = 500,      /* and of the time that it slept */
+    CENSUS_LEAST_SHARE = 5000,    /* and of the time that has passed; */
+    CENSUS_IDLE_SHARE = 500,      /* or of that, if the loop needs less than one part in ... */
+    CENSUS_IDLE = 50,             /* ... so many of it */
     CENSUS_BUCKETS = 8,           /* between two looks at the clock */
     CURVE_FADE_MS = 10 * 60 * 1000,
 };
@@ -34,22 +36,17 @@ static uint64_t reads_of(const struct keyspace *keyspace)
 
 /*
  * How long the census may go on now. What counts is the processor's time, not the clock's: a server that gets a tenth of
- * a processor has a tenth of the time to spare. When it sleeps, that is nobody else's.
+ * a processor has a tenth of the time to spare. It hurries when nobody asks for anything.
  */
 static uint64_t census_slice_ns(struct server *server, uint64_t passed_ns)
 {
-    struct server_insight *insight = &server->insight;
-    struct net_stats stats;
     struct timespec cpu;
-    net_stats_read(server->net, &stats);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-    uint64_t cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec, turn_ticks = stats.spans.ticks;
-    bool is_reset = turn_ticks < insight->turn_ticks;
-    uint64_t awake_ns = is_reset ? passed_ns : clock_ticks_to_ns(turn_ticks - insight->turn_ticks);
-    uint64_t slept_ns = awake_ns < passed_ns ? passed_ns - awake_ns : 0;
-    uint64_t slice_ns = (cpu_ns - insight->cpu_ns) / CENSUS_BUSY_SHARE + slept_ns / CENSUS_IDLE_SHARE;
-    insight->cpu_ns = cpu_ns;
-    insight->turn_ticks = turn_ticks;
+    uint64_t cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec;
+    uint64_t used_ns = cpu_ns - server->insight.cpu_ns, slice_ns = passed_ns / CENSUS_IDLE_SHARE;
+    if (used_ns >= passed_ns / CENSUS_IDLE)
+        slice_ns = used_ns / CENSUS_BUSY_SHARE + passed_ns / CENSUS_LEAST_SHARE;
+    server->insight.cpu_ns = cpu_ns;
     return slice_ns < CENSUS_SLICE_NS ? slice_ns : CENSUS_SLICE_NS;
 }
 
