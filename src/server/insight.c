@@ -35,8 +35,8 @@ static uint64_t reads_of(const struct keyspace *keyspace)
 }
 
 /*
- * How long the census may go on now. What counts is the processor's time, not the clock's: a server that gets a tenth of
- * a processor has a tenth of the time to spare. It hurries when nobody asks for anything.
+ * How long the census may go on now. What counts is the processor's time, not the clock's: a server that gets a tenth
+ * of a processor has a tenth of the time to spare. It hurries when nobody asks for anything.
  */
 static uint64_t census_slice_ns(struct server *server, uint64_t passed_ns)
 {
