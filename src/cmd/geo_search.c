@@ -4,13 +4,16 @@
  * The shape is covered by at most some twenty ranges of scores (ds/geohash.h). What they hold is measured, and what
  * lies in the shape is gathered in the call's arena, sorted if that is asked for, and answered or stored.
  *
- * Costs: O(log n + m) for m members in the ranges, and O(k log k) to sort the k of them that lie in the shape. At once.
+ * Costs: O(log n + m) for m members in the ranges, and O(k log k) to sort the k of them that lie in the shape. If m is
+ * large, which is known at once, all of this is done aside (engine/aside.h).
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "geo_priv.h"
 
 enum order { NO_ORDER, ASCENDING, DESCENDING };
@@ -265,16 +268,18 @@ static bool add_hit(struct call *call, struct hits *hits, const struct zset_iter
     return true;
 }
 
+/* What the costs are, in tens of nanoseconds: of measuring a distance, of comparing two, of a hit as it is answered. */
+enum { COST_OF_LOOK = 8, COST_OF_COMPARISON = 1, COST_OF_HIT = 15 };
+
 /* Gathers what lies in the shape and in one range; false when that is enough. */
-static bool search_range(struct call *call, const struct query *query, struct geohash_range range, struct hits *hits)
+static bool search_span(struct call *call, const struct query *query, struct zset_span span, struct hits *hits)
 {
-    struct zset_scores scores = { .min = (double)range.first, .max = (double)range.last };
-    struct zset_span span = zset_span_scores(query->entry, &scores);
     struct zset_iter iter;
     if (!span.count)
         return true;
     zset_iter_begin(&iter, query->entry, span.first, false);
     for (; span.count; span.count--, zset_iter_next(&iter)) {
+        fiber_breathe(COST_OF_LOOK);
         struct hit found = { .member = iter.member, .score = iter.score };
         found.place = geohash_decode(geo_hash_of(iter.score));
         if (!geo_shape_has(&query->shape, found.place, &found.distance))
@@ -288,6 +293,7 @@ static bool search_range(struct call *call, const struct query *query, struct ge
 static int compare_ascending(const void *a, const void *b)
 {
     const struct hit *one = a, *other = b;
+    fiber_breathe(COST_OF_COMPARISON);
     if (one->distance != other->distance)
         return one->distance < other->distance ? -1 : 1;
     return one->index < other->index ? -1 : 1;
@@ -296,18 +302,28 @@ static int compare_ascending(const void *a, const void *b)
 static int compare_descending(const void *a, const void *b)
 {
     const struct hit *one = a, *other = b;
+    fiber_breathe(COST_OF_COMPARISON);
     if (one->distance != other->distance)
         return one->distance > other->distance ? -1 : 1;
     return one->index < other->index ? -1 : 1;
 }
 
-static void search(struct call *call, const struct query *query, struct hits *hits)
+/* False if the search goes on aside, or has to wait. */
+static bool search(struct call *call, const struct query *query, struct hits *hits)
 {
     struct geohash_range ranges[GEOHASH_COVER_MAX], pieces[GEOHASH_PIECES_MAX];
-    size_t count = geohash_cover(&query->shape, ranges);
+    struct zset_span spans[GEOHASH_PIECES_MAX];
+    size_t count = geohash_cover(&query->shape, ranges), members = 0;
     count = geohash_arrange(&query->shape, ranges, count, pieces);
+    for (size_t i = 0; i < count; i++) {
+        struct zset_scores scores = { .min = (double)pieces[i].first, .max = (double)pieces[i].last };
+        spans[i] = zset_span_scores(query->entry, &scores);
+        members += spans[i].count;
+    }
+    if (call_aside(call, members))
+        return false;
     for (size_t i = 0; i < count; i++)
-        if (!search_range(call, query, pieces[i], hits))
+        if (!search_span(call, query, spans[i], hits))
             break;
     /* Which ones COUNT leaves out is a matter of distance, unless any will do. */
     enum order order = query->count && !query->any && query->order == NO_ORDER ? ASCENDING : query->order;
@@ -315,6 +331,7 @@ static void search(struct call *call, const struct query *query, struct hits *hi
         qsort(hits->all, hits->count, sizeof *hits->all, order == ASCENDING ? compare_ascending : compare_descending);
     if (query->count && (uint64_t)query->count < hits->count)
         hits->count = (size_t)query->count;
+    return true;
 }
 
 /* --- Results --- */
@@ -334,6 +351,7 @@ static void reply_hits(struct call *call, const struct query *query, const struc
             reply_int(call->reply, (int64_t)geo_hash_of(hit->score));
         if (query->place)
             geo_reply_place(call, hit->place);
+        fiber_breathe(COST_OF_HIT);
     }
 }
 
@@ -349,6 +367,7 @@ static void store_hits(struct call *call, const struct query *query, const struc
             return;
         }
         *score = query->store_distance ? hits->all[i].distance / query->unit : hits->all[i].score;
+        fiber_breathe(COST_OF_HIT);
     }
     zset_store_take(call, query->store, made, query->kind & STORES ? "geosearchstore" : "georadiusstore");
 }
@@ -359,8 +378,8 @@ static void run(struct call *call, unsigned kind)
     struct hits hits = { 0 };
     if (!read_query(call, &query))
         return;
-    if (query.entry)
-        search(call, &query, &hits);
+    if (query.entry && !search(call, &query, &hits))
+        return;
     if (hits.out_of_memory)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     else if (query.store)

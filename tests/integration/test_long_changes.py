@@ -319,3 +319,31 @@ def scanned(client):
         yield from page[::2]
         if cursor == b"0":
             return
+
+
+SEARCHES = [("GEOSEARCH", "G", "FROMLONLAT", 80, 40, "BYRADIUS", 20000, "km", "ASC", "WITHDIST"),
+            ("GEOSEARCH", "G", "FROMMEMBER", "m7", "BYBOX", 15000, 9000, "km", "DESC", "WITHCOORD", "WITHHASH"),
+            ("GEOSEARCH", "G", "FROMLONLAT", 80, 40, "BYRADIUS", 20000, "km", "COUNT", 5000, "ANY"),
+            ("GEOSEARCHSTORE", "S", "G", "FROMLONLAT", 80, 40, "BYRADIUS", 20000, "km", "STOREDIST"),
+            ("GEORADIUS", "G", 80, 40, 20000, "km", "COUNT", 3000, "ASC"),
+            ("GEORADIUSBYMEMBER", "G", "m9", 15000, "km", "STORE", "S")]
+
+
+@pytest.mark.parametrize("in_exec", [False, True], ids=["alone", "in-exec"])
+@pytest.mark.parametrize("command", SEARCHES, ids=lambda command: command[0])
+def test_searches_over_much_of_the_earth(both, ports, command, in_exec):
+    for client in both:
+        client.command("DEL", "S")
+        client.load([("GEOADD", "G", *(x for i in range(at, at + 500) for x in (i % 340 / 2, i * 7 % 1600 / 20, f"m{i}")))
+                     for at in range(0, SIZE, 500)])
+        if in_exec:
+            client.command("MULTI")
+            client.command(*command)
+    with Client(ports[0]) as other, hold(other):
+        both[0].send(*(("EXEC",) if in_exec else command))
+        assert other.command("GET", "elsewhere") is None and not has_answered(both[0])
+    both[1].send(*(("EXEC",) if in_exec else command))
+    ours, theirs = (client.read().value for client in both)
+    assert ours == theirs or ("ANY" in command and len(ours) == len(theirs))
+    ours, theirs = (client.command("ZRANGE", "S", 0, -1, "WITHSCORES") for client in both)
+    assert ours[::2] == theirs[::2] and [*map(float, ours[1::2])] == [*map(float, theirs[1::2])]
