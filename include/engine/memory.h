@@ -30,6 +30,7 @@ struct memory_state {
     int policy;             /* likewise */
     size_t ceiling;         /* bytes up to which a command need not make room; 0: the limit */
     uint64_t spent_ns;      /* on making room in this batch */
+    bool was_over;          /* memory was above the limit when this batch began */
     uint64_t over_since_ns; /* since when memory is above the limit; 0: it is not */
     uint64_t over_ns;       /* how long it was, before that */
 };
@@ -40,7 +41,14 @@ void engine_refresh_memory(struct engine *engine);
 /* Makes room; false if memory is above the limit and no key may go. To be called if there is a limit. */
 bool engine_make_room(struct engine *engine);
 
-/* True if memory is above the limit and there may be something to do about it. */
+/* To be called before a batch of commands. */
+void engine_begin_batch(struct engine *engine);
+
+/*
+ * True if memory is above the limit, there may be something to do about it, and the next command should not have to:
+ * the limit was lowered, or commands have spent their time on it, or it was so before the batch began. What a batch
+ * adds, replies above all, may be gone before the next.
+ */
 bool engine_is_short_of_memory(const struct engine *engine);
 
 /* Makes room in the background until `end_ns` (clock_mono_ns); true while there is more to do. */

@@ -66,8 +66,11 @@ static void run_refcount(struct call *call)
     int64_t value;
     if (!entry)
         return;
-    bool shared = entry->type == ENTRY_STRING && entry->encoding == STRING_INT && string_to_i64(entry, &value) &&
-                  value >= 0 && value < SHARED_INTEGERS;
+    const struct memory_settings *memory = &call->engine->settings->memory;
+    int kind = memory->evict.policy & ~EVICT_VOLATILE;
+    bool is_own = memory->limit && (kind == EVICT_LRU || kind == EVICT_LRM || kind == EVICT_LFU);
+    bool shared = !is_own && entry->type == ENTRY_STRING && entry->encoding == STRING_INT &&
+                  string_to_i64(entry, &value) && value >= 0 && value < SHARED_INTEGERS;
     reply_int(call->reply, shared ? REFCOUNT_SHARED : 1);
 }
 

@@ -648,7 +648,7 @@ static uint64_t execute_window(struct engine *engine, struct request *requests, 
 void engine_execute(struct engine *engine, struct request *requests, size_t count)
 {
     engine->now_ms = clock_wall_ms();
-    engine->memory.spent_ns = 0;
+    engine_begin_batch(engine);
     refresh_slow_ticks(engine);
     note_strictness(engine);
     bool is_from_net = engine->read_ticks != 0;

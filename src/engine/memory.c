@@ -119,10 +119,19 @@ bool engine_make_room(struct engine *engine)
     return true;
 }
 
+void engine_begin_batch(struct engine *engine)
+{
+    uint64_t limit = engine->settings->memory.limit;
+    engine->memory.spent_ns = 0;
+    engine->memory.was_over = limit && mem_used() > limit;
+}
+
 bool engine_is_short_of_memory(const struct engine *engine)
 {
     uint64_t limit = engine->settings->memory.limit;
-    return limit && mem_used() > limit && (anything_may_go(engine) || reclaim_pending(engine->keyspace->reclaim));
+    const struct memory_state *state = &engine->memory;
+    return limit && (state->ceiling || state->was_over || state->spent_ns > BATCH_NS) && mem_used() > limit &&
+           (anything_may_go(engine) || reclaim_pending(engine->keyspace->reclaim));
 }
 
 bool engine_evict_slice(struct engine *engine, uint64_t end_ns)

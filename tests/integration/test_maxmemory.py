@@ -194,6 +194,29 @@ def test_a_large_value_is_given_back_before_anything_else_goes(server):
         assert client.command("DBSIZE") >= 3500
 
 
+def test_the_memory_of_replies_drives_nobody_out(server):
+    """Room is made before a command, for what it may add; not after it, for an answer that is about to leave."""
+    with Client(server.port) as client:
+        client.load(("SET", f"key:{i}", "x") for i in range(1000))
+        client.info("everything")
+        used = int(client.info("memory")["used_memory"])
+        client.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", used + 12_000)
+        for _ in range(50):
+            client.info("everything")
+            client.command("PING")
+        assert client.command("DBSIZE") == 1000
+
+
+def test_small_integers_are_nobody_elses_where_use_counts(server):
+    with Client(server.port) as client:
+        client.command("SET", "a", "1")
+        assert client.command("OBJECT", "REFCOUNT", "a") > 1
+        for policy, is_shared in (("allkeys-random", True), ("volatile-ttl", True), ("allkeys-lru", False),
+                                  ("volatile-lfu", False), ("allkeys-wtinylfu", True)):
+            client.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
+            assert (client.command("OBJECT", "REFCOUNT", "a") > 1) == is_shared, policy
+
+
 def test_a_lowered_limit_is_reached_in_the_background(server):
     with Client(server.port) as client:
         for _ in range(20):  # this process may have slept all through it
