@@ -18,6 +18,7 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/slowlog.h"
+#include "engine/task.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
 #include "json/path.h"
