@@ -150,6 +150,12 @@ def test_protocols_are_those_configured(start_server, certs):
         assert isinstance(client.command("CONFIG", "SET", "tls-ciphers", "NOSUCH"), ErrorReply)
     with server.connect(old) as sock:
         assert sock.cipher()[0] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+    with server.plain() as client:
+        assert client.command("CONFIG", "SET", "tls-protocols", "TLSv1.3") == b"OK"
+        assert client.command("CONFIG", "SET", "tls-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256") == b"OK"
+        assert isinstance(client.command("CONFIG", "SET", "tls-ciphersuites", "NOSUCH"), ErrorReply)
+    with server.connect() as sock:
+        assert sock.cipher()[0] == "TLS_CHACHA20_POLY1305_SHA256"
 
 
 def test_the_port_can_be_the_only_one(certs, start_server, tmp_path):
