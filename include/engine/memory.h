@@ -30,6 +30,7 @@ struct memory_state {
     int policy;             /* likewise */
     size_t ceiling;         /* bytes up to which a command need not make room; 0: the limit */
     uint64_t spent_ns;      /* on making room in this batch */
+    size_t leaving;         /* bytes of clients that are being disconnected: to be had back without evicting keys */
     bool was_over;          /* memory was above the limit when this batch began */
     uint64_t over_since_ns; /* since when memory is above the limit; 0: it is not */
     uint64_t over_ns;       /* how long it was, before that */

@@ -66,6 +66,7 @@ static void note_over(struct memory_state *state, bool over)
 static enum progress make_room(struct engine *engine, size_t goal, uint64_t end_ns)
 {
     struct keyspace *keyspace = engine->keyspace;
+    goal += engine->memory.leaving;
     while (mem_used() > goal) {
         if (reclaim_pending(keyspace->reclaim))
             reclaim_step(keyspace->reclaim, RECLAIM_ITEMS);
@@ -98,7 +99,7 @@ static bool is_short(struct engine *engine, size_t used)
         return true;
     size_t goal = state->ceiling > settings->limit ? state->ceiling : settings->limit;
     bool spent = state->spent_ns > BATCH_NS && used <= goal + goal / FAR_SHARE;
-    if (used <= goal || spent)
+    if (used <= goal + state->leaving || spent)
         return false;
     uint64_t start_ns = clock_mono_ns();
     enum progress progress = make_room(engine, goal, start_ns + tenacity_ns(settings->tenacity));
@@ -130,7 +131,8 @@ bool engine_is_short_of_memory(const struct engine *engine)
 {
     uint64_t limit = engine->settings->memory.limit;
     const struct memory_state *state = &engine->memory;
-    return limit && (state->ceiling || state->was_over || state->spent_ns > BATCH_NS) && mem_used() > limit &&
+    return limit && (state->ceiling || state->was_over || state->spent_ns > BATCH_NS) &&
+           mem_used() > limit + state->leaving &&
            (anything_may_go(engine) || reclaim_pending(engine->keyspace->reclaim));
 }
 

@@ -69,6 +69,7 @@ void clients_evict(struct server *server)
 {
     uint64_t limit = clients_limit(server);
     size_t held = clients_memory(server);
+    server->engine->memory.leaving = 0;
     if (!limit || held <= limit)
         return;
     size_t leaving = leaving_memory(server);
@@ -85,5 +86,7 @@ void clients_evict(struct server *server)
         session_close(session, false);
         server->evicted_clients++;
         held = held > own ? held - own : 0;
+        leaving += own;
     }
+    server->engine->memory.leaving = leaving;
 }

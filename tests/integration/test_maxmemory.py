@@ -287,6 +287,29 @@ def test_the_largest_clients_go_first(server):
     assert "Evicting client: id=" in server.log()
 
 
+def test_clients_go_before_keys(server):
+    """Requests that never become whole fill the memory; what the largest clients hold is enough."""
+    with Client(server.port) as admin:
+        used = int(admin.info("memory")["used_memory"])
+        admin.command("CONFIG", "SET", "maxmemory", used + (10 << 20), "maxmemory-policy", "allkeys-lru",
+                      "maxmemory-clients", "3mb")
+        admin.load((("SET", f"key:{i}", b"x" * 100_000) for i in range(50)))
+        clients = [Client(server.port) for _ in range(30)]
+        for client in clients:
+            try:
+                client.send_raw(b"*250\r\n" + b"$1000\r\n%s\r\n" % (b"x" * 1000) * 249)
+            except OSError:
+                pass
+        deadline = time.monotonic() + 30
+        while int(admin.info("stats")["evicted_clients"]) == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stats = admin.info("stats")
+        assert int(stats["evicted_clients"]) > 0 and stats["evicted_keys"] == "0"
+        assert admin.command("DBSIZE") == 50
+        for client in clients:
+            client.close()
+
+
 def test_the_share_of_clients_is_one_of_maxmemory(server):
     with Client(server.port) as admin:
         admin.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-clients", "2%")
