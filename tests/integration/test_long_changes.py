@@ -335,7 +335,8 @@ def test_searches_over_much_of_the_earth(both, ports, command, in_exec):
     for client in both:
         client.command("DEL", "S")
         places = [(i % 340 / 2, i * 7 % 1600 / 20, f"m{i}") for i in range(SIZE)]
-        client.load([("GEOADD", "G", *(x for place in places[at:at + 500] for x in place)) for at in range(0, SIZE, 500)])
+        client.load([("GEOADD", "G", *(x for place in places[at:at + 500] for x in place))
+                     for at in range(0, SIZE, 500)])
         if in_exec:
             client.command("MULTI")
             client.command(*command)
