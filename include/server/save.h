@@ -21,7 +21,8 @@ struct saves {
     uint64_t saves;             /* that succeeded since start */
     uint64_t last_cow_bytes;
     uint64_t dirty_before; /* changes that the save under way takes along */
-    bool scheduled;        /* BGSAVE SCHEDULE waits for another child */
+    bool scheduled;        /* a save waits for another child to end, or for a transaction */
+    bool flushed;          /* everything was removed since the last save that succeeded */
     struct rdb_extras extras;
 
     bool loading;
@@ -72,10 +73,14 @@ void saves_judge(struct server *server);
 /* Starts what is due. Called some times a second. */
 void saves_tick(struct server *server);
 
-/* Ends the child that saves, if there is one, and removes what it has written; or has it end soon. Neither counts as a
- * failure. */
+/* Ends the child that saves, if there is one, and removes what it has written. That does not count as a failure. */
 void saves_abandon(struct server *server);
-void saves_give_up(struct server *server);
+
+/*
+ * To be called when everything was removed: what a child saves is given up, for it must not come back, and where there
+ * are save points a file with nothing in it takes the place of the last one soon.
+ */
+void saves_flushed(struct server *server);
 
 /* INFO's lines about loading and saving. */
 void saves_print_info(struct server *server, struct buf *out);

@@ -142,6 +142,7 @@ bool saves_now(struct server *server)
     if (!write_now(server))
         return false;
     server->keyspace->stats.dirty = 0;
+    server->saves->flushed = false;
     server->saves->saves++;
     server->saves->last_s = clock_wall_ms() / 1000;
     server->saves->failed = false;
@@ -173,6 +174,9 @@ static void child_done(struct server *server, bool good, int signal_number)
     int64_t now_ms = clock_wall_ms();
     saves->last_took_s = (now_ms - server->child.started_ms) / 1000;
     saves->last_cow_bytes = server->child.cow_peak;
+    saves->flushed = saves->flushed && !good;
+    if (saves->flushed && server->config.save_points.count)
+        saves->scheduled = true; /* no change is left to count that would bring another */
     if (good) {
         log_write(LOG_NOTICE, "Background saving terminated with success; %llu MB of memory were used by copy-on-write",
             (unsigned long long)(saves->last_cow_bytes / MB));
@@ -213,12 +217,22 @@ bool saves_in_background(struct server *server)
 }
 
 /* What a large child leaves behind takes the system a while: nobody waits for that. */
-void saves_give_up(struct server *server)
+static void give_up(struct server *server)
 {
     if (server->child.kind != CHILD_RDB)
         return;
     server->saves->given_up = true;
     kill(server->child.pid, SIGKILL);
+}
+
+void saves_flushed(struct server *server)
+{
+    struct saves *saves = server->saves;
+    give_up(server);
+    if (saves->loading || !server->config.save_points.count)
+        return;
+    saves->flushed = saves->scheduled = true;
+    server->keyspace->stats.dirty = 0;
 }
 
 void saves_abandon(struct server *server)

@@ -27,7 +27,7 @@ static void run_bgsave(struct call *call)
     }
     if (server->child.kind == CHILD_RDB) {
         reply_error(call->reply, BYTES("ERR Background save already in progress"));
-    } else if (server->child.kind != CHILD_NONE && schedule) {
+    } else if (call->exec || (server->child.kind != CHILD_NONE && schedule)) { /* in a transaction, once all is done */
         server->saves->scheduled = true;
         reply_status(call->reply, BYTES("Background saving scheduled"));
     } else if (server->child.kind != CHILD_NONE) {

@@ -203,7 +203,7 @@ static void before_send(void *context)
         net_wake_background(server->net);
     if (__builtin_expect(server->engine->flushed_all, 0)) {
         server->engine->flushed_all = false;
-        saves_give_up(server);
+        saves_flushed(server);
     }
     aof_before_send(server);
 }

@@ -289,6 +289,29 @@ def test_flushall_gives_up_the_save(start_server):
         assert persistence(client)["rdb_changes_since_last_save"] == "0"
 
 
+def test_flushall_empties_the_file(start_server):
+    """With save points, what was removed does not come back from the last file when the server dies."""
+    server = start_server("--save", "3600 1")
+    with Client(server.port) as client:
+        load_much(client, 100)
+        assert client.command("SAVE") == b"OK"
+        full = (server.directory / "dump.rdb").stat().st_size
+        client.command("SET", "one", "more")
+        client.command("FLUSHALL")
+        assert persistence(client)["rdb_changes_since_last_save"] == "0"
+        until(lambda: (server.directory / "dump.rdb").stat().st_size < full / 2)
+        until(lambda: saved(client))
+
+
+def test_a_save_in_a_transaction_waits_for_its_end(start_server):
+    server = start_server("--save", "")
+    with Client(server.port) as client:
+        for words in (("MULTI",), ("SET", "a", "1"), ("BGSAVE",), ("SET", "b", "2")):
+            client.command(*words)
+        assert client.command("EXEC") == [b"OK", b"Background saving scheduled", b"OK"]
+        until(lambda: persistence(client)["rdb_changes_since_last_save"] == "0")
+
+
 def test_who_interrupts_twice_does_not_wait_for_the_file(start_server):
     server = start_server("--rdb-key-save-delay", "100000", "--save", "900 1")
     with Client(server.port) as client:
