@@ -254,6 +254,7 @@ void server_destroy(struct server *server)
 {
     if (!server)
         return;
+    aof_rewrite_abandon(server); /* one of the tasks may wait for it */
     if (server->engine)
         engine_finish_tasks(server->engine); /* threads that work for them tell the net when they are done */
     aof_settle(server);

@@ -6,6 +6,7 @@
  *   late=30                                  write does (only of files that are appended to)
  *   held=9                                   the 9th fdatasync and those behind it wait as long as the file says so;
  *                                            the last of them stands in a file of that name with ".held" behind it
+ *   stall=1                                  rename waits as long as the file says so
  *   exit=7                                   the machine stops before the 7th step that changes what is on the disk,
  *                                            counted from when the file says so
  */
@@ -119,6 +120,8 @@ int fsync(int fd)
 int rename(const char *from, const char *to)
 {
     step();
+    while (fault("stall"))
+        pause_ms(1);
     return fails("rename") ? -1 : NEXT(rename)(from, to);
 }
 

@@ -9,6 +9,7 @@ import random
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -371,6 +372,24 @@ def test_always_answers_whatever_else_is_asked_for(start_server, faults, change)
         assert not isinstance(reply, ErrorReply), reply
         assert writer.read().value == b"OK" and other.read().value == b"OK"
         assert writer.command("SET", "k", "2") == b"OK"
+
+
+def test_ending_while_a_rewrite_is_prepared(start_server, faults):
+    """The client that asked for the rewrite still waits for its answer, and the disk for better times."""
+    server = start_server("--appendonly", "yes")
+    with Client(server.port) as asking, Client(server.port) as other:
+        assert asking.command("SET", "key", "value") == b"OK"
+        faults("stall=1")
+        asking.send("BGREWRITEAOF")
+        until(lambda: persistence(other)["aof_rewrite_in_progress"] == "1")
+        os.kill(server.pid, signal.SIGTERM)
+        until(lambda: "Received SIGTERM" in server.log())
+        faults()
+        server.ended_by_us = True
+        assert server.process.wait(60) == 0
+    server = start_server("--appendonly", "yes", directory=server.directory)
+    with Client(server.port) as client:
+        assert client.command("GET", "key") == b"value"
 
 
 def test_latency_events_of_a_slow_disk(start_server, faults):
