@@ -578,7 +578,7 @@ static void run_bgrewriteaof(struct call *call)
         reply_status(call->reply, BYTES("Background append only file rewriting scheduled"));
     } else if (aof_rewrite_in_background(server)) {
         while (aof->stage == REWRITE_PREPARING && call_sleep(call))
-            aof_rewrite_poll(server); /* whoever was answered finds the child at work */
+            ; /* whoever was answered finds the child at work */
         reply_status(call->reply, BYTES("Background append only file rewriting started"));
     } else {
         reply_error(
