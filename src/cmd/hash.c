@@ -108,16 +108,8 @@ static bool set_pairs(struct call *call, int64_t *added)
         call_fail_arity(call);
         return false;
     }
-    *added = 0;
-    if (words_aside(call))
+    if (!words_each(call, set_some, added))
         return false;
-    for (uint32_t at = 2; at < call->argc;) {
-        uint32_t end = words_end(call, at);
-        if (!set_some(call, at, end, added))
-            return false;
-        at = end;
-        fiber_breathe(WORDS_COST);
-    }
     hash_notify(call, "hset");
     return true;
 }
@@ -174,16 +166,9 @@ static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t 
 
 static void run_hdel(struct call *call)
 {
-    if (words_aside(call))
+    int64_t removed;
+    if (!words_each(call, remove_some, &removed))
         return;
-    int64_t removed = 0;
-    for (uint32_t at = 2; at < call->argc;) {
-        uint32_t end = words_end(call, at);
-        if (!remove_some(call, at, end, &removed))
-            return;
-        at = end;
-        fiber_breathe(WORDS_COST);
-    }
     if (removed)
         hash_notify_removal(call, "hdel");
     reply_int(call->reply, removed);

@@ -29,3 +29,23 @@ static inline uint32_t words_end(const struct call *call, uint32_t from)
 {
     return fiber_running && call->argc - from > WORDS_AT_ONCE ? from + WORDS_AT_ONCE : call->argc;
 }
+
+/*
+ * Has `some` deal with the arguments from the second on, as many at a time as are dealt with at once, and count. False:
+ * nothing is to be answered, since `some` has answered an error or the command runs aside.
+ */
+static inline bool words_each(struct call *call,
+    bool (*some)(struct call *call, uint32_t from, uint32_t end, int64_t *count), int64_t *count)
+{
+    if (words_aside(call))
+        return false;
+    *count = 0;
+    for (uint32_t at = 2; at < call->argc;) {
+        uint32_t end = words_end(call, at);
+        if (!some(call, at, end, count))
+            return false;
+        at = end;
+        fiber_breathe(WORDS_COST);
+    }
+    return true;
+}

@@ -51,17 +51,9 @@ static bool add_some(struct call *call, uint32_t from, uint32_t end, int64_t *ad
 
 static void run_sadd(struct call *call)
 {
-    if (words_aside(call))
-        return;
-    int64_t added = 0;
-    for (uint32_t at = 2; at < call->argc;) {
-        uint32_t end = words_end(call, at);
-        if (!add_some(call, at, end, &added))
-            return;
-        at = end;
-        fiber_breathe(WORDS_COST);
-    }
-    reply_int(call->reply, added);
+    int64_t added;
+    if (words_each(call, add_some, &added))
+        reply_int(call->reply, added);
 }
 
 static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t *removed)
@@ -79,17 +71,9 @@ static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t 
 
 static void run_srem(struct call *call)
 {
-    if (words_aside(call))
-        return;
-    int64_t removed = 0;
-    for (uint32_t at = 2; at < call->argc;) {
-        uint32_t end = words_end(call, at);
-        if (!remove_some(call, at, end, &removed))
-            return;
-        at = end;
-        fiber_breathe(WORDS_COST);
-    }
-    reply_int(call->reply, removed);
+    int64_t removed;
+    if (words_each(call, remove_some, &removed))
+        reply_int(call->reply, removed);
 }
 
 static void run_sismember(struct call *call)

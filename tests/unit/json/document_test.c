@@ -590,6 +590,7 @@ Test(document, numbers_in_a_run_are_those_that_stand_alone)
     struct random random = seed_random(__func__);
     struct json_value *alone = malloc(COUNT * sizeof(*alone));
     struct buf text = BUF_EMPTY;
+    static const char space[] = " \n        ";
     char number[80];
 
     for (int i = 0; i < COUNT; i++) {
@@ -597,7 +598,7 @@ Test(document, numbers_in_a_run_are_those_that_stand_alone)
         alone[i] = parsed(number);
         buf_append_char(&text, i == 0 ? '[' : ',');
         if (random_below(&random, 8) == 0)
-            buf_append_cstr(&text, " \n        " + random_below(&random, 9));
+            buf_append_cstr(&text, &space[random_below(&random, 9)]);
         buf_append(&text, bytes_make(number, (size_t)len));
     }
     buf_append_char(&text, ']');
