@@ -34,8 +34,8 @@ static inline uint32_t words_end(const struct call *call, uint32_t from)
  * Has `some` deal with the arguments from the second on, as many at a time as are dealt with at once, and count. False:
  * nothing is to be answered, since `some` has answered an error or the command runs aside.
  */
-static inline bool words_each(struct call *call,
-    bool (*some)(struct call *call, uint32_t from, uint32_t end, int64_t *count), int64_t *count)
+static inline bool words_each(
+    struct call *call, bool (*some)(struct call *call, uint32_t from, uint32_t end, int64_t *count), int64_t *count)
 {
     if (words_aside(call))
         return false;

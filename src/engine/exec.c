@@ -113,7 +113,7 @@ void exec_run(struct call *call, struct transaction *transaction)
         const struct queued *queued = next;
         next = queued->next;
         uint64_t now = exec_run_command(&exec, queued);
-        if (__builtin_expect(now > long_since, 0) && next && engine->task_steps == UINT64_MAX)
+        if (__builtin_expect(now > long_since, 0) && next && !exec.slices && engine->task_steps == UINT64_MAX)
             exec_slices_begin(&exec, false);
     }
     if (exec.slices) {

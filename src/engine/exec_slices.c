@@ -433,6 +433,7 @@ static void hold_all(struct exec_slices *self, bool large)
 
 bool exec_slices_begin(struct exec *exec, bool large)
 {
+    ASSERT(!exec->slices);
     exec->at_once = exec->at_once || !may_hold(exec);
     struct exec_slices *self = exec->at_once ? NULL : mem_try_alloc(sizeof *self);
     if (!self)

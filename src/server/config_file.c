@@ -84,7 +84,7 @@ bool config_words_split(struct config_words *words, struct bytes line)
     buf_extend(&words->text, line.len + 1);
     buf_clear(&words->text);
     words->items = mem_alloc((line.len / 2 + 1) * sizeof *words->items);
-    const char *at = line.ptr, *end = line.ptr + line.len;
+    const char *at = line.len ? line.ptr : "", *end = at + line.len;
     for (;;) {
         while (at < end && is_space(*at))
             at++;

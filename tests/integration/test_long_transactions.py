@@ -366,6 +366,16 @@ def test_a_transaction_of_many_commands(clients, count):
     assert reader.read().value in (None, b"%d" % (count - 1))
 
 
+def test_time_is_up_in_a_command_that_is_long_itself(clients):
+    """Quick ones have used up the time that a transaction has at once when a long one has gone aside already."""
+    client = clients[0]
+    client.load([("XADD", "stream", "1-1", "f", "v"), ("SET", "a", "b"), ("SETRANGE", "bits", 2**24, "x")])
+    missing = [b"%d-1" % number for number in range(10**9, 10**9 + 1900)]
+    for size in range(0, 2**24, 2**17):
+        queue = ("BITCOUNT", "bits", 0, size), ("XDEL", "stream", *missing), ("GET", "a")
+        assert execute(client, *queue) == [0, 0, b"b"]
+
+
 def test_large_and_long_ones_take_turns(clients):
     one, two, other, three = clients
     fill(other)
