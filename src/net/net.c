@@ -24,7 +24,7 @@
 enum {
     HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
     HEAVY_SHARE = 8,       /* but for one in so many of them at least */
-    YIELD_NS = 200 * 1000, /* after so long without sleep the processor is left to others for a moment; */
+    YIELD_NS = 500 * 1000, /* after so long without sleep the processor is left to others for a moment; */
     ASLEEP_NS = 8 * 1000,  /* what lasts so long between two turns is sleep, or was somebody else's time */
 };
 

@@ -376,7 +376,7 @@ Test(loop, a_flood_is_closed_while_it_waits)
     client_fini(&light);
 }
 
-enum { LONG_TURN_NS = 300 * 1000, LONG_TURNS = 20 };
+enum { LONG_TURN_NS = 700 * 1000, LONG_TURNS = 20 };
 static int yields;
 
 /* In place of the system's: programs come before libraries. */
