@@ -10,7 +10,6 @@
  */
 #include "net/net.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -24,8 +23,6 @@
 enum {
     HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
     HEAVY_SHARE = 8,       /* but for one in so many of them at least */
-    YIELD_NS = 500 * 1000, /* after so long without sleep the processor is left to others for a moment; */
-    ASLEEP_NS = 8 * 1000,  /* what lasts so long between two turns is sleep, or was somebody else's time */
 };
 
 void connections_push(struct connections *list, struct connection *connection)
@@ -105,22 +102,6 @@ static void read_heavy(struct net *net)
     memmove(net->heavy.ptr, net->heavy.ptr + at, net->heavy.count * sizeof(*net->heavy.ptr));
 }
 
-/*
- * Whoever was woken on our own processor, a client that was answered above all, may not run before we sleep or the
- * clock ticks, which takes milliseconds where there is always something to do. So others go first now and then. It
- * costs us no more than is left of a slice (process_ask_for_latency), and nothing if nobody waits.
- */
-static void yield(struct net *net, uint64_t now)
-{
-    if (clock_ticks_to_ns(net->turn_began - net->turn_ended) >= ASLEEP_NS)
-        net->awake_since = net->turn_began;
-    net->turn_ended = now;
-    if (clock_ticks_to_ns(now - net->awake_since) < YIELD_NS)
-        return;
-    sched_yield();
-    net->awake_since = net->turn_ended = clock_ticks();
-}
-
 static void turn(struct ev_loop *loop)
 {
     struct net *net = ev_userdata(loop);
@@ -163,7 +144,6 @@ static void turn(struct ev_loop *loop)
         ev_idle_start(loop, &net->again);
     else if (!again && ev_is_active(&net->again))
         ev_idle_stop(loop, &net->again);
-    yield(net, moments[TURN_PHASES]);
 }
 
 static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)

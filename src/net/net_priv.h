@@ -145,7 +145,7 @@ struct net {
     void *before_send_context;
     void (*after_send)(void *context);
     void *after_send_context;
-    uint64_t turn_began, turn_ended, awake_since; /* by the processor's counter; the last: slept, or let others go */
+    uint64_t turn_began; /* by the processor's counter */
     struct net_stats stats;
 };
 

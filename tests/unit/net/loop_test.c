@@ -3,7 +3,6 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -374,32 +373,4 @@ Test(loop, a_flood_is_closed_while_it_waits)
     for (int i = 0; i < HEAVY_CLIENTS; i++)
         client_fini(&heavy[i]);
     client_fini(&light);
-}
-
-enum { LONG_TURN_NS = 700 * 1000, LONG_TURNS = 20 };
-static int yields;
-
-/* In place of the system's: programs come before libraries. */
-int sched_yield(void)
-{
-    yields++;
-    return 0;
-}
-
-static bool work_long(void *context)
-{
-    uint64_t began = clock_mono_ns();
-    while (clock_mono_ns() - began < LONG_TURN_NS)
-        ;
-    fire(context);
-    return true;
-}
-
-Test(loop, who_never_sleeps_lets_others_go_first)
-{
-    stop_at = LONG_TURNS;
-    net_set_background(world.net, work_long, &world);
-    net_run(world.net);
-    cr_assert_eq(fired, LONG_TURNS);
-    cr_assert_eq(yields, LONG_TURNS);
 }
