@@ -89,6 +89,7 @@ struct rdb_load {
 struct rdb_loaded {
     int version;
     uint64_t keys, expired; /* stored, and passed over */
+    uint64_t empty;         /* passed over, too: collections without members */
     uint64_t bytes;         /* that were taken from the source: something else may follow */
     uint64_t with_expiry;   /* of keys */
     uint64_t by_type[8];    /* of keys, by enum entry_type */

@@ -5,6 +5,7 @@
  * What is restored is validated as a file would be, and stored only when it was read whole: a payload that is broken
  * leaves the key as it was.
  */
+#include "base/log.h"
 #include "base/num.h"
 #include "cmd/families.h"
 #include "cmd/payload.h"
@@ -163,6 +164,8 @@ static void run_restore(struct call *call)
         return;
     }
     if (!rdb_restore(call->keyspace, call->db, key, call->argv[3], at_ms, &error)) {
+        log_write(LOG_VERBOSE, "Bad data format of a key to be restored, at byte %llu: %s",
+            (unsigned long long)error.offset, error.text);
         reply_error(call->reply, BYTES("ERR Bad data format"));
         return;
     }

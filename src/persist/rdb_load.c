@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "ds/table.h"
 #include "persist/rdb.h"
@@ -138,6 +139,15 @@ static inline bool gather(struct loader *loader, uint8_t opcode)
     return true;
 }
 
+/* Old servers have left such keys. The first ones are named. */
+static void skip_empty(struct loader *loader)
+{
+    enum { NAMED = 10 };
+    struct bytes name = loader->loaded->last_key;
+    if (loader->loaded->empty++ < NAMED)
+        log_write(LOG_NOTICE, "Loading the RDB: skipping empty key: %.*s", (int)name.len, name.ptr);
+}
+
 static bool get_key(struct loader *loader, enum rdb_type type)
 {
     struct bytes name;
@@ -165,6 +175,8 @@ static bool get_key(struct loader *loader, enum rdb_type type)
         set_clock(loader, entry, loader->idle_s);
         if (over || loader->load->discard)
             keyspace_remove(loader->keyspace, loader->db, place.key);
+    } else if (good) {
+        skip_empty(loader);
     }
     mem_free(copy);
     return good;
@@ -351,8 +363,8 @@ static bool get_checksum(struct loader *loader)
     loader->loaded->has_checksum = said != 0;
     if (!loader->load->checksum || said == 0 || said == right)
         return true;
-    return rdb_fail(&loader->reader, "Wrong RDB checksum: expected %016llx, found %016llx", (unsigned long long)right,
-        (unsigned long long)said);
+    return rdb_fail(&loader->reader, "RDB CRC error: wrong checksum, expected %016llx, found %016llx",
+        (unsigned long long)right, (unsigned long long)said);
 }
 
 /* What belongs to the key that follows. It takes a few bytes, which are in the window. */

@@ -20,7 +20,7 @@ bool rdb_get_pack(struct rdb_reader *reader, const char *what, unsigned char **p
         return false;
     if (!listpack_validate(ptr, len, NULL, NULL)) {
         mem_free(ptr);
-        return rdb_fail(reader, "The listpack of a %s is broken", what);
+        return rdb_fail(reader, "Listpack integrity check failed: that of a %s", what);
     }
     *pack = ptr;
     return true;
@@ -95,15 +95,30 @@ bool rdb_pack_has_no_twins(const unsigned char *pack, unsigned stride)
     return count && count % stride == 0 && look_for_twins(pack, count / stride, stride) == TWINS_NONE;
 }
 
-bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride)
+/* Notes an error if it is not. */
+static bool is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride)
 {
     size_t count = listpack_count(pack);
-    if (count == 0 || count % stride)
-        return rdb_fail(reader, "The listpack of a %s holds %zu elements", what, count);
+    if (count % stride)
+        return rdb_fail(reader, "Listpack integrity check failed: that of a %s holds %zu elements", what, count);
     enum twins twins = look_for_twins(pack, count / stride, stride);
     if (twins == TWINS_UNKNOWN)
         return rdb_fail(reader, "Out of memory");
-    return twins == TWINS_NONE || rdb_fail(reader, "A %s has the same member twice", what);
+    return twins == TWINS_NONE ||
+           rdb_fail(reader, "Listpack integrity check failed: a %s has the same member twice", what);
+}
+
+bool rdb_get_unique_pack(struct rdb_reader *reader, const char *what, unsigned stride, unsigned char **pack)
+{
+    unsigned char *ptr;
+    if (!rdb_get_pack(reader, what, &ptr))
+        return false;
+    bool good = is_unique(reader, what, ptr, stride), empty = listpack_count(ptr) == 0;
+    if (!good || empty)
+        listpack_destroy(ptr);
+    if (good)
+        *pack = empty ? NULL : ptr;
+    return good;
 }
 
 /* --- Ziplists --- */

@@ -57,10 +57,10 @@ void rdb_seen_fini(struct rdb_seen *seen);
 bool rdb_seen_add(struct rdb_seen *seen, struct bytes text);
 
 /*
- * True if the first of each `stride` elements is there once, and the elements make whole groups, at least one; notes an
- * error otherwise.
+ * A listpack whose elements make whole groups of `stride`, the first of each group there once; NULL if it is empty, as
+ * some old servers have left collections. Owned by the caller.
  */
-bool rdb_pack_is_unique(struct rdb_reader *reader, const char *what, const unsigned char *pack, unsigned stride);
+bool rdb_get_unique_pack(struct rdb_reader *reader, const char *what, unsigned stride, unsigned char **pack);
 
 /* The same, saying nothing; false too when memory is out. */
 bool rdb_pack_has_no_twins(const unsigned char *pack, unsigned stride);

@@ -22,6 +22,9 @@ struct hash_input {
     unsigned part, stride;
 };
 
+static const char same_field[] = "Hash integrity check failed: the same field twice",
+                  no_memory[] = "Out of memory for a hash's field";
+
 /* Adds a field; `at_ms` 0 is none. */
 static bool add_field(struct hash_input *input, struct bytes name, struct bytes value, uint64_t at_ms)
 {
@@ -30,11 +33,11 @@ static bool add_field(struct hash_input *input, struct bytes name, struct bytes 
     if (at_ms > HASH_EXPIRY_MAX)
         return rdb_fail(input->reader, "A field's expiry is out of range");
     if (hash_find(writer, name, &place))
-        return rdb_fail(input->reader, "A hash has the same field twice");
+        return rdb_fail(input->reader, "%s", same_field);
     bool good = hash_put(writer, &place, name, value, HASH_EXPIRY_DROP);
     if (good && at_ms)
         good = hash_find(writer, name, &place) && hash_set_expiry(writer, &place, (int64_t)at_ms);
-    return good || rdb_fail(input->reader, "Out of memory for a hash's field");
+    return good || rdb_fail(input->reader, "%s", no_memory);
 }
 
 /* An element of what is packed: a field's name, value, and expiry if `stride` is 3. */
@@ -81,8 +84,7 @@ static bool add_batch(struct hash_input *input, uint64_t max, uint64_t *count)
         bool present;
         source->at = ends[i];
         if (!hash_make_add(&input->writer, hashes[i], names[i], values[i], &present))
-            return rdb_fail(
-                input->reader, present ? "A hash has the same field twice" : "Out of memory for a hash's field");
+            return rdb_fail(input->reader, "%s", present ? same_field : no_memory);
     }
     return true;
 }
@@ -129,7 +131,7 @@ static bool get_zipped(struct rdb_reader *reader, struct hash_input *input, enum
     bool good =
         type == RDB_HASH_ZIPMAP ? rdb_zipmap_each(text, add_part, input) : rdb_ziplist_each(text, add_part, input);
     return (good && input->part == 0) ||
-           rdb_fail(reader, "The %s of a hash is broken", type == RDB_HASH_ZIPMAP ? "zipmap" : "ziplist");
+           rdb_fail(reader, "%s integrity check failed", type == RDB_HASH_ZIPMAP ? "Zipmap" : "Hash ziplist");
 }
 
 /* True if the fields are in the order of their expiries, those without one last, as the store keeps them. */
@@ -156,13 +158,12 @@ static bool get_packed(struct rdb_reader *reader, struct hash_input *input, enum
     uint64_t first_ms;
     unsigned char *pack;
     bool with_expiry = type != RDB_HASH_LISTPACK;
-    if ((type == RDB_HASH_LISTPACK_EX && !rdb_get_u64(reader, &first_ms)) || !rdb_get_pack(reader, "hash", &pack))
-        return false;
     input->stride = with_expiry ? 3 : 2;
-    if (!rdb_pack_is_unique(reader, "hash", pack, input->stride)) {
-        listpack_destroy(pack);
+    if ((type == RDB_HASH_LISTPACK_EX && !rdb_get_u64(reader, &first_ms)) ||
+        !rdb_get_unique_pack(reader, "hash", input->stride, &pack))
         return false;
-    }
+    if (!pack)
+        return true;
     const struct store_settings *settings = input->writer.keyspace->settings;
     bool fits = listpack_count(pack) / input->stride <= (uint64_t)settings->hash_max_listpack_entries;
     if (fits && (!with_expiry || is_in_order(pack))) {

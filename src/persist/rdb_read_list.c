@@ -33,7 +33,7 @@ static bool get_ziplist(struct rdb_reader *reader, struct list_input *input)
 {
     struct bytes text;
     return rdb_get_string(reader, 0, &text) &&
-           (rdb_ziplist_each(text, add_element, input) || rdb_fail(reader, "The ziplist of a list is broken"));
+           (rdb_ziplist_each(text, add_element, input) || rdb_fail(reader, "List ziplist integrity check failed"));
 }
 
 /* A node that is one element. */
@@ -43,9 +43,10 @@ static bool get_plain(struct rdb_reader *reader, struct list_input *input)
     struct blob *blob;
     if (!rdb_get_text(reader, input->make.limits.bytes, &text, &blob))
         return false;
-    bool good = list_make_add(&input->make, text, blob);
+    bool good = text.len ? list_make_add(&input->make, text, blob) || rdb_fail(reader, "Out of memory for an element")
+                         : rdb_fail(reader, "A node of a list is one element and empty");
     blob_unref(blob);
-    return good || rdb_fail(reader, "Out of memory for a list's element");
+    return good;
 }
 
 static bool get_node(struct rdb_reader *reader, struct list_input *input)

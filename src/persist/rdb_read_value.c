@@ -113,7 +113,7 @@ static bool get_intset(struct rdb_reader *reader, struct set_input *input)
     unsigned char *intset;
     if (!rdb_get_heap(reader, 0, &intset, &len))
         return false;
-    bool good = intset_validate(intset, len) || rdb_fail(reader, "The intset of a set is broken");
+    bool good = intset_validate(intset, len) || rdb_fail(reader, "Intset integrity check failed");
     if (good && intset_count(intset) <= (uint64_t)input->settings->set_max_intset_entries) {
         set_destroy(input->set);
         input->set = (struct set){ SET_INTSET, intset };
@@ -130,12 +130,10 @@ static bool get_intset(struct rdb_reader *reader, struct set_input *input)
 static bool get_packed_set(struct rdb_reader *reader, struct set_input *input)
 {
     unsigned char *pack;
-    if (!rdb_get_pack(reader, "set", &pack))
+    if (!rdb_get_unique_pack(reader, "set", 1, &pack))
         return false;
-    if (!rdb_pack_is_unique(reader, "set", pack, 1)) {
-        listpack_destroy(pack);
-        return false;
-    }
+    if (!pack)
+        return true;
     if (listpack_count(pack) <= (uint64_t)input->settings->set_max_listpack_entries) {
         set_destroy(input->set);
         input->set = (struct set){ SET_LISTPACK, pack };

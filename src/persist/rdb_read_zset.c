@@ -141,7 +141,7 @@ static bool get_ziplist(struct rdb_reader *reader, struct zset_input *input)
     if (!rdb_get_string(reader, 0, &text))
         return false;
     return (rdb_ziplist_each(text, add_part, input) && !input->has_member) ||
-           rdb_fail(reader, "The ziplist of a sorted set is broken");
+           rdb_fail(reader, "Zset ziplist integrity check failed");
 }
 
 /* True if all scores are numbers, and members in the order of score and then text, all of them different. */
@@ -171,12 +171,10 @@ static bool get_packed(
     struct rdb_reader *reader, struct zset_input *input, const struct rdb_place *place, struct entry **entry)
 {
     unsigned char *pack;
-    if (!rdb_get_pack(reader, "sorted set", &pack))
+    if (!rdb_get_unique_pack(reader, "sorted set", 2, &pack))
         return false;
-    if (!rdb_pack_is_unique(reader, "sorted set", pack, 2)) {
-        listpack_destroy(pack);
-        return false;
-    }
+    if (!pack)
+        return true;
     const struct store_settings *settings = place->keyspace->settings;
     if (listpack_count(pack) / 2 <= (uint64_t)settings->zset_max_listpack_entries && rdb_zset_is_in_order(pack)) {
         *entry = keyspace_set_value(

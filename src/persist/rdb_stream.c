@@ -138,7 +138,7 @@ static bool get_blocks(struct rdb_reader *reader, struct stream *stream)
             return false;
         if (!stream_restore_block_take(stream, parse_id(name.ptr), pack, len)) {
             mem_free(pack);
-            return rdb_fail(reader, "A block of a stream is broken");
+            return rdb_fail(reader, "Stream listpack integrity check failed");
         }
     }
     return true;
@@ -199,7 +199,7 @@ static bool get_consumer(struct rdb_reader *reader, enum rdb_type type, struct s
         return false;
     struct stream_consumer *consumer = stream_consumer_create(group, name, (int64_t)seen_ms);
     if (!consumer)
-        return rdb_fail(reader, "The same consumer twice in a group");
+        return rdb_fail(reader, "Duplicate stream consumer detected");
     consumer->active_ms = (int64_t)active_ms;
     return get_pending_of(reader, group, consumer);
 }

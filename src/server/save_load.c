@@ -168,12 +168,14 @@ static bool load_file(struct server *server, int fd)
     server->keyspace->stats.dirty = 0;
     double seconds = (double)(clock_wall_ms() - saves->load_started_ms) / 1000;
     if (good)
-        log_write(LOG_NOTICE, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
-            (unsigned long long)loaded.keys, (unsigned long long)loaded.expired);
+        log_write(LOG_NOTICE, "Done loading RDB, keys loaded: %llu, keys expired: %llu, empty keys skipped: %llu.",
+            (unsigned long long)loaded.keys, (unsigned long long)loaded.expired, (unsigned long long)loaded.empty);
     else if (server->shutting_down)
         log_write(LOG_WARNING, "Received shutdown signal during loading, exiting now.");
     else
-        log_write(LOG_WARNING, "Fatal error loading the DB, at byte %llu of '%s'%s%.*s%s: %s. Exiting.",
+        log_write(LOG_WARNING,
+            "Fatal error loading the DB, at byte %llu of '%s'%s%.*s%s: %s. "
+            "Terminating server after rdb file reading failure.",
             (unsigned long long)error.offset, server->config.dbfilename, loaded.last_key.len ? ", at the key '" : "",
             (int)loaded.last_key.len, loaded.last_key.ptr ? loaded.last_key.ptr : "", loaded.last_key.len ? "'" : "",
             error.text);

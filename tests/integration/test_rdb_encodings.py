@@ -127,6 +127,49 @@ def test_what_stands_between_keys(load):
     assert b"\xf5" + string("#!lua name=lib\n") in open(directory + "/dump.rdb", "rb").read()
 
 
+EMPTY = {
+    "list": (1, length(0)),
+    "set": (2, length(0)),
+    "hash": (4, length(0)),
+    "zset": (5, length(0)),
+    "ziplist": (10, string(ziplist())),
+    "zset of a ziplist": (12, string(ziplist())),
+    "hash of a ziplist": (13, string(ziplist())),
+    "nodes": (14, length(1) + string(ziplist())),
+    "hash of a listpack": (16, string(listpack())),
+    "zset of a listpack": (17, string(listpack())),
+    "packed nodes": (18, length(1) + length(2) + string(listpack())),
+    "set of a listpack": (20, string(listpack())),
+    "fields": (24, bytes(8) + length(0)),
+    "packed fields": (25, bytes(8) + string(listpack())),
+}
+
+
+def test_empty_keys_are_passed_over(load, tmp_path):
+    """Old servers have left such keys in files: the log counts them and names ten. As payloads they are refused."""
+    client = load(rdb(12, *(key(kind, name, payload) for name, (kind, payload) in EMPTY.items()),
+                      key(0, "last", string("v"))))
+    assert client.command("KEYS", "*") == [b"last"]
+    log = (tmp_path / "files-0" / "server.log").read_text()
+    assert f"empty keys skipped: {len(EMPTY)}" in log
+    assert [line.split("empty key: ")[1] for line in log.splitlines() if "empty key: " in line] == list(EMPTY)[:10]
+    for name, (kind, payload) in EMPTY.items():
+        assert client.command("RESTORE", "k", 0, dumped(kind, payload)).text == "ERR Bad data format", name
+
+
+def test_the_log_says_what_is_wrong_with_a_payload(load, tmp_path):
+    client = load(rdb(12), "--loglevel", "verbose")
+    for number, (kind, payload, reason) in enumerate((
+            (10, string(ziplist(b"a")[:-1]), "List ziplist integrity check failed"),
+            (13, string(ziplist(b"f")), "Hash ziplist integrity check failed"),
+            (16, string(listpack(b"f", 1)[:-1]), "Listpack integrity check failed: that of a hash"),
+            (18, length(1) + length(1) + string(""), "A node of a list is one element and empty"))):
+        assert client.command("RESTORE", "k", 0, dumped(kind, payload)).text == "ERR Bad data format"
+        log = (tmp_path / "files-0" / "server.log").read_text()
+        lines = [line for line in log.splitlines() if "to be restored" in line]
+        assert len(lines) == number + 1 and lines[-1].endswith(reason), lines
+
+
 DOCUMENT = b'{"a":[null,5,2.5],"b":true}'
 
 

@@ -260,7 +260,7 @@ Test(rdb, small_values_are_tested_although_many_are_taken_at_once)
         { HASH_OF_PACK, { "a", "1", "b", "2" }, "" },
         { HASH_OF_PACK, { "a", "1", "a", "2" }, "same member twice" },
         { HASH_OF_PACK, { "a", "1", "b" }, "holds 3 elements" },
-        { HASH_OF_PACK, { NULL }, "holds 0 elements" },
+        { HASH_OF_PACK, { "a" }, "holds 1 elements" },
         { SET_OF_PACK, { "a", "12", "b" }, "" },
         { SET_OF_PACK, { "12", "a", "12" }, "same member twice" },
         { ZSET_OF_PACK, { "a", "1", "b", "0.5" }, "" }, /* put into order */
