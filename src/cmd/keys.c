@@ -3,27 +3,37 @@
  *
  * Everything here is O(1) a key: a removed value of any size leaves the keyspace at once and its memory follows in
  * slices (store/reclaim.h), so DEL and UNLINK are the same command. COPY of a large string shares it until one of the
- * two changes.
+ * two changes. Commands that name very many keys go on in slices.
  */
 #include "cmd/families.h"
 #include "database_priv.h"
 #include "engine/aside.h"
 #include "engine/call.h"
 #include "inspect_priv.h"
+#include "many_words_priv.h"
 #include "store/value.h"
 #include "string_priv.h"
 
 typedef bool (*key_step_fn)(struct call *call, struct key key);
 
-/* Does something with each key of the request, looked ahead in batches; answers for how many it did it. */
-static inline __attribute__((always_inline)) void for_each_key(struct call *call, key_step_fn step)
+/*
+ * Does something with each key of the request, looked ahead in batches; answers for how many it did it. With `touch`
+ * reading sets access times.
+ */
+static inline __attribute__((always_inline)) void for_each_key(struct call *call, key_step_fn step, bool touch)
 {
     struct key keys[STRING_BATCH];
     int64_t count = 0;
+    if (words_aside(call))
+        return;
     for (uint32_t at = 1, ahead; at < call->argc; at += ahead) {
+        bool touches = call->keyspace->touch;
+        call->keyspace->touch = touch;
         ahead = string_look_ahead(call, at, 1, call->argc, keys);
         for (uint32_t i = 0; i < ahead; i++)
             count += step(call, keys[i]);
+        call->keyspace->touch = touches;
+        fiber_breathe(STRING_BATCH_COST);
     }
     reply_int(call->reply, count);
 }
@@ -38,7 +48,7 @@ static inline bool remove_key(struct call *call, struct key key)
 
 static void run_del(struct call *call)
 {
-    for_each_key(call, remove_key);
+    for_each_key(call, remove_key, false);
 }
 
 static inline bool read_key(struct call *call, struct key key)
@@ -49,19 +59,13 @@ static inline bool read_key(struct call *call, struct key key)
 /* Sets no access time. */
 static void run_exists(struct call *call)
 {
-    bool touch = call->keyspace->touch;
-    call->keyspace->touch = false;
-    for_each_key(call, read_key);
-    call->keyspace->touch = touch;
+    for_each_key(call, read_key, false);
 }
 
 /* Sets the access time even for a client that asked for NO-TOUCH. */
 static void run_touch(struct call *call)
 {
-    bool touch = call->keyspace->touch;
-    call->keyspace->touch = true;
-    for_each_key(call, read_key);
-    call->keyspace->touch = touch;
+    for_each_key(call, read_key, true);
 }
 
 static void run_type(struct call *call)

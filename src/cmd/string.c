@@ -13,6 +13,12 @@
 #include <string.h>
 
 #include "cmd/families.h"
+#include "many_words_priv.h"
+
+enum {
+    MGET_AT_ONCE = 512 * 1024, /* bytes that are answered up to which it is done at once */
+    MGET_BYTES_A_TICK = 64,    /* that are copied in ten nanoseconds */
+};
 
 /* --- Reading --- */
 
@@ -25,12 +31,14 @@ static void run_get(struct call *call)
         string_reply(call, entry);
 }
 
-static void run_mget(struct call *call)
+/* Answers with all values; false if that is more than `bytes_max`, with part of them answered. */
+static inline bool reply_values(struct call *call, size_t bytes_max)
 {
     struct key keys[STRING_BATCH];
     uint32_t count;
     reply_array(call->reply, call->argc - 1);
     for (uint32_t at = 1; at < call->argc; at += count) {
+        size_t before = output_len(call->reply->out);
         count = string_look_ahead(call, at, 1, call->argc, keys);
         for (uint32_t i = 0; i < count; i++) {
             const struct entry *entry = keyspace_read(call->keyspace, call->db, keys[i], call->now_ms);
@@ -39,7 +47,30 @@ static void run_mget(struct call *call)
             else
                 reply_null(call->reply);
         }
+        size_t bytes = output_len(call->reply->out) - before;
+        if (__builtin_expect(bytes > bytes_max, 0))
+            return false;
+        bytes_max -= bytes;
+        fiber_breathe(STRING_BATCH_COST + (unsigned)(bytes / MGET_BYTES_A_TICK));
     }
+    return true;
+}
+
+/* How many bytes there will be turns out in the doing: if they are many, it begins anew aside. */
+static void run_mget(struct call *call)
+{
+    if (words_aside(call))
+        return;
+    if (call->argc <= STRING_BATCH || fiber_running) {
+        reply_values(call, SIZE_MAX);
+        return;
+    }
+    struct output_mark begin = output_mark(call->reply->out);
+    if (reply_values(call, MGET_AT_ONCE))
+        return;
+    output_rewind(call->reply->out, begin);
+    if (!call_aside(call, CALL_AT_ONCE))
+        reply_values(call, SIZE_MAX);
 }
 
 static void run_strlen(struct call *call)

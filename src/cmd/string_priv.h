@@ -11,7 +11,10 @@
 #include "store/string.h"
 #include "words_priv.h"
 
-enum { STRING_BATCH = 16 }; /* keys that are looked ahead together */
+enum {
+    STRING_BATCH = 16,       /* keys that are looked ahead together, ... */
+    STRING_BATCH_COST = 100, /* ... and what doing something with them costs, for fiber_breathe */
+};
 
 /* Answers the whole string; a large one is referenced, not copied. */
 static inline void string_reply(struct call *call, const struct entry *entry)

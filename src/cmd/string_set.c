@@ -12,6 +12,7 @@
 
 #include "cmd/families.h"
 #include "engine/task.h"
+#include "many_words_priv.h"
 #include "string_priv.h"
 
 #define XXH_INLINE_ALL
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 
 enum {
+    PAIRS_COST = 200,                 /* of STRING_BATCH pairs that are stored, for fiber_breathe */
     DIGEST_LEN = 16,                  /* hexadecimal digits */
     DIGEST_AT_ONCE = 4 * 1024 * 1024, /* bytes; larger values are hashed in slices */
     DIGEST_SLICE = 256 * 1024,        /* bytes */
@@ -428,16 +430,42 @@ static void store_pairs(struct call *call, uint32_t first, uint32_t end, int64_t
         count = string_look_ahead(call, at, 2, end, keys);
         for (uint32_t i = 0; i < count; i++)
             string_set(call, keys[i], at + 2 * i + 1, at_ms);
+        fiber_breathe(PAIRS_COST);
     }
 }
 
 /* True if the key of every pair exists, or, if not `existing`, none does. */
 static bool all_pairs_are(struct call *call, uint32_t first, uint32_t end, bool existing)
 {
-    for (uint32_t i = first; i < end; i += 2)
+    for (uint32_t i = first; i < end; i += 2) {
         if (!!call_write(call, i) != existing)
             return false;
+        fiber_breathe(PAIRS_COST / STRING_BATCH);
+    }
     return true;
+}
+
+/* Tells of pairs that were stored as of one SET each. */
+static void propagate_pairs(struct call *call, uint32_t first, uint32_t end, int64_t at_ms)
+{
+    if (!call_is_propagated(call))
+        return;
+    struct propagate_later later = { .text = BUF_EMPTY };
+    struct bytes words[5] = { BYTES("SET") };
+    uint32_t count = 3;
+    if (at_ms == EXPIRY_KEEP) {
+        words[count++] = BYTES("KEEPTTL");
+    } else if (is_moment(at_ms)) {
+        words[count++] = BYTES("PXAT");
+        words[count++] = call_number(call, at_ms);
+    }
+    for (uint32_t i = first; i < end; i += 2) {
+        words[1] = call->argv[i];
+        words[2] = call->argv[i + 1];
+        propagate_later_add(&later, words, count);
+        fiber_breathe(PAIRS_COST / STRING_BATCH);
+    }
+    call_propagate_later(call, &later);
 }
 
 static void run_mset(struct call *call)
@@ -446,6 +474,8 @@ static void run_mset(struct call *call)
         call_fail_arity(call);
         return;
     }
+    if (words_aside(call))
+        return;
     store_pairs(call, 1, call->argc, EXPIRY_NONE);
     reply_ok(call->reply);
 }
@@ -456,6 +486,8 @@ static void run_msetnx(struct call *call)
         call_fail_arity(call);
         return;
     }
+    if (words_aside(call))
+        return;
     bool free = all_pairs_are(call, 1, call->argc, false);
     if (free)
         store_pairs(call, 1, call->argc, EXPIRY_NONE);
@@ -475,11 +507,13 @@ static void run_msetex(struct call *call)
     uint32_t end = 2 + 2 * (uint32_t)pairs;
     if (!read_options(call, end, SET_NX | SET_XX | SET_TIMES | SET_KEEPTTL, &set) || !read_expiry(call, &set, &at_ms))
         return;
+    if (words_aside(call))
+        return;
     bool is_met = !(set.flags & (SET_NX | SET_XX)) || all_pairs_are(call, 2, end, set.flags & SET_XX);
     if (is_met)
         store_pairs(call, 2, end, at_ms);
-    for (uint32_t i = 2; is_met && i < end; i += 2)
-        string_propagate_set(call, call->argv[i], call->argv[i + 1], at_ms);
+    if (is_met)
+        propagate_pairs(call, 2, end, at_ms);
     reply_int(call->reply, is_met);
 }
 

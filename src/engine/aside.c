@@ -31,6 +31,7 @@ struct aside {
     struct arena arena;
     struct key_position *keys; /* owned */
     int key_count;
+    struct held_many *many; /* owned: very many keys, instead of the former two; or NULL */
     bool everywhere, stores;
     bool answered, told, changed;
     uint64_t dirty;           /* changes so far */
@@ -59,6 +60,8 @@ static void close_keys(struct aside *self)
         return;
     self->changed = true;
     asides->changed++;
+    if (self->many)
+        holds_close_many(self->many);
     for (int i = 0; i < self->key_count; i++)
         if (self->keys[i].flags & KEY_CHANGES)
             holds_close(asides, self->argv[self->keys[i].index]);
@@ -110,16 +113,9 @@ void call_answered(struct call *call)
     fiber_yield();
 }
 
-static void aside_destroy(struct task *task)
+/* Frees all but the holds. */
+static void aside_free(struct aside *self)
 {
-    struct aside *self = (struct aside *)task;
-    struct engine *engine = self->call.engine;
-    struct asides *asides = engine->asides;
-    for (int i = 0; i < self->key_count; i++)
-        holds_release(asides, self->argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
-    asides->everywhere -= self->everywhere;
-    asides->storing -= self->stores;
-    asides->changed -= self->changed;
     arena_fini(&self->arena);
     fiber_destroy(self->fiber);
     for (uint32_t i = 0; i < self->blob_count; i++)
@@ -127,6 +123,21 @@ static void aside_destroy(struct task *task)
     mem_free(self->blobs);
     mem_free(self->keys);
     mem_free(self);
+}
+
+static void aside_destroy(struct task *task)
+{
+    struct aside *self = (struct aside *)task;
+    struct engine *engine = self->call.engine;
+    struct asides *asides = engine->asides;
+    if (self->many)
+        holds_release_many(asides, self->many);
+    for (int i = 0; i < self->key_count; i++)
+        holds_release(asides, self->argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
+    asides->everywhere -= self->everywhere;
+    asides->storing -= self->stores;
+    asides->changed -= self->changed;
+    aside_free(self);
     holds_leave(engine);
 }
 
@@ -160,7 +171,7 @@ static void take_arguments(struct aside *self, struct call *call)
 }
 
 /* A copy of the call that outlives it. NULL when memory is out. */
-static struct aside *aside_create(struct call *call, const struct key_position *keys, int count)
+static struct aside *aside_create(struct call *call)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < call->argc; i++)
@@ -168,15 +179,13 @@ static struct aside *aside_create(struct call *call, const struct key_position *
     struct aside *self = mem_try_alloc(sizeof *self + call->argc * sizeof *self->argv + bytes);
     if (!self)
         return NULL;
-    *self = (struct aside){ .call = *call, .key_count = count };
+    *self = (struct aside){ .call = *call };
     self->fiber = fiber_create(run_handler, self);
     if (!self->fiber) {
         mem_free(self);
         return NULL;
     }
     take_arguments(self, call);
-    self->keys = mem_alloc((size_t)(count ? count : 1) * sizeof *keys);
-    memcpy(self->keys, keys, (size_t)count * sizeof *keys);
     arena_init(&self->arena);
     self->ghost = (struct session){ .engine = call->engine,
         .id = call->session->id,
@@ -189,6 +198,36 @@ static struct aside *aside_create(struct call *call, const struct key_position *
     self->call.key_arg = 0;
     self->call.request = NULL;
     return self;
+}
+
+/*
+ * A key that will be changed and has expired goes now: once it is held nobody takes it away, and the handler does not
+ * see time pass. Where very many will be changed the handler copes with that.
+ */
+static void drop_expired(struct call *call, const struct key_position *keys, int count)
+{
+    int budget = HOLDS_MANY_KEYS;
+    for (int i = 0; i < count && budget; i++)
+        if (keys[i].flags & KEY_CHANGES) {
+            keyspace_peek(call->keyspace, call->db, key_make(call->argv[keys[i].index]), call->now_ms);
+            budget--;
+        }
+}
+
+/* False, with nothing held, when memory is out. */
+static bool hold_keys(struct aside *self, const struct key_position *keys, int count)
+{
+    struct asides *asides = self->call.engine->asides;
+    drop_expired(&self->call, keys, count);
+    if (count >= HOLDS_MANY_KEYS) {
+        self->many = holds_add_many(asides, self->argv, keys, (size_t)count);
+        return self->many;
+    }
+    self->key_count = count;
+    self->keys = mem_dup(keys, (size_t)count * sizeof *keys);
+    for (int i = 0; i < count; i++)
+        holds_add(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
+    return true;
 }
 
 enum scope { HOLDS_NOTHING, HOLDS_KEYS, HOLDS_EVERYTHING };
@@ -214,16 +253,17 @@ static bool go_aside(struct call *call, enum scope scope)
         call->request->done = false;
         return true;
     }
-    struct aside *self = aside_create(call, keys, count);
-    if (!self)
+    struct aside *self = aside_create(call);
+    if (!self || !hold_keys(self, keys, count)) {
+        if (self)
+            aside_free(self);
         return false;
+    }
     self->task = (struct task){
         .type = &type, .argv = self->argv, .argc = call->argc, .lasts = true, .holds = scope != HOLDS_NOTHING
     };
     self->everywhere = everywhere;
     self->stores = scope != HOLDS_NOTHING && call->command->flags & CMD_WRITE;
-    for (int i = 0; i < count; i++)
-        holds_add(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
     asides->everywhere += everywhere;
     asides->storing += self->stores;
     holds_enter(call->engine);

@@ -48,7 +48,7 @@ struct asides *asides_create(void)
 
 void asides_destroy(struct asides *asides)
 {
-    ASSERT(asides->count == 0 && table_count(&asides->held) == 0);
+    ASSERT(asides->count == 0 && table_count(&asides->held) == 0 && !asides->many);
     table_fini(&asides->held);
     mem_free(asides->waiting);
     mem_free(asides);
@@ -72,7 +72,9 @@ bool asides_hold(const struct asides *asides, struct bytes name)
     if (asides->everywhere > asides->inside_all)
         return true;
     const struct held *held = find_held(asides, name);
-    return held && !(asides->inside && held->storers);
+    if (held)
+        return !(asides->inside && held->storers);
+    return asides->many && holds_many_hold(asides, name, asides->inside);
 }
 
 void holds_add(struct asides *asides, struct bytes name, bool stores)
@@ -140,9 +142,14 @@ bool holds_out_of_turn(
 {
     if (asides->all_wanted || asides->anything || (everywhere && asides->storing))
         return true;
+    if (!asides->count)
+        return false;
     for (int i = 0; i < count; i++) {
-        const struct held *held = find_held(asides, argv[keys[i].index]);
-        if (held && !(keys[i].flags & KEY_CHANGES) && (held->storers || held->wanted))
+        struct bytes name = argv[keys[i].index];
+        const struct held *held = find_held(asides, name);
+        if (keys[i].flags & KEY_CHANGES)
+            continue;
+        if ((held && (held->storers || held->wanted)) || (asides->many && holds_many_out_of_turn(asides, name)))
             return true;
     }
     return false;
@@ -179,12 +186,15 @@ static bool conflicts(void *context, const struct command_info *command, const s
     struct key_position few[HOLDS_FEW_KEYS], *keys;
     int count = holds_find_keys(intruder->arena, command, argv, argc, few, &keys);
     for (int i = 0; i < count; i++) {
-        struct held *held = find_held(asides, argv[keys[i].index]);
+        struct bytes name = argv[keys[i].index];
+        struct held *held = find_held(asides, name);
         bool changes = !(command->flags & CMD_READ) && keys[i].flags & KEY_CHANGES;
         if (held && (changes || held->closed)) {
             held->wanted = true;
             return true;
         }
+        if (asides->many && holds_many_conflict(asides, name, changes))
+            return true;
     }
     return false;
 }

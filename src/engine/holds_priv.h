@@ -27,23 +27,27 @@ struct call;
 struct command_info;
 struct engine;
 
+struct held_many;
+
 enum {
-    HOLDS_FEW_KEYS = 32, /* found without memory of their own */
+    HOLDS_FEW_KEYS = 32,   /* found without memory of their own */
+    HOLDS_MANY_KEYS = 256, /* from here on they are held together (holds_many.c) */
     KEY_CHANGES = KEY_RW | KEY_OW | KEY_RM,
 };
 
 struct asides {
     struct table held;
-    size_t count;      /* works under way, ... */
-    size_t everywhere; /* ... those of them that may read any key, ... */
-    size_t storing;    /* ... that will store something, ... */
-    size_t anything;   /* ... that may change any key, or whose keys are not held yet, ... */
-    size_t changed;    /* ... that have changed something and go on, ... */
-    size_t closed_all; /* ... something that is not a key's */
-    bool all_wanted;   /* somebody waits to change any key at all, or to see all of them at rest */
-    bool inside;       /* a transaction runs just now, whose own keys are as free as ever to it ... */
-    bool inside_all;   /* ... and may be any */
-    uint64_t *waiting; /* owned: IDs of the sessions that wait, in order of arrival */
+    struct held_many *many; /* borrowed from the works: those that hold very many keys */
+    size_t count;           /* works under way, ... */
+    size_t everywhere;      /* ... those of them that may read any key, ... */
+    size_t storing;         /* ... that will store something, ... */
+    size_t anything;        /* ... that may change any key, or whose keys are not held yet, ... */
+    size_t changed;         /* ... that have changed something and go on, ... */
+    size_t closed_all;      /* ... something that is not a key's */
+    bool all_wanted;        /* somebody waits to change any key at all, or to see all of them at rest */
+    bool inside;            /* a transaction runs just now, whose own keys are as free as ever to it ... */
+    bool inside_all;        /* ... and may be any */
+    uint64_t *waiting;      /* owned: IDs of the sessions that wait, in order of arrival */
     size_t waiting_count, waiting_room;
 };
 
@@ -60,6 +64,18 @@ void holds_release(struct asides *asides, struct bytes name, bool stores);
 
 /* Nobody else sees a key that is held until it is released. */
 void holds_close(struct asides *asides, struct bytes name);
+
+/*
+ * The same for very many keys at once: NULL, with nothing held, when memory is out. Now and then a name is taken for one
+ * of them that is not. The three questions that follow are those of holds.c about one name.
+ */
+struct held_many *holds_add_many(
+    struct asides *asides, const struct bytes *argv, const struct key_position *keys, size_t count);
+void holds_release_many(struct asides *asides, struct held_many *many);
+void holds_close_many(struct held_many *many);
+bool holds_many_hold(const struct asides *asides, struct bytes name, bool only_reads);
+bool holds_many_conflict(struct asides *asides, struct bytes name, bool changes);
+bool holds_many_out_of_turn(const struct asides *asides, struct bytes name);
 
 /* True if somebody waits for what this would hold, or will store under it: then it is not this one's turn. */
 bool holds_out_of_turn(
