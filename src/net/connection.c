@@ -318,6 +318,14 @@ static bool address_is_loopback(const struct address *address)
     return address->family == AF_UNIX || memcmp(address->ip, &in6addr_loopback, sizeof(in6addr_loopback)) == 0;
 }
 
+/* Bytes that wait for more: of a large argument that is arriving, its own, as the request up to it was taken apart. */
+static size_t pending_len(const struct input *input)
+{
+    if (input->blob != NULL)
+        return input->blob->len;
+    return input->reader.stage == READER_AT_BULK_END ? input->reader.bulk_len : input->len - input->start;
+}
+
 void connection_describe(const struct connection *connection, struct connection_facts *facts)
 {
     const struct input *input = connection->input;
@@ -333,7 +341,7 @@ void connection_describe(const struct connection *connection, struct connection_
         .idle_ms = connection->net->now_ms - connection->active_ms,
     };
     if (input != NULL) {
-        facts->input_len = input->len - input->start + (input->blob != NULL ? input->blob->len : 0);
+        facts->input_len = pending_len(input);
         facts->input_free = input->cap - input->len;
         facts->input_memory = input_memory(input);
     }

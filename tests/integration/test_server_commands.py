@@ -352,6 +352,16 @@ def test_who_lists_clients_sees_the_request_in_the_buffer(server):
         assert b" qbuf=0 " in client.command("CLIENT", "LIST", "ID", other.command("CLIENT", "ID"))
 
 
+def test_the_list_tells_how_much_of_a_large_argument_has_come(server):
+    """Of it alone, until its line end has come too: what stands before it was taken out of the buffer."""
+    with Client(server.port) as client:
+        for head, sent in ((b"*2\r\n", 600_000), (b"*2\r\n$3\r\nGET\r\n", 1_000_000)):
+            with Client(server.port) as sender:
+                number = sender.command("CLIENT", "ID")
+                sender.send_raw(head + b"$1000000\r\n" + b"v" * sent)
+                await_that(lambda: b" qbuf=%d " % sent in client.command("CLIENT", "LIST", "ID", number))
+
+
 def test_memory_stats_tell_of_tables(server):
     with Client(server.port, protocol=3) as client:
         def facts():
