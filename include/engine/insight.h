@@ -50,8 +50,11 @@ static inline bool insight_is_due(const struct engine *engine)
     return __builtin_expect(engine->insight_in <= 1, 0);
 }
 
-/* To be called some times a second: fades what is old. */
-void insight_tick(struct engine *engine, int64_t now_ms);
+/*
+ * To be called some times a second, with the time that the loop was at work since the last call: how often is looked
+ * follows it, so that looking is the same share of the work on a processor that others need, too. Fades what is old.
+ */
+void insight_tick(struct engine *engine, int64_t now_ms, uint64_t spare_ms);
 
 /* The counts of one metric: commands, ticks (base/clock.h) or bytes. */
 const struct topk *insight_top(const struct insight *insight, enum insight_metric metric);

@@ -57,11 +57,11 @@ void curve_write(struct curve *curve, uint64_t hash);
 void curve_remove(struct curve *curve, uint64_t hash);
 
 /*
- * To be called some ten times a second, with the keys in memory, all reads so far and the time since the last call:
- * adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then the share falls as
+ * To be called some ten times a second, with the keys in memory, all reads so far and the time at work since the last
+ * call: adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then the share falls as
  * soon as the budget of the time is used up, or following pauses until the next call. O(1); O(samples) when it falls.
  */
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited);
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, bool is_limited);
 
 /* Memory has a limit from now on: the curve begins anew, as exact as it can be. Nothing if it had one. */
 void curve_set_limited(struct curve *curve, uint64_t reads);

@@ -15,9 +15,10 @@
 
 enum {
     FADE_MS = 60 * 1000,
-    LOOKS_PER_S = 500, /* about; a look costs some microseconds, as its data are seldom in the cache */
+    LOOKS_PER_S = 250, /* of the loop's time, about; a look costs some microseconds: its data are seldom in the cache */
     EVERY_MIN = 64,    /* so that looking is below a hundredth of the work however little there is */
-    EVERY_MAX = 1 << 14,
+    EVERY_MAX = 1 << 12, /* a look that stands for more would mislead; the cost is some thousandths even so */
+    SPARE_MS_MAX = 10 * 1000,
     KEYS_MAX = 64, /* of one command that are counted */
 };
 
@@ -27,7 +28,6 @@ struct insight {
     uint32_t every;    /* one in about so many commands is looked at */
     uint32_t looks;    /* since the last tick */
     uint64_t commands; /* executed until then */
-    int64_t ticked_ms;
     uint32_t distance; /* commands that the next one looked at stands for */
     uint32_t left;     /* commands until then; while a session is active */
     size_t output_before;
@@ -126,18 +126,16 @@ static void choose_next(struct insight *insight)
     insight->distance = insight->left = 1 + (uint32_t)random_below(&insight->random, 2 * insight->every - 1);
 }
 
-/* As many looks a second as there may be, however many commands there are. */
-static void set_pace(struct engine *engine, int64_t now_ms)
+/* As many looks as there may be in that time, however many commands there are. */
+static void set_pace(struct engine *engine, uint64_t spare_ms)
 {
     struct insight *insight = engine->insight;
-    int64_t elapsed_ms = now_ms - insight->ticked_ms;
     uint64_t commands = engine->stats.commands - insight->commands;
-    insight->ticked_ms = now_ms;
     insight->commands = engine->stats.commands;
     insight->looks = 0;
-    if (elapsed_ms <= 0 || elapsed_ms > 10000 || commands > UINT32_MAX) /* a jump, or counted from 0 again */
+    if (spare_ms > SPARE_MS_MAX || commands > UINT32_MAX) /* a jump, or counted from 0 again */
         return;
-    uint64_t every = commands * 1000 / (uint64_t)elapsed_ms / LOOKS_PER_S;
+    uint64_t looks = spare_ms * LOOKS_PER_S / 1000, every = commands / (looks ? looks : 1);
     insight->every = every < EVERY_MIN ? EVERY_MIN : every > EVERY_MAX ? EVERY_MAX : (uint32_t)every;
 }
 
@@ -175,10 +173,10 @@ void insight_note_task(struct engine *engine, int db, const struct command_info 
     note_always(engine->insight, &named, db, ticks, bytes, 1);
 }
 
-void insight_tick(struct engine *engine, int64_t now_ms)
+void insight_tick(struct engine *engine, int64_t now_ms, uint64_t spare_ms)
 {
     struct insight *insight = engine->insight;
-    set_pace(engine, now_ms);
+    set_pace(engine, spare_ms);
     if (!insight->since_ms)
         insight->since_ms = now_ms;
     if (engine->hotkeys)

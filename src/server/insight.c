@@ -16,12 +16,12 @@
 #include "store/keyspace.h"
 
 enum {
-    CENSUS_SLICE_NS = 200 * 1000, /* at most; one part in so many */
-    CENSUS_BUSY_SHARE = 1000,     /* of the processor's time that the loop got, */
-    CENSUS_LEAST_SHARE = 5000,    /* and of the time that has passed; */
-    CENSUS_IDLE_SHARE = 500,      /* or of that, if the loop needs less than one part in ... */
-    CENSUS_IDLE = 50,             /* ... so many of it */
-    CENSUS_BUCKETS = 8,           /* between two looks at the clock */
+    IDLE_PART = 10,               /* of the time that nobody asked for anything one part in so many may be used, too */
+    CENSUS_SLICE_NS = 200 * 1000, /* at most; one part in so many of that time, ... */
+    CENSUS_BUSY_SHARE = 2000,
+    CENSUS_IDLE_SHARE = 500, /* ... or of the time that has passed, if the loop needs less than one part in ... */
+    CENSUS_IDLE = 50,        /* ... so many of it */
+    CENSUS_BUCKETS = 2,      /* between two looks at the clock */
     CURVE_FADE_MS = 10 * 60 * 1000,
 };
 
@@ -35,19 +35,23 @@ static uint64_t reads_of(const struct keyspace *keyspace)
 }
 
 /*
- * How long the census may go on now. What counts is the processor's time, not the clock's: a server that gets a tenth
- * of a processor has a tenth of the time to spare. It hurries when nobody asks for anything.
+ * The processor's time that the loop got since it was last asked. That, not the clock's, is what watching has its share
+ * of: a server that gets a tenth of a processor has a tenth of the time to spare.
  */
-static uint64_t census_slice_ns(struct server *server, uint64_t passed_ns)
+static uint64_t used_ns(struct server_insight *insight)
 {
     struct timespec cpu;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-    uint64_t cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec;
-    uint64_t used_ns = cpu_ns - server->insight.cpu_ns, slice_ns = passed_ns / CENSUS_IDLE_SHARE;
-    if (used_ns >= passed_ns / CENSUS_IDLE)
-        slice_ns = used_ns / CENSUS_BUSY_SHARE + passed_ns / CENSUS_LEAST_SHARE;
-    server->insight.cpu_ns = cpu_ns;
-    return slice_ns < CENSUS_SLICE_NS ? slice_ns : CENSUS_SLICE_NS;
+    uint64_t cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec, used = cpu_ns - insight->cpu_ns;
+    insight->cpu_ns = cpu_ns;
+    return used;
+}
+
+/* How long the census may go on now. It hurries when nobody asks for anything. */
+static uint64_t census_slice_ns(uint64_t used, uint64_t passed)
+{
+    uint64_t slice = used < passed / CENSUS_IDLE ? passed / CENSUS_IDLE_SHARE : used / CENSUS_BUSY_SHARE;
+    return slice < CENSUS_SLICE_NS ? slice : CENSUS_SLICE_NS;
 }
 
 static void run_census(struct server *server, size_t keys, uint64_t slice_ns)
@@ -67,8 +71,9 @@ void insight_cron(struct server *server, int64_t now_ms)
         keys += keyspace_size(keyspace->dbs[i]);
     int64_t elapsed_ms = now_ms - insight->ticked_ms;
     bool is_limited = server->config.engine.memory.limit != 0;
-    uint64_t passed_ms = elapsed_ms > 0 ? (uint64_t)elapsed_ms : 0;
-    curve_tick(&keyspace->curve, keys, reads_of(keyspace), passed_ms, is_limited);
+    uint64_t passed = elapsed_ms > 0 ? (uint64_t)elapsed_ms * 1000000 : 0, used = used_ns(insight);
+    uint64_t spare_ms = (used + passed / IDLE_PART) / 1000000;
+    curve_tick(&keyspace->curve, keys, reads_of(keyspace), spare_ms, is_limited);
     insight->ticked_ms = now_ms;
     if (!insight->faded_ms)
         insight->faded_ms = now_ms;
@@ -76,8 +81,8 @@ void insight_cron(struct server *server, int64_t now_ms)
         curve_fade(&keyspace->curve, reads_of(keyspace));
         insight->faded_ms = now_ms;
     }
-    insight_tick(server->engine, now_ms);
-    run_census(server, keys, census_slice_ns(server, passed_ms * 1000000));
+    insight_tick(server->engine, now_ms, spare_ms);
+    run_census(server, keys, census_slice_ns(used, passed));
 }
 
 void insight_reset_stats(struct server *server)

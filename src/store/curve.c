@@ -369,11 +369,11 @@ void curve_remove(struct curve *curve, uint64_t hash)
 
 /* --- Time --- */
 
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t elapsed_ms, bool is_limited)
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, bool is_limited)
 {
     catch_up(curve, reads);
     curve->keys = keys;
-    uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (elapsed_ms < 1000 ? elapsed_ms : 1000) / 1000;
+    uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (spare_ms < 1000 ? spare_ms : 1000) / 1000;
     bool was_limited = curve->is_limited;
     curve->is_limited = is_limited;
     if (curve->processed > budget)

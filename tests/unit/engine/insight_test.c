@@ -42,7 +42,7 @@ Test(insight, no_rhythm_hides_a_key)
     fixture_begin(&f, rows);
     client_open(&f, &client);
     for (int i = 0; i < 40; i++) {
-        insight_tick(f.engine, 1000 + 100 * i); /* 64,000 a second */
+        insight_tick(f.engine, 1000 + 100 * i, 100); /* 64,000 a second */
         load(&f, &client, 64 * 100, INSIGHT_EVERY);
     }
     struct topk_item items[4];
@@ -63,13 +63,13 @@ Test(insight, looks_become_rarer_as_load_grows)
     struct client client;
     fixture_begin(&f, rows);
     client_open(&f, &client);
-    insight_tick(f.engine, 1000);
+    insight_tick(f.engine, 1000, 100);
     load(&f, &client, 200, 10);
-    insight_tick(f.engine, 1100); /* 2,000 a second */
+    insight_tick(f.engine, 1100, 100); /* 2,000 a second */
     load(&f, &client, 100, 10);
     cr_assert(f.engine->insight_in <= 128, "%u", f.engine->insight_in);
     load(&f, &client, 20000, 10);
-    insight_tick(f.engine, 1200); /* 200,000 a second */
+    insight_tick(f.engine, 1200, 100); /* 200,000 a second */
     load(&f, &client, 2000, 10);
     uint32_t most = 0;
     for (int i = 0; i < 20; i++) {
