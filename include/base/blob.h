@@ -45,6 +45,9 @@ void blob_unref(struct blob *blob);
  * memory is out. */
 struct blob *blob_try_resize(struct blob *blob, size_t cap);
 
+/* Makes room for at least `cap` where the blob lies; false if there is none. */
+bool blob_try_expand(struct blob *blob, size_t cap);
+
 static inline bool blob_is_shared(const struct blob *blob)
 {
     return atomic_load_explicit(&blob->refs, memory_order_acquire) > 1;

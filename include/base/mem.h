@@ -30,6 +30,9 @@ void *mem_realloc(void *ptr, size_t size) __attribute__((alloc_size(2), returns_
 void *mem_try_alloc(size_t size) __attribute__((malloc, alloc_size(1), warn_unused_result));
 void *mem_try_realloc(void *ptr, size_t size) __attribute__((alloc_size(2), warn_unused_result));
 
+/* True if the allocation has room for `size` bytes now, without moving. */
+bool mem_try_expand(void *ptr, size_t size);
+
 /* Frees; NULL is nothing. */
 void mem_free(void *ptr);
 

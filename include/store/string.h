@@ -55,3 +55,13 @@ struct entry *keyspace_set_integer(
  * with nothing changed, when memory is out.
  */
 char *keyspace_edit_string(struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry, size_t len);
+
+/* About how many bytes keyspace_edit_string would copy and fill; where room can be had without that it is made now. */
+size_t string_edit_work(struct entry *entry, size_t len);
+
+/*
+ * As keyspace_edit_string, for `len` beyond ENTRY_EMBED_MAX: breathes (base/fiber.h) while it copies and fills, before
+ * it changes anything. Meanwhile nobody may change the string, but it may be read, shared and moved. The entry is what
+ * keyspace_peek finds.
+ */
+char *keyspace_edit_string_slowly(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms, size_t len);

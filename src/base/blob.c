@@ -100,3 +100,14 @@ struct blob *blob_try_resize(struct blob *blob, size_t cap)
     moved->cap = size - sizeof(struct blob);
     return moved;
 }
+
+bool blob_try_expand(struct blob *blob, size_t cap)
+{
+    size_t size = blob_alloc_size(cap);
+    if (cap <= blob->cap)
+        return true;
+    if (size == 0 || !mem_try_expand(blob, size))
+        return false;
+    blob->cap = mem_usable_size(blob) - sizeof(struct blob);
+    return true;
+}

@@ -245,6 +245,15 @@ void *mem_try_realloc(void *ptr, size_t size)
     return mem_must_fail() ? NULL : mem_resize(ptr, size);
 }
 
+bool mem_try_expand(void *ptr, size_t size)
+{
+#ifdef LARDER_JEMALLOC
+    return xallocx(ptr, size, 0, 0) >= size;
+#else
+    return malloc_usable_size(ptr) >= size;
+#endif
+}
+
 void mem_free(void *ptr)
 {
     MEM_COUNT_OLD(ptr);

@@ -205,7 +205,7 @@ static bool open_text(struct call *call, struct field_text *text, size_t len)
 {
     if (text->open)
         return true;
-    text->open = string_open(call, text->key, text->entry, len);
+    text->open = string_open(call, text->key, text->entry, len, sizeof(uint64_t));
     text->ptr = text->open;
     text->len = len;
     return text->open;

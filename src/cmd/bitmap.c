@@ -71,7 +71,7 @@ static void run_setbit(struct call *call)
     size_t byte = (size_t)(offset >> 3);
     bool changes = byte >= text.len || old != bit;
     if (changes || !bitmap_is_raw(entry)) {
-        char *at = string_open(call, key, entry, byte < text.len ? text.len : byte + 1);
+        char *at = string_open(call, key, entry, byte < text.len ? text.len : byte + 1, 1);
         if (!at)
             return;
         at[byte] = (char)(bit ? (unsigned char)at[byte] | bit_of_byte(offset)
@@ -349,7 +349,7 @@ static void store_small(struct call *call, struct key dest, const struct bitop *
     }
     if (replaces) /* no new key to those who are told of events */
         call->keyspace->tells_arrivals = false;
-    char *at = string_open(call, dest, entry, result.len);
+    char *at = string_open(call, dest, entry, result.len, result.len);
     engine_refresh_notifications(call->engine);
     if (!at)
         return;

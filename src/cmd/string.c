@@ -5,7 +5,7 @@
  * the reply (reply_bulk_blob), counters are changed where they lie, and an appended piece is copied once, to its place.
  *
  * Costs: O(1) a key, and the bytes that are written. Filling the gap that SETRANGE may leave behind the old end is
- * O(gap), at most proto-max-bulk-len, and done at once.
+ * O(gap), at most proto-max-bulk-len. What is to be filled or copied beyond a megabyte is so in slices.
  */
 #include "string_priv.h"
 
@@ -32,7 +32,7 @@ static void run_get(struct call *call)
 }
 
 /* Answers with all values; false if that is more than `bytes_max`, with part of them answered. */
-static inline bool reply_values(struct call *call, size_t bytes_max)
+static inline __attribute__((always_inline)) bool reply_values(struct call *call, size_t bytes_max)
 {
     struct key keys[STRING_BATCH];
     uint32_t count;
@@ -121,6 +121,20 @@ static void run_getrange(struct call *call)
 
 /* --- Changing bytes --- */
 
+char *string_open_large(struct call *call, struct key key, struct entry *entry, size_t len, size_t written)
+{
+    char *at;
+    if (string_edit_work(entry, len) + written < STRING_LARGE)
+        at = keyspace_edit_string(call->keyspace, call->db, key, entry, len);
+    else if (call_aside(call, CALL_AT_ONCE))
+        return NULL;
+    else
+        at = keyspace_edit_string_slowly(call->keyspace, call->db, key, call->now_ms, len);
+    if (!at)
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    return at;
+}
+
 static void run_append(struct call *call)
 {
     struct key key = call_key(call, 1);
@@ -137,11 +151,10 @@ static void run_append(struct call *call)
     size_t len = string_len(entry);
     if (!string_may_reach(call, len, tail.len))
         return;
-    char *text = string_open(call, key, entry, len + tail.len);
+    char *text = string_open(call, key, entry, len + tail.len, tail.len);
     if (!text)
         return;
-    if (tail.len > 0)
-        memcpy(text + len, tail.ptr, tail.len);
+    string_write(text + len, tail);
     call_notify(call, NOTIFY_STRING, "append", call->argv[1]);
     reply_int(call->reply, (int64_t)(len + tail.len));
 }
@@ -169,10 +182,10 @@ static void run_setrange(struct call *call)
         return;
     size_t end = (size_t)offset + part.len;
     size_t new_len = end > len ? end : len;
-    char *text = string_open(call, key, entry, new_len);
+    char *text = string_open(call, key, entry, new_len, part.len);
     if (!text)
         return;
-    memcpy(text + offset, part.ptr, part.len);
+    string_write(text + offset, part);
     call_notify(call, NOTIFY_STRING, "setrange", call->argv[1]);
     reply_int(call->reply, (int64_t)new_len);
 }

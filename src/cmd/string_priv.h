@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "base/fiber.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "store/string.h"
@@ -14,6 +16,7 @@
 enum {
     STRING_BATCH = 16,       /* keys that are looked ahead together, ... */
     STRING_BATCH_COST = 100, /* ... and what doing something with them costs, for fiber_breathe */
+    STRING_LARGE = 1 << 20,  /* bytes that are not copied or filled in one go */
 };
 
 /* Answers the whole string; a large one is referenced, not copied. */
@@ -37,13 +40,34 @@ static inline bool string_may_reach(struct call *call, uint64_t offset, uint64_t
     return false;
 }
 
-/* Opens an entry's string (or a missing one) for editing, or answers that memory is out; see keyspace_edit_string. */
-static inline char *string_open(struct call *call, struct key key, struct entry *entry, size_t len)
+/* string_open for large ones. */
+char *string_open_large(struct call *call, struct key key, struct entry *entry, size_t len, size_t written);
+
+/*
+ * Opens an entry's string (or a missing one) for editing, or answers that memory is out; see keyspace_edit_string.
+ * `written`: how many bytes the caller will write, by string_write if they may be many. NULL: the handler returns,
+ * since an error was answered or it runs aside, where it comes here again.
+ */
+static inline char *string_open(struct call *call, struct key key, struct entry *entry, size_t len, size_t written)
 {
+    if (__builtin_expect(len >= STRING_LARGE, 0))
+        return string_open_large(call, key, entry, len, written);
     char *at = keyspace_edit_string(call->keyspace, call->db, key, entry, len);
     if (!at)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     return at;
+}
+
+/* Writes to a string that is open. */
+static inline void string_write(char *to, struct bytes part)
+{
+    enum { PIECE = 64 * 1024, PIECE_COST = 1500 };
+    for (; part.len > PIECE; to += PIECE, part = bytes_make(part.ptr + PIECE, part.len - PIECE)) {
+        memcpy(to, part.ptr, PIECE);
+        fiber_breathe(PIECE_COST);
+    }
+    if (part.len)
+        memcpy(to, part.ptr, part.len);
 }
 
 /*

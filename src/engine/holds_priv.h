@@ -66,8 +66,8 @@ void holds_release(struct asides *asides, struct bytes name, bool stores);
 void holds_close(struct asides *asides, struct bytes name);
 
 /*
- * The same for very many keys at once: NULL, with nothing held, when memory is out. Now and then a name is taken for one
- * of them that is not. The three questions that follow are those of holds.c about one name.
+ * The same for very many keys at once: NULL, with nothing held, when memory is out. Now and then a name is taken for
+ * one of them that is not. The three questions that follow are those of holds.c about one name.
  */
 struct held_many *holds_add_many(
     struct asides *asides, const struct bytes *argv, const struct key_position *keys, size_t count);

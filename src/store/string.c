@@ -7,11 +7,12 @@
  *
  * Storing over an existing string rewrites the entry where it lies whenever the new size is of the same allocator
  * class. A blob that somebody else refers to is never changed: editing makes a copy first. Blobs that are edited grow
- * by doubling, then by 1 MB.
+ * by doubling, then by 1 MB; where they lie, if the allocator can.
  */
 #include "store/string.h"
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "keyspace_priv.h"
 #include "value_priv.h"
@@ -235,16 +236,32 @@ struct entry *keyspace_set_string_take(
 
 /* --- Editing in place --- */
 
-/* A blob of `len` bytes with room for `cap` that begins with `head`, zeros behind; NULL when memory is out. */
+/* Copies, or fills with zeros where `from` is NULL, little by little. */
+static void put_bytes(char *to, const char *from, size_t len)
+{
+    enum { PIECE = 64 * 1024, PIECE_COST = 1500 };
+    for (size_t at = 0, count; at < len; at += count) {
+        count = len - at < PIECE ? len - at : PIECE;
+        if (from)
+            memcpy(to + at, from + at, count);
+        else
+            memset(to + at, 0, count);
+        fiber_breathe(PIECE_COST);
+    }
+}
+
+/*
+ * A blob of `len` bytes with room for `cap` that begins with `head`, zeros behind; NULL when memory is out. It breathes,
+ * but not before a head of up to ENTRY_EMBED_MAX bytes is copied.
+ */
 static struct blob *blob_try_begin(struct bytes head, size_t len, size_t cap)
 {
     struct blob *blob = blob_try_create(cap);
     if (!blob)
         return NULL;
     size_t keep = head.len < len ? head.len : len;
-    if (keep)
-        memcpy(blob->data, head.ptr, keep);
-    memset(blob->data + keep, 0, len - keep);
+    put_bytes(blob->data, head.ptr, keep);
+    put_bytes(blob->data + keep, NULL, len - keep);
     blob->len = len;
     return blob;
 }
@@ -254,12 +271,13 @@ static size_t grown_cap(size_t len)
     return len + (len < STRING_SLACK_MAX ? len : STRING_SLACK_MAX);
 }
 
-static char *edit_missing(struct keyspace *keyspace, struct db *db, const struct key *key, size_t len)
+/* Takes the blob, or makes one if that is NULL and the length asks for it. */
+static char *edit_missing(
+    struct keyspace *keyspace, struct db *db, const struct key *key, struct blob *blob, size_t len)
 {
     struct entry_shape shape = { ENTRY_STRING, STRING_EMBEDDED, len, EXPIRY_NONE };
-    struct blob *blob = NULL;
     if (len > ENTRY_EMBED_MAX) {
-        blob = blob_try_begin((struct bytes){ 0 }, len, len);
+        blob = blob ? blob : blob_try_begin((struct bytes){ 0 }, len, len);
         if (!blob)
             return NULL;
         shape.encoding = STRING_BLOB;
@@ -279,62 +297,61 @@ static char *edit_missing(struct keyspace *keyspace, struct db *db, const struct
     return blob ? blob->data : entry_value(entry);
 }
 
+/* Makes the blob, which is taken, the entry's own. */
+static char *edit_exchange(
+    struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry, struct blob *blob)
+{
+    keyspace_edit(keyspace, db, *key, entry);
+    if (entry->encoding == STRING_BLOB) {
+        blob_unref(entry_pointer(entry));
+    } else {
+        uint64_t *slot = keyspace_find(db, key);
+        ASSERT(slot && table_slot_item(slot) == entry);
+        entry = keyspace_reshape(db, slot, entry_expiry(entry), sizeof blob, 0);
+        entry->encoding = STRING_BLOB;
+    }
+    memcpy(entry_value(entry), &blob, sizeof blob);
+    entry->flags |= ENTRY_RAW;
+    return blob->data;
+}
+
 static char *edit_blob(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry, size_t len)
 {
     struct blob *blob = entry_pointer(entry);
     size_t old_len = blob->len;
     if (blob_is_shared(blob)) {
         struct blob *own = blob_try_begin(blob_bytes(blob), len, len > old_len ? grown_cap(len) : len);
-        if (!own)
-            return NULL;
-        blob_unref(blob);
-        blob = own;
-    } else {
-        if (len > blob->cap) {
-            struct blob *grown = blob_try_resize(blob, grown_cap(len));
-            if (!grown)
-                return NULL;
-            blob = grown;
-        }
-        if (len > old_len)
-            memset(blob->data + old_len, 0, len - old_len);
-        blob->len = len;
+        return own ? edit_exchange(keyspace, db, key, entry, own) : NULL;
     }
+    if (len > blob->cap) {
+        struct blob *grown = blob_try_resize(blob, grown_cap(len));
+        if (!grown)
+            return NULL;
+        blob = grown;
+    }
+    if (len > old_len)
+        memset(blob->data + old_len, 0, len - old_len);
+    blob->len = len;
     keyspace_edit(keyspace, db, *key, entry);
     memcpy(entry_value(entry), &blob, sizeof blob);
     entry->flags |= ENTRY_RAW;
-    return blob->data;
-}
-
-/* Makes a blob of what was small. The content is borrowed from the entry or from scratch. */
-static char *edit_into_blob(struct keyspace *keyspace, struct db *db, const struct key *key, struct entry *entry,
-    struct bytes content, size_t len)
-{
-    struct blob *blob = blob_try_begin(content, len, grown_cap(len));
-    if (!blob)
-        return NULL;
-    uint64_t *slot = keyspace_find(db, key);
-    ASSERT(slot && table_slot_item(slot) == entry);
-    keyspace_edit(keyspace, db, *key, entry);
-    entry = keyspace_reshape(db, slot, entry_expiry(entry), sizeof blob, 0);
-    entry->encoding = STRING_BLOB;
-    entry->flags |= ENTRY_RAW;
-    memcpy(entry_value(entry), &blob, sizeof blob);
     return blob->data;
 }
 
 char *keyspace_edit_string(struct keyspace *keyspace, struct db *db, struct key key, struct entry *entry, size_t len)
 {
     if (!entry)
-        return edit_missing(keyspace, db, &key, len);
+        return edit_missing(keyspace, db, &key, NULL, len);
     DASSERT(entry->type == ENTRY_STRING);
     if (entry->encoding == STRING_BLOB)
         return edit_blob(keyspace, db, &key, entry, len);
 
     struct string_scratch scratch;
     struct bytes content = string_view(entry, &scratch);
-    if (len > ENTRY_EMBED_MAX)
-        return edit_into_blob(keyspace, db, &key, entry, content, len);
+    if (len > ENTRY_EMBED_MAX) {
+        struct blob *blob = blob_try_begin(content, len, grown_cap(len));
+        return blob ? edit_exchange(keyspace, db, &key, entry, blob) : NULL;
+    }
 
     keyspace_edit(keyspace, db, key, entry);
     size_t keep = content.len < len ? content.len : len;
@@ -351,4 +368,42 @@ char *keyspace_edit_string(struct keyspace *keyspace, struct db *db, struct key 
     entry->encoding = STRING_EMBEDDED;
     entry->flags |= ENTRY_RAW;
     return value;
+}
+
+/* --- Editing large strings --- */
+
+size_t string_edit_work(struct entry *entry, size_t len)
+{
+    struct blob *blob = entry ? string_blob(entry) : NULL;
+    if (!blob || blob_is_shared(blob) || (len > blob->cap && !blob_try_expand(blob, grown_cap(len))))
+        return len;
+    return len > blob->len ? len - blob->len : 0;
+}
+
+/* Fills what the blob has beyond its length; false if somebody took a share in it meanwhile. */
+static bool fill_room(struct blob *blob, size_t len)
+{
+    if (len > blob->len)
+        put_bytes(blob->data + blob->len, NULL, len - blob->len);
+    return !blob_is_shared(blob);
+}
+
+char *keyspace_edit_string_slowly(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms, size_t len)
+{
+    struct entry *entry = keyspace_peek(keyspace, db, key, now_ms);
+    struct blob *blob = entry ? string_blob(entry) : NULL;
+    if (blob && !blob_is_shared(blob) && len <= blob->cap && fill_room(blob, len)) {
+        entry = keyspace_peek(keyspace, db, key, now_ms);
+        blob->len = len;
+        keyspace_edit(keyspace, db, key, entry);
+        entry->flags |= ENTRY_RAW;
+        return blob->data;
+    }
+    struct string_scratch scratch;
+    struct bytes content = entry ? string_view(entry, &scratch) : (struct bytes){ 0 };
+    struct blob *made = blob_try_begin(content, len, entry && len > content.len ? grown_cap(len) : len);
+    if (!made)
+        return NULL;
+    entry = keyspace_peek(keyspace, db, key, now_ms);
+    return entry ? edit_exchange(keyspace, db, &key, entry, made) : edit_missing(keyspace, db, &key, made, len);
 }
