@@ -73,6 +73,7 @@ struct config {
     bool syslog_enabled;
     char *syslog_ident, *syslog_facility; /* owned */
     bool crash_log_enabled;
+    int64_t watchdog_period_ms;
     bool set_proc_title;
     char *proc_title_template;
     bool always_show_logo;

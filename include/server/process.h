@@ -1,6 +1,5 @@
 /*
- * Process: what a server does with the process it runs in: becoming a daemon, PID file, limits, readiness, title, crash
- * report.
+ * Process: what a server does with the process it runs in: becoming a daemon, PID file, limits, readiness, title.
  */
 #pragma once
 
@@ -39,7 +38,3 @@ bool process_notify(const char *state);
  * uses them. */
 void process_init_title(int argc, char **argv);
 void process_set_title(const char *title);
-
-/* Logs a report with a backtrace when the process crashes (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT), then dies of the
- * signal. */
-void process_install_crash_report(void);

@@ -117,6 +117,7 @@ struct server {
     bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool shutdown_waits; /* until the clockwork goes on */
     int64_t deadline_ms; /* for which the timer of waits is set; 0 if it is not */
+    bool watched;        /* the watchdog's timer is set */
     int64_t logged_ms;   /* when the statistics went to the log last */
 };
 

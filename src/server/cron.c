@@ -8,6 +8,7 @@
 #include "engine/registry.h"
 #include "engine/task.h"
 #include "engine/wait.h"
+#include "server/crash.h"
 #include "server_priv.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
@@ -77,9 +78,20 @@ static void set_expiry_timer(struct server *server)
     net_set_timer(server->net, TIMER_EXPIRY, wanted ? EXPIRY_TIMER_MS : 0, fire_expiry, server);
 }
 
+/* The watchdog barks when this is not called for its period, or for two ticks if that is longer. */
+static void keep_watchdog_quiet(struct server *server)
+{
+    uint32_t period_ms = (uint32_t)server->config.watchdog_period_ms, shortest_ms = 2000 / (uint32_t)server->config.hz;
+    if (!period_ms && !server->watched)
+        return;
+    server->watched = period_ms;
+    crash_watch(period_ms && period_ms < shortest_ms ? shortest_ms : period_ms);
+}
+
 static void fire_cron(void *context)
 {
     struct server *server = context;
+    keep_watchdog_quiet(server);
     if (server->cron_paused)
         return;
     uint64_t began = clock_ticks();
@@ -144,6 +156,7 @@ void cron_set_deadline(struct server *server)
 
 void cron_set_hz(struct server *server)
 {
+    keep_watchdog_quiet(server);
     net_set_timer(server->net, TIMER_CRON, (uint32_t)(1000 / server->config.hz), fire_cron, server);
 }
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/version.h"
+#include "server/crash.h"
 #include "server/process.h"
 #include "server/server.h"
 
@@ -162,8 +163,7 @@ static bool prepare(struct config *config, int argc, char **argv)
         log_write(LOG_WARNING, "Can't become a daemon: %s", strerror(errno));
         return false;
     }
-    if (config->crash_log_enabled)
-        process_install_crash_report();
+    crash_install(config->crash_log_enabled);
     return true;
 }
 

@@ -1,16 +1,13 @@
 /*
  * The process and its surroundings.
  *
- * The crash report and the title are, with the log's sink, the mutable globals of the program: signals and the kernel
- * know no context.
+ * The title is, with the log's sink, the one mutable global of the program: the kernel knows no context.
  */
 #include "server/process.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +22,7 @@
 #include "base/log.h"
 
 enum {
-    RESERVED_FILES = 32, /* descriptors that are not clients: listeners, log, files being saved */
-    BACKTRACE_MAX = 64,
+    RESERVED_FILES = 32,           /* descriptors that are not clients: listeners, log, files being saved */
     LATENCY_SLICE_NS = 100 * 1000, /* the shortest that Linux grants */
 };
 
@@ -192,27 +188,4 @@ void process_set_title(const char *text)
         len = title.room - 1;
     memcpy(title.start, text, len);
     memset(title.start + len, 0, title.room - len);
-}
-
-static void crash_report(int signal_number, siginfo_t *info, void *context)
-{
-    (void)context;
-    void *frames[BACKTRACE_MAX];
-    int count = backtrace(frames, BACKTRACE_MAX);
-    log_write(LOG_WARNING, "Larder " LARDER_VERSION " crashed by signal: %d, accessing address: %p", signal_number,
-        info ? info->si_addr : NULL);
-    log_write(LOG_WARNING, "Backtrace of %d frames follows; addr2line -e larder-server tells the places.", count);
-    backtrace_symbols_fd(frames, count, STDERR_FILENO);
-    struct sigaction action = { .sa_handler = SIG_DFL };
-    sigaction(signal_number, &action, NULL);
-    raise(signal_number);
-}
-
-void process_install_crash_report(void)
-{
-    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-    struct sigaction action = { .sa_sigaction = crash_report, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESETHAND };
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        sigaction(signals[i], &action, NULL);
 }
