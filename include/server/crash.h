@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * From now on the log gets a backtrace on SIGALRM, after which all goes on, and with `reports` a report with a backtrace
- * when the process dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT; it dies of the signal nevertheless. Called once,
- * by the thread whose backtraces are wanted.
+ * From now on the log gets a backtrace on SIGALRM, after which all goes on, and with `reports` a report with a
+ * backtrace when the process dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT; it dies of the signal nevertheless.
+ * Called once, by the thread whose backtraces are wanted.
  */
 void crash_install(bool reports);
 

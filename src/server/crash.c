@@ -2,9 +2,9 @@
  * Reports of crashes and of hangs.
  *
  * The handlers know no context, and little may be done in one: they write lines, which takes neither memory nor locks
- * (base/log.h), and a backtrace, whose names the C library writes to the log's descriptor itself; what it needs for that
- * it loads when it is first used, which is therefore done beforehand. They run on a stack of their own, as an overflown
- * stack is a way to crash, and those of fibers are small.
+ * (base/log.h), and a backtrace, whose names the C library writes to the log's descriptor itself. What the library
+ * needs for that it loads when it is first asked, which is therefore done beforehand. The handlers run on a stack of
+ * their own, as an overflown stack is a way to crash.
  */
 #include "server/crash.h"
 
