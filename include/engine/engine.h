@@ -42,6 +42,7 @@ struct table;
 struct task_link;
 struct trackers;
 struct waits;
+struct watches;
 
 /* What the server may change while it runs. Owned by the server; the engine reads it whenever it matters. */
 struct engine_settings {
@@ -85,7 +86,7 @@ struct engine {
     struct command_registry *registry;                   /* owned */
     struct session *sessions, *last_session;             /* owned list, oldest first */
     struct table *sessions_by_id;                        /* owned */
-    struct table *watches;                               /* owned: watched keys */
+    struct watches *watches;                             /* owned: watched keys */
     struct pubsub *pubsub;                               /* owned: channels and their subscribers */
     size_t session_count;
     size_t queued_memory; /* of all transactions' queues */

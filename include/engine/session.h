@@ -67,6 +67,10 @@ struct session {
     uint64_t id;
     uint32_t flags; /* enum session_flag */
     uint32_t watch_count;
+    uint32_t watch_series;   /* counts up when it watches nothing any more */
+    bool watches_parts;      /* something of which parts can expire */
+    int64_t watch_expiry_ms; /* the first of what it watches, when it began to; 0: none */
+    size_t watch_bytes;      /* of kept_bytes */
     struct reply reply;
     struct output *out;                  /* borrowed: the connection's; what is pushed goes here, even in silence */
     struct acl_user *user;               /* borrowed: whoever it speaks for (engine/acl.h) */

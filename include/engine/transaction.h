@@ -65,6 +65,7 @@ bool transaction_any(const struct session *session,
     bool (*test)(void *context, const struct command_info *command, const struct bytes *argv, uint32_t argc),
     void *context);
 
-/* WATCH and UNWATCH. */
+/* WATCH, all arguments being keys, answered; the same for one key; and UNWATCH: O(1) where very many are watched. */
+void watch_keys(struct call *call);
 void watch_key(struct session *session, struct db *db, struct key key, int64_t now_ms);
 void watch_none(struct session *session);

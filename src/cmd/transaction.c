@@ -39,9 +39,7 @@ static void run_watch(struct call *call)
         reply_error(call->reply, BYTES("ERR WATCH inside MULTI is not allowed"));
         return;
     }
-    for (uint32_t i = 1; i < call->argc; i++)
-        watch_key(call->session, call->db, call_key(call, i), call->now_ms);
-    reply_ok(call->reply);
+    watch_keys(call);
 }
 
 static void run_unwatch(struct call *call)

@@ -100,8 +100,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->sessions_by_id = mem_alloc(sizeof *engine->sessions_by_id);
     table_init(engine->sessions_by_id, &session_table_type);
     engine->waits = waits_create(keyspace);
-    engine->watches = mem_alloc(sizeof *engine->watches);
-    table_init(engine->watches, &watch_table_type);
+    engine->watches = watches_create(engine);
     engine->pubsub = pubsub_create();
     keyspace->observer = (struct keyspace_observer){
         .touched = on_touched,
@@ -159,8 +158,7 @@ void engine_destroy(struct engine *engine)
     waits_destroy(engine->waits);
     pubsub_destroy(engine->pubsub);
     shared_reply_fini(&engine->shared_reply);
-    table_fini(engine->watches);
-    mem_free(engine->watches);
+    watches_destroy(engine->watches);
     table_fini(engine->sessions_by_id);
     mem_free(engine->sessions_by_id);
     acl_destroy(engine->acl);

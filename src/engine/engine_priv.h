@@ -22,6 +22,7 @@ struct keyspace;
 struct table_type;
 struct task;
 struct waits;
+struct watches;
 
 extern const struct table_type session_table_type;
 
@@ -192,7 +193,8 @@ int64_t fills_next_due_ms(const struct engine *engine);
 void fills_run(struct engine *engine, int64_t now_ms, int most);
 
 /* watch.c: the observer's news for those who watch keys. */
-extern const struct table_type watch_table_type;
+struct watches *watches_create(struct engine *engine);
+void watches_destroy(struct watches *watches);
 void watches_touched(struct engine *engine, const struct db *db, struct bytes name);
 void watches_replaced(struct engine *engine, struct db *db);
 

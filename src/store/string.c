@@ -251,8 +251,8 @@ static void put_bytes(char *to, const char *from, size_t len)
 }
 
 /*
- * A blob of `len` bytes with room for `cap` that begins with `head`, zeros behind; NULL when memory is out. It breathes,
- * but not before a head of up to ENTRY_EMBED_MAX bytes is copied.
+ * A blob of `len` bytes with room for `cap` that begins with `head`, zeros behind; NULL when memory is out. It
+ * breathes, but not before a head of up to ENTRY_EMBED_MAX bytes is copied.
  */
 static struct blob *blob_try_begin(struct bytes head, size_t len, size_t cap)
 {

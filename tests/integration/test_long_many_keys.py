@@ -193,6 +193,82 @@ def test_watched_keys(ports):
         assert client.command("EXEC") is None
 
 
+def watched(other, name):
+    return int(other.command("CLIENT", "LIST", "ID", name).split(b"watch=")[1].split()[0])
+
+
+TOUCHES = {
+    "nothing": (), "another": ("SET", "elsewhere", 1), "the-first": ("SET", KEYS[0], 1), "the-last": ("DEL", KEYS[-1]),
+    "all": ("FLUSHALL",), "a-missing-one": ("SET", "missing", 1), "an-expiry": ("PERSIST", KEYS[3]),
+    "one-expires": ("PEXPIREAT", "dying", 1),
+}
+
+
+BEFORE = ("nothing", "UNWATCH", "EXEC", "DISCARD")
+
+
+@pytest.mark.parametrize("touch, before", [*zip(TOUCHES, BEFORE * 2), *(("nothing", before) for before in BEFORE[1:])])
+def test_very_many_watched_keys(ports, touch, before):
+    """What was watched before, and is given up little by little, touches nobody any more."""
+    results = []
+    for port in ports:
+        with Client(port) as client, Client(port) as other:
+            fill(other)
+            other.command("SET", "dying", 1)
+            if before != "nothing":
+                client.command("WATCH", *KEYS, "elsewhere", "again")
+                if before != "UNWATCH":
+                    client.command("MULTI")
+                client.command(before)
+            client.command("WATCH", *KEYS, "missing", "dying", *KEYS[:9])
+            other.command("SET", "again", 1)
+            if TOUCHES[touch]:
+                other.command(*TOUCHES[touch])
+            client.command("MULTI")
+            client.command("INCR", "n")
+            results.append((client.command("EXEC"), client.command("MULTI"), client.command("EXEC")))
+    assert results[0] == results[1]
+
+
+def test_watching_goes_on_in_steps(ports):
+    with Client(ports[0]) as client, Client(ports[0]) as other:
+        fill(other)
+        name = client.command("CLIENT", "ID")
+        with hold(other):
+            client.send("WATCH", *KEYS)
+            client.send("MULTI")
+            client.send("PING")
+            client.send("EXEC")
+            until(lambda: b"cmd=watch" in other.command("CLIENT", "LIST", "ID", name))
+            assert watched(other, name) == 0
+            other.command("DEBUG", "TASK-STEPS", 1)
+            until(lambda: watched(other, name) > 0)
+            assert watched(other, name) < MANY and not has_answered(client)
+            other.command("SET", KEYS[0], "touched")
+        assert [client.read().value for _ in range(4)] == [b"OK", b"OK", b"QUEUED", None]
+
+
+@pytest.mark.parametrize("when", ["meanwhile", "later"])
+def test_who_watches_leaves(server_of_its_own, when):
+    with Client(server_of_its_own.port) as other:
+        fill(other)
+        with hold(other):
+            with Client(server_of_its_own.port) as client:
+                name = client.command("CLIENT", "ID")
+                client.send("WATCH", *KEYS)
+                until(lambda: b"cmd=watch" in other.command("CLIENT", "LIST", "ID", name))
+                other.command("DEBUG", "TASK-STEPS", 12 if when == "meanwhile" else 1000)
+                until(lambda: watched(other, name) > 1000)
+        other.command(*CHANGES["MSET"])
+        until(lambda: b"watching_clients:0" in other.command("INFO", "clients"))
+        other.command(*CHANGES["DEL"])
+
+
+@pytest.fixture
+def server_of_its_own(start_server):
+    return start_server(*SERVER_OPTIONS)
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_the_log(start_server, end):
     server = start_server(*AOF)
