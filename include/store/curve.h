@@ -58,8 +58,9 @@ void curve_remove(struct curve *curve, uint64_t hash);
 
 /*
  * To be called some ten times a second, with the keys in memory, all reads so far and the time at work since the last
- * call: adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then the share falls as
- * soon as the budget of the time is used up, or following pauses until the next call. O(1); O(samples) when it falls.
+ * call: adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then the share
+ * falls as soon as the budget of the time is used up, or following pauses until the next call. O(1); O(samples) when it
+ * falls.
  */
 void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, bool is_limited);
 
