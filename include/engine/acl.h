@@ -65,8 +65,8 @@ bool acl_set_user(struct engine *engine, struct bytes name, const struct bytes *
 /* Removes the user and closes his sessions; false if there is none. `default` is a bug. */
 bool acl_delete_user(struct engine *engine, struct bytes name);
 
-/* The password of `default` as `requirepass` has it; "" or NULL: needs none. */
-void acl_set_default_password(struct engine *engine, const char *password);
+/* The password of `default` as `requirepass` has it; empty: needs none. */
+void acl_set_default_password(struct engine *engine, struct bytes password);
 
 /* Whether a new user may use all channels (acl-pubsub-default allchannels), and how long the log may become. */
 void acl_set_options(struct engine *engine, bool all_channels, size_t log_max);

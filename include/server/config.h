@@ -62,7 +62,7 @@ struct config {
     int acl_pubsub_default; /* what a new user may listen to: 0 all channels, 1 none */
     int64_t acllog_max_len;
     int64_t tracking_table_max_keys;
-    char *requirepass; /* owned; "": the user default needs no password, unless an ACL says otherwise */
+    struct buf requirepass; /* empty: the user default needs no password, unless an ACL says otherwise */
 
     bool daemonize;
     char *pidfile;  /* owned; "" is none, but a daemon then writes its default */

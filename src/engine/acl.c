@@ -245,17 +245,17 @@ bool acl_delete_user(struct engine *engine, struct bytes name)
     return true;
 }
 
-void acl_set_default_password(struct engine *engine, const char *password)
+void acl_set_default_password(struct engine *engine, struct bytes password)
 {
     struct acl *acl = engine->acl;
     acl_user_apply(acl, acl->default_user, BYTES("resetpass"));
-    if (!password || !password[0]) {
+    if (!password.len) {
         acl_user_apply(acl, acl->default_user, BYTES("nopass"));
         return;
     }
     struct buf rule = BUF_EMPTY;
     buf_append_char(&rule, '>');
-    buf_append_cstr(&rule, password);
+    buf_append(&rule, password);
     acl_user_apply(acl, acl->default_user, buf_bytes(&rule));
     buf_fini(&rule);
 }

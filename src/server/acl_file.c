@@ -63,7 +63,7 @@ bool acl_file_begin(struct server *server)
     struct buf error = BUF_EMPTY;
     bool has_lines = server->config.users && server->config.users[0], good = true;
     acl_set_options(server->engine, server->config.acl_pubsub_default == 0, (size_t)server->config.acllog_max_len);
-    acl_set_default_password(server->engine, server->config.requirepass);
+    acl_set_default_password(server->engine, buf_bytes(&server->config.requirepass));
     if (has_file(server) && has_lines) {
         buf_append_cstr(&error, "Users are defined in the configuration file and an aclfile is set as well: define "
                                 "them in one of the two");

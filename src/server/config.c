@@ -253,14 +253,19 @@ static uint64_t number_of(const struct config_row *row, const char *value)
                            : strtoull(value, NULL, row->type == CONFIG_OCTAL ? 8 : 10);
 }
 
-static void store(struct config *config, const struct config_row *row, const char *value)
+static void store(struct config *config, const struct config_row *row, struct bytes content)
 {
     char *place = (char *)config + row->offset;
+    const char *value = content.ptr; /* terminated */
     if (row->storage == KEPT_AS_TEXT)
         replace_text(&config->texts[config_row_index(row)], value);
     else if (row->storage == STORED_STRING)
         replace_text((char **)(void *)place, value);
-    else {
+    else if (row->storage == STORED_BYTES) {
+        struct buf *kept = (struct buf *)(void *)place;
+        buf_clear(kept);
+        buf_append(kept, content);
+    } else {
         uint64_t number = number_of(row, value);
         switch (row->storage) {
         case STORED_BOOL:
@@ -309,6 +314,10 @@ void config_format(const struct config *config, const struct config_row *row, st
         buf_append_cstr(out, text ? text : "");
         return;
     }
+    if (row->storage == STORED_BYTES) {
+        buf_append(out, buf_bytes((const struct buf *)(const void *)((const char *)config + row->offset)));
+        return;
+    }
     int64_t number = load_number(config, row);
     if (row->type == CONFIG_BOOL)
         buf_append_cstr(out, number ? "yes" : "no");
@@ -325,7 +334,7 @@ bool config_assign(struct config *config, const struct config_row *row, struct b
     struct buf value = BUF_EMPTY;
     bool good = config_canonical(config, row, text, &value, error);
     if (good)
-        store(config, row, buf_cstr(&value));
+        store(config, row, bytes_make(buf_cstr(&value), value.len));
     buf_fini(&value);
     return good;
 }
@@ -338,7 +347,7 @@ void config_init(struct config *config)
     config->texts = mem_zalloc(config_row_count() * sizeof *config->texts);
     struct buf error = BUF_EMPTY;
     for (size_t i = 0; i < config_row_count(); i++)
-        store(config, config_row_at(i), config_row_at(i)->initial);
+        store(config, config_row_at(i), bytes_from_cstr(config_row_at(i)->initial));
     /* The directory has no name yet; if it has none at all (it was removed), it stays "./". */
     config_assign(config, config_row_find(BYTES("dir")), BYTES("./"), &error);
     buf_fini(&error);
@@ -351,6 +360,8 @@ void config_fini(struct config *config)
         mem_free(config->texts[i]);
         if (row->storage == STORED_STRING)
             mem_free(*(char **)(void *)((char *)config + row->offset));
+        else if (row->storage == STORED_BYTES)
+            buf_fini((struct buf *)(void *)((char *)config + row->offset));
     }
     mem_free(config->texts);
     mem_free(config->users);
@@ -394,7 +405,7 @@ void config_each(const struct config *config, const struct bytes *patterns, size
                 continue;
             buf_clear(&value);
             config_format(config, row, &value);
-            each(context, name, bytes_from_cstr(buf_cstr(&value)));
+            each(context, name, bytes_make(buf_cstr(&value), value.len));
         }
     }
     buf_fini(&value);

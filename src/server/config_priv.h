@@ -64,6 +64,7 @@ enum config_storage {
     STORED_I64,
     STORED_U64,
     STORED_STRING,
+    STORED_BYTES, /* a text that may hold any byte */
 };
 
 enum config_section {
@@ -115,7 +116,8 @@ struct config_row {
         uint32_t: STORED_U32,              \
         int64_t: STORED_I64,               \
         uint64_t: STORED_U64,              \
-        char *: STORED_STRING)
+        char *: STORED_STRING,             \
+        struct buf: STORED_BYTES)
 #define FIELD(field) .offset = offsetof(struct config, field), .storage = FIELD_STORAGE(field)
 #define LIMITS(low, high) .min = (low), .max = (high)
 

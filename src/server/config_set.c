@@ -71,8 +71,8 @@ static bool admit_clients(struct server *server, const struct config_row *row, s
 {
     (void)row;
     (void)error;
-    acl_set_default_password(server->engine, server->config.requirepass);
-    if (!server->config.requirepass[0])
+    acl_set_default_password(server->engine, buf_bytes(&server->config.requirepass));
+    if (!server->config.requirepass.len)
         for (struct session *session = server->engine->sessions; session; session = session->next)
             session_set_authenticated(session, true);
     return true;

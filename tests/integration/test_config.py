@@ -92,6 +92,12 @@ def test_get(pair):
             k: v for k, v in theirs.items() if k not in OWN_PLACE | OWN_CHOICE}
 
 
+def test_a_password_may_hold_any_byte(pair):
+    pair.same(("CONFIG", "SET", "requirepass", b"ab\0cd\xff"), "AUTH ab", ("AUTH", b"ab\0cd"), ("AUTH", b"ab\0cd\xff"),
+              "CONFIG GET requirepass", ("CONFIG", "SET", "requirepass", b"\0"), "AUTH x", ("AUTH", b"\0"),
+              ("CONFIG", "SET", "requirepass", ""), "CONFIG GET requirepass")
+
+
 def test_errors(pair):
     pair.same("CONFIG GET", "CONFIG SET a", "CONFIG SET nosuch 1", "CONFIG SET maxmemory 1 maxmemory 2",
               "CONFIG SET maxmemory 1 nosuch 1", "CONFIG GET maxmemory", "CONFIG SET maxmemory x nosuch 1",

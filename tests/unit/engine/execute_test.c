@@ -276,7 +276,7 @@ Test(execute, new_sessions_are_authenticated_without_a_password)
 {
     cr_assert(a.session->flags & SESSION_AUTHENTICATED);
     cr_assert(a.authenticated);
-    acl_set_default_password(f.engine, "secret");
+    acl_set_default_password(f.engine, BYTES("secret"));
     client_gone(&b);
     client_open(&f, &b);
     cr_assert_not(b.authenticated);

@@ -75,22 +75,22 @@ Test(config, has_defaults, .init = set_up, .fini = tear_down)
     cr_assert_eq(config.latency_percentiles[2], 99.9);
     cr_assert_eq(config.loglevel, LOG_NOTICE);
     cr_assert_eq(config.supervised, SUPERVISED_NO);
-    cr_assert_str_empty(config.requirepass);
+    cr_assert_str_empty(buf_cstr(&config.requirepass));
     cr_assert_eq(config.dir[0], '/');
 }
 
 Test(config, reads_words, .init = set_up, .fini = tear_down)
 {
     read_good("requirepass \"a b\\n\\x41\\\"\\\\\\q\"\n");
-    cr_assert_str_eq(config.requirepass, "a b\nA\"\\q");
+    cr_assert_str_eq(buf_cstr(&config.requirepass), "a b\nA\"\\q");
     read_good("  requirepass\t'it\\'s \\n'  \r\n");
-    cr_assert_str_eq(config.requirepass, "it's \\n");
+    cr_assert_str_eq(buf_cstr(&config.requirepass), "it's \\n");
     read_good("requirepass \"\"");
-    cr_assert_str_empty(config.requirepass);
+    cr_assert_str_empty(buf_cstr(&config.requirepass));
     read_good("requirepass x#y");
-    cr_assert_str_eq(config.requirepass, "x#y");
+    cr_assert_str_eq(buf_cstr(&config.requirepass), "x#y");
     read_good("REQUIREPASS ab\"c d\"");
-    cr_assert_str_eq(config.requirepass, "abc d");
+    cr_assert_str_eq(buf_cstr(&config.requirepass), "abc d");
     read_good("\n\n # port 1\n#port 2\r\n\r\n");
     cr_assert_eq(config.port, 6379);
     read_bad("port 1\nport \"2\n", 2, "Unbalanced quotes in configuration line");
@@ -107,7 +107,7 @@ Test(config, reads_long_lines, .init = set_up, .fini = tear_down)
     memset(buf_extend(&text, LONG), 'x', LONG);
     buf_append_cstr(&text, "\"\nport 7\n");
     read_good(buf_cstr(&text));
-    cr_assert_eq(strlen(config.requirepass), LONG);
+    cr_assert_eq(strlen(buf_cstr(&config.requirepass)), LONG);
     cr_assert_eq(config.port, 7);
     buf_fini(&text);
 }
@@ -256,7 +256,7 @@ Test(config, reads_arguments, .init = set_up, .fini = tear_down)
     expect_value("save", "");
     expect_value("bind", "127.0.0.1 ::1");
     cr_assert(ARGUMENTS("--requirepass", "--x y", "--hz 20", "--save"));
-    cr_assert_str_eq(config.requirepass, "--x y");
+    cr_assert_str_eq(buf_cstr(&config.requirepass), "--x y");
     cr_assert_eq(config.hz, 20);
     cr_assert(ARGUMENTS("--save", "--hz", "30"));
     cr_assert_eq(config.hz, 30);
