@@ -124,6 +124,7 @@ void saves_load_end(struct server *server)
         wipe_bar();
     server->saves->loading = false;
     server->engine->loading = false;
+    server->engine->flushed_all = false; /* one that was played back has nothing to do with the files of today */
 }
 
 static bool on_progress(void *context, const struct rdb_progress *progress)

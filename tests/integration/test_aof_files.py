@@ -196,6 +196,22 @@ def test_to_redis_and_back(start_server, start_oracle, tmp_path, seed, scale):
         check_with_redis(directory(server) / "appendonly.aof.manifest")
 
 
+def test_a_flushall_that_is_played_back_saves_nothing(start_server, tmp_path):
+    """FLUSHALL with save points empties the dump; playing the AOF back must not do that again."""
+    own = tmp_path / "own"
+    first = start_server(*AOF, "--save", "", directory=own)
+    with loaded(first) as client:
+        client.load([("SET", "a", "1"), ("FLUSHALL",), ("SET", "b", "2")])
+    assert first.stop() == 0
+    second = start_server(*AOF, "--save", "3600 1", directory=own)
+    with loaded(second) as client:
+        assert client.command("GET", "b") == b"2"
+        time.sleep(0.3)  # some ticks, of which the first would begin to save
+        assert persistence(client)["rdb_saves"] == "0" and not (own / "dump.rdb").exists()
+        client.command("FLUSHALL")
+        until(lambda: persistence(client)["rdb_saves"] == "1")
+
+
 @pytest.mark.parametrize("begin", ["commands", "preamble"])
 def test_upgrade_of_a_single_file(start_server, tmp_path, begin):
     """A file from before Redis 7 moves into the directory as the base, whatever it begins with."""
