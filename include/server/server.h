@@ -148,6 +148,9 @@ enum shutdown_save { SHUTDOWN_AS_CONFIGURED, SHUTDOWN_SAVE, SHUTDOWN_NOSAVE };
  */
 bool server_shutdown(struct server *server, enum shutdown_save save, bool force);
 
+/* The same for the signal in `shutdown_signal`, as its directive says. */
+void server_shutdown_on_signal(struct server *server);
+
 /* Opens the listening sockets that the configuration names; false, with the reason in `error`, if one that must work
  * does not. */
 bool server_listen(struct server *server, struct buf *error);

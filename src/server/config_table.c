@@ -17,6 +17,8 @@ static const struct config_choice loglevel_choices[] = { { "debug", LOG_DEBUG_LE
 static const struct config_choice facility_choices[] = { { "user", 0 }, { "local0", 1 }, { "local1", 2 },
     { "local2", 3 }, { "local3", 4 }, { "local4", 5 }, { "local5", 6 }, { "local6", 7 }, { "local7", 8 }, { 0 } };
 
+static const struct config_choice shutdown_choices[] = { { "default", 0 }, { "save", 1 }, { "nosave", 2 }, { "now", 3 },
+    { "force", 4 }, { 0 } };
 static const struct config_choice sanitize_choices[] = { { "no", 0 }, { "yes", 1 }, { "clients", 2 }, { 0 } };
 
 static const struct config_choice protected_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 }, { 0 } };
@@ -151,6 +153,26 @@ const struct config_row config_live_rows[] = {
         .section = SECTION_SAVING,
         .help = "Refuse commands that write after a save in the background has failed, until one succeeds; so that it "
                 "is noticed. Only where there are save points." },
+    { .name = "shutdown-on-sigint",
+        .type = CONFIG_WORDS,
+        .choices = shutdown_choices,
+        .flags = CONFIG_MULTI,
+        FIELD(shutdown_on_sigint),
+        .initial = "default",
+        .section = SECTION_SAVING,
+        .check = config_check_shutdown,
+        .help =
+            "What SIGINT does: 'default' saves if there are save points, 'save' in any case, 'nosave' never; 'force' "
+            "ends the server although the save failed. 'now' is accepted: nobody is waited for." },
+    { .name = "shutdown-on-sigterm",
+        .type = CONFIG_WORDS,
+        .choices = shutdown_choices,
+        .flags = CONFIG_MULTI,
+        FIELD(shutdown_on_sigterm),
+        .initial = "default",
+        .section = SECTION_SAVING,
+        .check = config_check_shutdown,
+        .help = "The same for SIGTERM." },
     { .name = "appendonly",
         .type = CONFIG_BOOL,
         FIELD(appendonly),

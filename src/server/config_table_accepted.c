@@ -15,8 +15,6 @@ static const struct config_choice propagation_error_behavior_choices[] = { { "ig
     { "panic-on-replicas", 2 }, { 0 } };
 static const struct config_choice repl_diskless_load_choices[] = { { "disabled", 0 }, { "on-empty-db", 1 },
     { "swapdb", 2 }, { 0 } };
-static const struct config_choice shutdown_on_sigint_choices[] = { { "default", 0 }, { "save", 1 }, { "nosave", 2 },
-    { "now", 3 }, { "force", 4 }, { 0 } };
 
 const struct config_row config_accepted_rows[] = {
     { .name = "active-defrag-max-scan-fields", .type = CONFIG_INTEGER, LIMITS(1, INT64_MAX), .initial = "1000" },
@@ -144,18 +142,6 @@ const struct config_row config_accepted_rows[] = {
         .initial = "",
         .check = config_check_replicaof },
     { .name = "server_cpulist", .flags = CONFIG_IMMUTABLE, .initial = "" },
-    { .name = "shutdown-on-sigint",
-        .type = CONFIG_WORDS,
-        .choices = shutdown_on_sigint_choices,
-        .flags = CONFIG_MULTI,
-        .initial = "default",
-        .check = config_check_shutdown },
-    { .name = "shutdown-on-sigterm",
-        .type = CONFIG_WORDS,
-        .choices = shutdown_on_sigint_choices,
-        .flags = CONFIG_MULTI,
-        .initial = "default",
-        .check = config_check_shutdown },
     { .name = "shutdown-timeout", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "10" },
     { .name = "socket-mark-id",
         .type = CONFIG_INTEGER,

@@ -256,7 +256,7 @@ static void run_pause_cron(struct call *call)
     server->cron_paused = !bytes_equal(call->argv[2], BYTES("0"));
     if (!server->cron_paused && server->shutdown_waits) {
         server->shutdown_waits = false;
-        server_shutdown(server, SHUTDOWN_AS_CONFIGURED, false);
+        server_shutdown_on_signal(server);
     }
     reply_ok(call->reply);
 }

@@ -151,6 +151,17 @@ static bool rename_commands(struct server *server)
     return true;
 }
 
+void server_shutdown_on_signal(struct server *server)
+{
+    struct config *config = &server->config;
+    const char *how = server->shutdown_signal == SIGINT ? config->shutdown_on_sigint : config->shutdown_on_sigterm;
+    enum shutdown_save save = strstr(how, "nosave") ? SHUTDOWN_NOSAVE
+                              : strstr(how, "save") ? SHUTDOWN_SAVE
+                                                    : SHUTDOWN_AS_CONFIGURED;
+    if (!server_shutdown(server, save, strstr(how, "force") != NULL))
+        server->shutdown_signal = 0;
+}
+
 static void on_end_signal(void *context, int signal_number)
 {
     struct server *server = context;
@@ -162,8 +173,7 @@ static void on_end_signal(void *context, int signal_number)
         server->shutdown_waits = true;
         return;
     }
-    if (!server_shutdown(server, SHUTDOWN_AS_CONFIGURED, false))
-        server->shutdown_signal = 0;
+    server_shutdown_on_signal(server);
 }
 
 static void on_child_signal(void *context, int signal_number)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.resp import Client, ConnectionClosed, ErrorReply
+from harness.waiting import until
 from rdb_contents import key, length, rdb, string
 
 MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
@@ -216,6 +217,33 @@ def test_term_saves_and_start_loads(start_server, tmp_path):
         while isinstance(client.command("GET", "k"), ErrorReply):  # it answers before it has loaded
             time.sleep(0.01)
         assert client.command("GET", "k") == b"v" and client.command("PEXPIRETIME", "k") == 4102444800000
+
+
+@pytest.mark.parametrize("signal_name, how, points, is_saved", (
+    ("SIGTERM", "default", "", False), ("SIGTERM", "save", "", True), ("SIGTERM", "nosave", "900 1", False),
+    ("SIGINT", "force nosave", "900 1", False), ("SIGINT", "default", "900 1", True)))
+def test_what_a_signal_saves(start_server, tmp_path, signal_name, how, points, is_saved):
+    server = start_server("--save", points, f"--shutdown-on-{signal_name.lower()}", how, directory=tmp_path)
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+    server.process.send_signal(getattr(signal, signal_name))
+    assert server.process.wait(60) == 0
+    server.kill()
+    assert (tmp_path / "dump.rdb").exists() == is_saved
+
+
+def test_a_signal_may_end_the_server_though_the_save_fails(start_server, tmp_path):
+    server = start_server("--save", "900 1", directory=tmp_path)
+    (tmp_path / "dump.rdb").mkdir()
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "can't exit" in server.log())
+        assert client.command("PING") == b"PONG"
+        client.command("CONFIG", "SET", "shutdown-on-sigterm", "force")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+    server.kill()
 
 
 def test_loading_answers(start_server, tmp_path):
