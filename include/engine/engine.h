@@ -28,6 +28,7 @@ struct error_stats;
 struct fills;
 struct hotkeys;
 struct insight;
+struct json_lengths;
 struct json_path_cache;
 struct keyspace;
 struct latency;
@@ -126,6 +127,7 @@ struct engine {
     bool has_late;                           /* ... if anything was */
     struct arena arena;                      /* of the command under way */
     struct json_path_cache *paths;           /* owned: JSON paths, compiled */
+    struct json_lengths *lengths;            /* owned: of documents that were answered whole */
     struct buf text;                         /* for JSON text on its way to a reply; empty between commands */
     struct random random;
     struct engine_stats stats;

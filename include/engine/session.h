@@ -109,6 +109,9 @@ void session_destroy(struct session *session);
  */
 struct output *session_push(struct session *session);
 
+/* Where what is sent to it between commands goes: to its output, or behind a reply that leaves in parts. */
+struct output *session_outlet(struct session *session);
+
 /* Its client is gone: whatever it waits for is given to others. */
 void session_stop_waiting(struct session *session);
 

@@ -13,8 +13,10 @@
 struct bytes;
 struct call;
 struct engine;
+struct output;
 struct session;
 struct task;
+struct task_link;
 
 struct task_type {
     /*
@@ -53,6 +55,16 @@ void engine_finish_tasks(struct engine *engine);
  */
 bool engine_is_changing(struct engine *engine);
 void engine_finish_changes(struct engine *engine);
+
+/*
+ * For a handler that runs aside: the part of its reply that it has written leaves, the rest follows. It cannot fail any
+ * more, and leaves no gap open. What is pushed to its client meanwhile comes behind the reply. Nothing elsewhere: a
+ * reply that is part of another waits until it is whole.
+ */
+void call_send(struct call *call);
+
+/* Where pushes go while such a reply is on its way; NULL: none is. */
+struct output *task_late(struct task_link *link);
 
 /* Takes the task over. The handler must not have answered and returns right after this. */
 void call_defer(struct call *call, struct task *task);

@@ -68,7 +68,9 @@ enum json_tag {
 /* One node of a container; a leaf of an object has its keys, uint32_t keys[cap], behind the slots. */
 struct json_node {
     _Atomic uint32_t refs;
-    uint16_t count, cap; /* slots in use, slots there are */
+    uint16_t count;           /* slots in use */
+    uint16_t cap : 15;        /* slots there are */
+    uint16_t is_measured : 1; /* the length of its text may be known (json/lengths.h) */
     struct json_value slots[];
 };
 

@@ -9,6 +9,7 @@
 #include "engine/aside.h"
 #include "engine/engine.h"
 #include "json_priv.h"
+#include "json/lengths.h"
 
 /* --- JSON.GET --- */
 
@@ -248,15 +249,20 @@ static bool answer_simple(struct json_reader *reader)
     json_path_drop(path);
     if (!value)
         return !path;
+    size_t brackets = legacy ? 0 : 2, known = json_lengths_find(call->engine->lengths, *value);
+    if (known > JSON_TEXT_AT_ONCE && call_aside_unheld(call))
+        return true;
     struct json_text text;
     json_text_begin(&text, call);
+    if (known > JSON_TEXT_AT_ONCE)
+        json_text_say(&text, known + brackets);
     if (!legacy)
         json_text_append(&text, BYTES("["));
     bool done = json_text_value(&text, value, NULL, 0);
     if (!legacy)
         json_text_append(&text, BYTES("]"));
     if (done)
-        json_text_end(&text);
+        json_lengths_note(call->engine->lengths, *value, json_text_end(&text) - brackets);
     else
         json_text_drop(&text);
     return true;

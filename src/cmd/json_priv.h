@@ -139,11 +139,17 @@ struct json_text {
     struct buf own;
     struct output_gap *gap; /* where the length will stand, once the first piece has gone */
     size_t sent;            /* bytes that have gone */
+    size_t whole;           /* how long it will be, if that was said; then it leaves while it is written */
+    size_t unsent;          /* bytes that have gone to the reply, and not left */
     bool is_piece;          /* `buf` will be a blob */
     bool stays;             /* the call cannot go aside any more */
 };
 
 void json_text_begin(struct json_text *text, struct call *call);
+
+/* The text is known to be so long: where the handler runs aside, its parts leave as they are written. Before anything
+ * is appended. */
+void json_text_say(struct json_text *text, size_t len);
 
 /* Appends; false: the call goes on aside, nothing was answered, the handler returns after json_text_drop. */
 bool json_text_value(
@@ -152,8 +158,8 @@ bool json_text_value(
 /* Appends something short. */
 void json_text_append(struct json_text *text, struct bytes content);
 
-/* Answers. */
-void json_text_end(struct json_text *text);
+/* Answers. Returns how long the text is. */
+size_t json_text_end(struct json_text *text);
 
 /* Forgets what was gathered and not answered. */
 void json_text_drop(struct json_text *text);

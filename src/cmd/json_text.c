@@ -2,20 +2,24 @@
  * JSON documents in replies: as text, and as data of RESP3.
  *
  * Once the first piece of a long text has gone, aside, it is written straight into the memory that is sent: each piece
- * is a buf that becomes a blob.
+ * is a buf that becomes a blob. The length, which comes before it, is filled in at the end; if it is known beforehand,
+ * pieces leave for the client while others are written.
  */
+#include "base/assert.h"
 #include "base/blob.h"
 #include "base/fiber.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/aside.h"
 #include "engine/engine.h"
+#include "engine/task.h"
 #include "json_priv.h"
 
 enum {
     PIECE = 32 * 1024,  /* bytes gathered before they go to the reply, ... */
     LATER = 120 * 1024, /* ... and once the first have gone: larger pieces come from memory that was in use before */
     LATER_ROOM = 160 * 1024, /* for such a piece: what one step of the printer asks for beyond it, too */
+    PART = 200 * 1024,       /* bytes that leave at once: who receives them is woken each time */
     KEEP = 64 * 1024,        /* a buffer larger than that is given back */
 };
 
@@ -25,10 +29,34 @@ void json_text_begin(struct json_text *text, struct call *call)
     text->buf = fiber_running ? &text->own : &call->engine->text;
 }
 
+/* What stands before a text of that length. */
+static struct bytes write_head(char *head, size_t text_len)
+{
+    head[0] = '$';
+    size_t len = 1 + num_format_u64(head + 1, text_len);
+    memcpy(head + len, "\r\n", 2);
+    return bytes_make(head, len + 2);
+}
+
+void json_text_say(struct json_text *text, size_t len)
+{
+    if (!fiber_running || text->call->exec)
+        return;
+    char head[OUTPUT_GAP_MAX];
+    output_append(text->call->reply->out, write_head(head, len));
+    text->whole = len;
+}
+
+/* True if what is written now is no first piece. */
+static bool is_later(const struct json_text *text)
+{
+    return text->gap || text->whole;
+}
+
 /* Where text is written; behind the first piece that is a buf that will be a blob. */
 static struct buf *room(struct json_text *text)
 {
-    if (text->gap && text->buf == &text->own && !text->own.ptr) {
+    if (is_later(text) && text->buf == &text->own && !text->own.ptr) {
         text->own = (struct buf){ .ptr = mem_alloc(LATER_ROOM), .len = sizeof(struct blob), .cap = LATER_ROOM };
         text->is_piece = true;
     }
@@ -38,21 +66,26 @@ static struct buf *room(struct json_text *text)
 /* True if there is enough for a piece. */
 static bool is_full(const struct json_text *text)
 {
-    return text->buf->len >= (text->gap ? LATER : PIECE);
+    return text->buf->len >= (is_later(text) ? LATER : PIECE);
 }
 
-/* Lets what was gathered go to the reply. */
+/* Lets what was gathered go to the reply, and away if there is enough. */
 static void flush(struct json_text *text)
 {
     struct output *out = text->call->reply->out;
-    if (!text->gap)
+    if (!is_later(text))
         text->gap = output_gap(out);
     if (text->is_piece) {
         struct blob *blob = blob_from_buf(text->buf);
         text->sent += blob->len;
+        text->unsent += blob->len;
         output_append_blob(out, blob, blob_bytes(blob));
         blob_unref(blob);
         text->is_piece = false;
+        if (text->whole && text->unsent >= PART) {
+            text->unsent = 0;
+            call_send(text->call);
+        }
         return;
     }
     text->sent += text->buf->len;
@@ -76,7 +109,7 @@ bool json_text_value(
     for (bool done = false; !done;) {
         done = json_printer_step(&printer, room(text), JSON_TEXT_SLICE);
         if (is_full(text)) {
-            if (!text->gap && !text->stays && call_aside_unheld(text->call))
+            if (!is_later(text) && !text->stays && call_aside_unheld(text->call))
                 return false;
             flush(text);
         } else if (done) {
@@ -95,20 +128,23 @@ void json_text_drop(struct json_text *text)
         buf_clear(text->buf);
 }
 
-void json_text_end(struct json_text *text)
+size_t json_text_end(struct json_text *text)
 {
     struct reply *reply = text->call->reply;
-    if (!text->gap) {
+    size_t len = text->buf->len;
+    if (!is_later(text)) {
         reply_bulk(reply, buf_bytes(text->buf));
     } else {
         flush(text);
-        char head[OUTPUT_GAP_MAX] = "$";
-        size_t len = 1 + num_format_u64(head + 1, text->sent);
-        memcpy(head + len, "\r\n", 2);
+        len = text->sent;
         output_append(reply->out, BYTES("\r\n"));
-        output_fill(reply->out, text->gap, bytes_make(head, len + 2));
     }
+    ASSERT(!text->whole || len == text->whole);
+    char head[OUTPUT_GAP_MAX];
+    if (text->gap)
+        output_fill(reply->out, text->gap, write_head(head, len));
     json_text_drop(text);
+    return len;
 }
 
 void json_reply_text(struct call *call, const struct json_value *value)

@@ -21,6 +21,7 @@
 #include "engine/task.h"
 #include "engine_priv.h"
 #include "store/keyspace.h"
+#include "json/lengths.h"
 #include "json/path.h"
 
 static void on_touched(void *context, struct db *db, struct bytes key)
@@ -127,6 +128,7 @@ struct engine *engine_create(struct keyspace *keyspace, const struct engine_sett
     engine->now_ms = clock_wall_ms();
     arena_init(&engine->arena);
     engine->paths = json_path_cache_create(JSON_PATHS_KEPT);
+    engine->lengths = json_lengths_create();
     random_init_secret(&engine->random);
     engine->trackers = trackers_create();
     engine->fills = fills_create(random_next(&engine->random) >> 1);
@@ -171,6 +173,7 @@ void engine_destroy(struct engine *engine)
     blames_destroy(engine->blames);
     arena_fini(&engine->arena);
     json_path_cache_destroy(engine->paths);
+    json_lengths_destroy(engine->lengths);
     buf_fini(&engine->text);
     mem_free(engine);
 }

@@ -275,6 +275,6 @@ void publications_catch_up(struct session *session)
         if (!subscription || subscription->heard >= at->number)
             continue;
         subscription->heard = at->number;
-        hand(session, session->out, at->encoded[session->reply.proto == 3]);
+        hand(session, session_outlet(session), at->encoded[session->reply.proto == 3]);
     }
 }

@@ -114,11 +114,17 @@ void session_free(struct session *session)
     mem_free(session);
 }
 
+struct output *session_outlet(struct session *session)
+{
+    struct output *late = session->task ? task_late(session->task) : NULL;
+    return late ? late : session->out;
+}
+
 struct output *session_push(struct session *session)
 {
     struct engine *engine = session->engine;
     if (session != engine->current)
-        return session->out;
+        return session_outlet(session);
     engine->has_late = true;
     return &engine->late;
 }

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "engine/blame.h"
 #include "engine/call.h"
@@ -28,9 +29,11 @@ struct task_link {
     struct task_link *prev, *next; /* the engine's ring */
     struct output out;
     struct reply reply;
-    uint64_t ticks; /* spent so far */
-    size_t sent;    /* bytes of the answer that have left ahead of the end */
-    bool silent;    /* the client wants no answer */
+    uint64_t ticks;     /* spent so far */
+    size_t sent;        /* bytes of the answer that have left ahead of the end */
+    bool silent;        /* the client wants no answer */
+    bool flows;         /* a part of the answer has left: */
+    struct output late; /* what is pushed to the session waits for the rest */
 };
 
 static void ring_insert(struct engine *engine, struct task_link *link)
@@ -63,6 +66,7 @@ static void link_destroy(struct task_link *link)
 {
     link->task->type->destroy(link->task);
     output_fini(&link->out);
+    output_fini(&link->late);
     mem_free(link);
 }
 
@@ -118,6 +122,7 @@ void call_defer(struct call *call, struct task *task)
     link->command = call->command;
     link->silent = session->flags & SESSION_REPLY_SKIP;
     output_init(&link->out);
+    output_init(&link->late);
     reply_init(&link->reply, &link->out, call->reply->proto);
     task->link = link;
     session->task = link;
@@ -144,6 +149,7 @@ static void finish(struct engine *engine, struct task_link *link)
             link->sent + output_len(&link->out));
     if (!link->silent)
         output_append_output(session->reply.out, &link->out);
+    output_append_output(session->reply.out, &link->late);
     link_destroy(link);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
@@ -162,6 +168,20 @@ void task_answer(struct task *task)
     link->sent += output_len(&link->out);
     output_append_output(link->session->reply.out, &link->out);
     link->session->transport->wake(link->session->connection);
+}
+
+void call_send(struct call *call)
+{
+    if (!fiber_running || call->exec)
+        return;
+    struct task_link *link = (struct task_link *)((char *)call->reply - offsetof(struct task_link, reply));
+    link->flows = true;
+    task_answer(link->task);
+}
+
+struct output *task_late(struct task_link *link)
+{
+    return link->flows ? &link->late : NULL;
 }
 
 /* Turns the ring to a task that has something to do, and may; false if there is none. */

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "tree_priv.h"
+#include "json/lengths.h"
 
 struct walk {
     struct json_compact *place;
@@ -68,6 +69,7 @@ static bool walk_slot(struct walk *walk, struct json_value *slot, uint32_t level
         spend(walk, 1);
     bool stays = !value_is_counted(*slot) || is_shared(*slot) || level == JSON_COMPACT_LEVELS;
     if (!stays && !goes_on) {
+        json_lengths_forget(*slot);
         *slot = value_of(mem_move(json_pointer(*slot), walk->moves), json_tag(*slot));
         walk->place->at[level] = 0;
     }

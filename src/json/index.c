@@ -27,9 +27,7 @@ static struct json_node *bucket_create(size_t count)
     size_t size = class_of(sizeof(struct json_node) + count * sizeof(uint64_t));
     struct json_node *bucket = mem_alloc(size < 16 ? 16 : size);
 
-    atomic_init(&bucket->refs, 1);
-    bucket->count = 0;
-    bucket->cap = (uint16_t)((size - sizeof(*bucket)) / sizeof(uint64_t));
+    node_begin(bucket, 0, (size - sizeof(*bucket)) / sizeof(uint64_t));
     return bucket;
 }
 
@@ -37,9 +35,7 @@ static struct json_node *inner_create(void)
 {
     struct json_node *inner = mem_zalloc(class_of(sizeof(struct json_node) + FAN * sizeof(uint64_t)));
 
-    atomic_init(&inner->refs, 1);
-    inner->count = FAN;
-    inner->cap = INDEX_INNER;
+    node_begin(inner, FAN, INDEX_INNER);
     return inner;
 }
 

@@ -14,9 +14,7 @@ static inline struct json_node *leaf_try_create(bool is_object, size_t count)
 
     if (leaf == NULL)
         return NULL;
-    atomic_init(&leaf->refs, 1);
-    leaf->count = (uint16_t)count;
-    leaf->cap = (uint16_t)((size - sizeof(*leaf)) / (is_object ? 12u : 8u));
+    node_begin(leaf, count, (size - sizeof(*leaf)) / (is_object ? 12u : 8u));
     return leaf;
 }
 

@@ -32,9 +32,7 @@ struct json_node *node_try_create(unsigned tag, size_t count)
 
     if (node == NULL)
         return NULL;
-    atomic_init(&node->refs, 1);
-    node->count = 0;
-    node->cap = (uint16_t)((size - sizeof(*node)) / slot_bytes(tag));
+    node_begin(node, 0, (size - sizeof(*node)) / slot_bytes(tag));
     return node;
 }
 
@@ -43,9 +41,7 @@ struct json_node *node_create(unsigned tag, size_t count)
     size_t size = node_size(tag, count);
     struct json_node *node = mem_alloc(size);
 
-    atomic_init(&node->refs, 1);
-    node->count = 0;
-    node->cap = (uint16_t)((size - sizeof(*node)) / slot_bytes(tag));
+    node_begin(node, 0, (size - sizeof(*node)) / slot_bytes(tag));
     return node;
 }
 
@@ -88,6 +84,7 @@ static struct json_node *large_clone(const struct json_large *from)
     atomic_init(&to->refs, 1);
     to->count = from->count;
     to->cap = from->cap;
+    to->is_measured = 0;
     to->order = json_value_ref(from->order);
     to->index = json_value_ref(from->index);
     to->sequence = from->sequence;
@@ -118,8 +115,10 @@ struct json_node *node_own(struct json_value *slot, struct json_trash *trash)
     struct json_node *node = node_of(*slot);
     unsigned tag = json_tag(*slot);
 
-    if (atomic_load_explicit(&node->refs, memory_order_acquire) == 1)
+    if (atomic_load_explicit(&node->refs, memory_order_acquire) == 1) {
+        node->is_measured = 0;
         return node;
+    }
     struct json_node *copy = node_clone(node, tag);
     json_value_release(*slot, trash);
     *slot = value_of(copy, tag);

@@ -51,10 +51,11 @@ struct json_box {
 /* The root of a large object: a node of two slots with more behind them. */
 struct json_large {
     _Atomic uint32_t refs;
-    uint16_t count, cap;
-    struct json_value order; /* owned: a leaf or inner node */
-    struct json_value index; /* owned: see index.c */
-    uint32_t sequence;       /* of the next member */
+    uint16_t count;
+    uint16_t cap : 15, is_measured : 1; /* as in a node */
+    struct json_value order;            /* owned: a leaf or inner node */
+    struct json_value index;            /* owned: see index.c */
+    uint32_t sequence;                  /* of the next member */
     uint32_t unused;
     size_t index_bytes;
 };
@@ -101,6 +102,17 @@ static inline size_t node_size(unsigned tag, size_t count)
     return size < 16 ? 16 : size;
 }
 
+/* What a node begins with when it is made. */
+static inline void node_begin(struct json_node *node, size_t count, size_t cap)
+{
+    enum { CAP_BITS = 0x7fff };
+
+    atomic_init(&node->refs, 1);
+    node->count = (uint16_t)count;
+    node->cap = cap & CAP_BITS;
+    node->is_measured = 0;
+}
+
 static inline uint32_t *leaf_keys(const struct json_node *leaf)
 {
     return (uint32_t *)(leaf->slots + leaf->cap);
@@ -129,56 +141,6 @@ static inline uint32_t subtree_len(struct json_value value)
     return tag_is_leaf(json_tag(value)) ? node->count : inner_ends(node)[node->count - 1];
 }
 
-/* The child that holds position `at`, or the last one. */
-static inline unsigned inner_find(const struct json_node *inner, uint32_t at)
-{
-    const uint32_t *ends = inner_ends(inner);
-    unsigned low = 0, high = inner->count - 1u;
-
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (ends[middle] > at)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-/* The last child whose lower bound is at most `sequence`. */
-static inline unsigned inner_find_low(const struct json_node *inner, uint32_t sequence)
-{
-    const uint32_t *lows = inner_lows(inner);
-    unsigned low = 0, high = inner->count;
-
-    while (high - low > 1) {
-        unsigned middle = (low + high) / 2;
-        if (lows[middle] <= sequence)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* The position of a key in a leaf, or `count`. */
-static inline unsigned leaf_find(const struct json_node *leaf, json_key key)
-{
-    const uint32_t *keys = leaf_keys(leaf);
-    unsigned count = leaf->count, at = 0;
-
-    for (; at + 8 <= count; at += 8) {
-        unsigned hit = 0;
-        for (unsigned i = 0; i < 8; i++)
-            hit |= (unsigned)(keys[at + i] == key) << i;
-        if (hit != 0)
-            return at + (unsigned)__builtin_ctz(hit);
-    }
-    while (at < count && keys[at] != key)
-        at++;
-    return at;
-}
-
 /* value.c: a string of this length, to be filled; NULL when memory is out or it would be too long. */
 #define JSON_TEXT_MAX ((size_t)UINT32_MAX - 64)
 struct json_text *text_try_create(size_t len);
@@ -188,7 +150,8 @@ struct json_node *node_try_create(unsigned tag, size_t count);
 struct json_node *node_create(unsigned tag, size_t count);
 void node_free(struct json_node *node, unsigned tag);
 
-/* Makes the node in the slot this holder's own, by a copy if others refer to it too. */
+/* Makes the node in the slot this holder's own, by a copy if others refer to it too: whatever is changed in a node or
+ * below it, the node comes through here first. */
 struct json_node *node_own(struct json_value *slot, struct json_trash *trash);
 
 /* Makes room for one more slot; the node is own and may move. */

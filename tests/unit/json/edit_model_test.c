@@ -1,10 +1,12 @@
 /*
  * Edits against a model: a tree of plain arrays, changed in the same way. Versions are pinned and given back on the
- * way, and must be what they were; at the end nothing may be left. Random tests print their seed.
+ * way, and must be what they were; lengths of texts that are known must be right; at the end nothing may be left.
+ * Random tests print their seed.
  */
 #include "base/mem.h"
 #include "json_fixture.h"
 #include "json/edit.h"
+#include "json/lengths.h"
 
 enum { MOST_ITEMS = 4000, MOST_PINS = 6, NAMES = 1500, STEPS_MAX = 8 };
 
@@ -27,6 +29,8 @@ struct model {
     struct item *root;
     struct json_doc doc;
     struct json_trash trash;
+    struct json_lengths *lengths;
+    size_t known; /* lengths that were found */
     struct pin pins[MOST_PINS];
 };
 
@@ -253,15 +257,53 @@ static void pin_or_release(struct model *model)
     *pin = (struct pin){ 0 };
 }
 
+static size_t text_len(const struct json_value *value)
+{
+    struct buf text = BUF_EMPTY;
+    json_print(value, &text);
+    size_t len = text.len;
+    buf_fini(&text);
+    return len;
+}
+
+/* On a way down from the root, near the beginning of each container: what is known is right, what is not is noted. A
+ * pinned value is, too. */
+static void look_at_lengths(struct model *model)
+{
+    enum { NEAR = 3 };
+    const struct json_value *value = &model->doc.root;
+
+    for (;;) {
+        size_t known = json_lengths_find(model->lengths, *value);
+        if (known != 0)
+            REQUIRE(known == text_len(value));
+        model->known += known != 0;
+        if (known == 0)
+            json_lengths_note(model->lengths, *value, text_len(value));
+        if (!json_is_container(*value) || json_len(*value) == 0)
+            break;
+        struct json_iter iter;
+        json_iter_init(&iter, *value);
+        for (size_t i = below(model, json_len(*value) < NEAR ? json_len(*value) : NEAR) + 1; i > 0; i--)
+            json_iter_next(&iter);
+        value = iter.value;
+    }
+    const struct pin *pin = &model->pins[below(model, MOST_PINS)];
+    if (pin->root.bits != 0)
+        json_lengths_note(model->lengths, pin->root, pin->text.len);
+}
+
 static void play(enum json_kind root, size_t rounds, size_t pin_every)
 {
     static struct model model;
 
     model = (struct model){ .random = seed_random(__func__) };
     model.root = item_create(root);
+    model.lengths = json_lengths_create();
     model.doc.root = root == JSON_ARRAY ? json_make_array() : json_make_object();
     for (size_t i = 0; i < rounds; i++) {
         edit(&model);
+        look_at_lengths(&model);
         if (below(&model, pin_every) == 0)
             pin_or_release(&model);
         json_trash_drain(&model.trash, below(&model, 100));
@@ -278,6 +320,8 @@ static void play(enum json_kind root, size_t rounds, size_t pin_every)
     json_value_release(model.doc.root, &model.trash);
     json_trash_drain(&model.trash, SIZE_MAX);
     item_destroy(model.root);
+    cr_expect(model.known > 10, "only %zu lengths were known", model.known);
+    json_lengths_destroy(model.lengths);
     cr_expect_eq(json_key_count(), 0);
 }
 
