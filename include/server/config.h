@@ -83,7 +83,7 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
-    char *shutdown_on_sigint, *shutdown_on_sigterm; /* owned: words */
+    char *shutdown_on_sigint, *shutdown_on_sigterm;   /* owned: words */
     int64_t key_load_delay_us, rdb_key_save_delay_us; /* below zero: so many keys for a microsecond */
 
     bool appendonly;
