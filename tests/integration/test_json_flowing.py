@@ -20,7 +20,8 @@ def records(count=COUNT):
 
 
 def begin_to_flow(reader, other, *words):
-    """Sends the command and lets it go on until the first bytes of its reply are there; it is far from its end."""
+    """Sends the command and lets it go on until the first bytes of its reply are there; mostly it is far from its
+    end then, and never does it matter."""
     begin(reader, *words)
     until(lambda: other.command("DEBUG", "TASK-STEPS", 1) is not None and has_answered(reader))
 
@@ -36,11 +37,11 @@ def test_what_happens_meanwhile(server, version, path):
         before = reader.command("JSON.GET", "d", path)
         with hold(other):
             begin_to_flow(reader, other, "JSON.GET", "d", path)
-            reader.send("GET", "k1")
             other.command("SET", "k1", "1")
             other.command("PUBLISH", "news", "x" * 40_000)
             assert other.command("JSON.SET", "d", "$.all[0].text", '"changed"') == b"OK"
             assert other.command("JSON.DEL", "d", "$.name") == 1
+            reader.send("GET", "k1")
         replies = [reader.read().value for _ in range(2 if version == 2 else 4)]
         pushes = [reply for reply in replies if isinstance(reply, Push)]
         assert replies[0] == before and replies[-1 if version == 2 else replies.index(b"1")] == b"1"
