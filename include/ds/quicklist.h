@@ -5,7 +5,12 @@
  * its own (a plain node), which replies and other lists can share without a copy. Pushing and popping at both ends cost
  * O(1) amortised (and at most one node's bytes to move); reaching the element at an index O(nodes / 62 + 62), from the
  * nearer end. Edits name elements by index and leave neither empty nodes nor, where elements went from the middle, long
- * runs of sparse ones. Nothing here is ever compressed.
+ * runs of sparse ones. Reading: ds/quicklist_read.h.
+ *
+ * A list has a depth, chosen when it is made. If that is not 0, all nodes but the first and the last `depth` are kept
+ * compressed (base/lzf.h), where that saves memory: those of 48 bytes up to QUICKLIST_COMPRESS_MAX, plain ones too.
+ * Where elements are pushed to the head the first node is small, and one more stays as it is behind it. Readers unpack
+ * into memory of their own; an edit unpacks the nodes that it touches, and packs them again before it returns.
  *
  * Nodes are small and ours, so nothing here fails for want of memory: blobs are made by the caller, who can.
  */
@@ -17,7 +22,6 @@
 
 #include "base/blob.h"
 #include "base/bytes.h"
-#include "ds/listpack_read.h"
 
 struct quicklist;
 struct quicklist_block;
@@ -52,7 +56,13 @@ struct quicklist_item {
 
 enum quicklist_end { QUICKLIST_HEAD, QUICKLIST_TAIL };
 
-struct quicklist *quicklist_create(void);
+enum {
+    QUICKLIST_COMPRESS_MAX = 256 * 1024, /* bytes of a node: more would hold up its thread for too long */
+    QUICKLIST_DEPTH_MAX = UINT16_MAX,
+};
+
+/* An empty list, of which `depth` nodes at each end are not compressed (QUICKLIST_DEPTH_MAX at most); 0: none is. */
+struct quicklist *quicklist_create(size_t depth);
 
 /* Frees everything at once; NULL is nothing. O(nodes). */
 void quicklist_destroy(struct quicklist *list);
@@ -60,21 +70,22 @@ void quicklist_destroy(struct quicklist *list);
 /* Frees about `nodes` nodes; true while more are left. The list is good for nothing but more of this, and destroy. */
 bool quicklist_drain(struct quicklist *list, size_t nodes);
 
-/* A copy; blobs are shared. O(bytes). */
+/* A copy of the same depth; blobs are shared. O(bytes). */
 struct quicklist *quicklist_copy(const struct quicklist *list);
 
-/* Elements, and nodes. O(1). */
+/* Elements, nodes, depth. O(1). */
 size_t quicklist_count(const struct quicklist *list);
 size_t quicklist_node_count(const struct quicklist *list);
+size_t quicklist_depth(const struct quicklist *list);
 
-/* Bytes of all elements as they are packed, and of blobs. O(nodes). */
+/* Bytes of all nodes as they are when they are not compressed. O(nodes). */
 size_t quicklist_bytes(const struct quicklist *list);
 
 /* Bytes of all allocations, as the allocator rounds them; estimated from some of the nodes where there are many. */
 size_t quicklist_memory(const struct quicklist *list);
 
 /* A list of one node, the listpack, which is taken over and not empty. */
-struct quicklist *quicklist_from_listpack(unsigned char *pack);
+struct quicklist *quicklist_from_listpack(unsigned char *pack, size_t depth);
 
 /*
  * If the list is one listpack of at most half the limits: that listpack, owned by the caller, and the list is
@@ -139,56 +150,6 @@ size_t quicklist_find(const struct quicklist *list, struct bytes text);
 
 /* The same within one listpack. */
 size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text);
-
-/*
- * --- Reading ---
- * A place is an element and the way to its neighbours; it is good until the list changes. One in a lone listpack works
- * the same way.
- */
-struct quicklist_place {
-    const unsigned char *pack;     /* borrowed: the node's listpack; NULL in a plain node ... */
-    struct blob *blob;             /* ... which is this, borrowed */
-    uint32_t at;                   /* within pack */
-    uint32_t node;                 /* within block */
-    struct quicklist_block *block; /* borrowed; NULL in a lone listpack */
-};
-
-/* The place of the element at `index`. False if there is none. */
-bool quicklist_seek(const struct quicklist *list, size_t index, struct quicklist_place *place);
-
-/* The first element of the next node, the last one of the node before. False, and nothing changed, if there is none. */
-bool quicklist_next_node(struct quicklist_place *place);
-bool quicklist_prev_node(struct quicklist_place *place);
-
-/* The next element; false at the end, and then the place is good for nothing. */
-static inline bool quicklist_next(struct quicklist_place *place)
-{
-    if (place->pack) {
-        place->at = listpack_after(place->pack, place->at);
-        if (place->pack[place->at] != LISTPACK_END)
-            return true;
-    }
-    return quicklist_next_node(place);
-}
-
-/* The element before; false at the beginning, and then the place is good for nothing. */
-static inline bool quicklist_prev(struct quicklist_place *place)
-{
-    if (place->pack) {
-        place->at = listpack_prev(place->pack, place->at);
-        if (place->at)
-            return true;
-    }
-    return quicklist_prev_node(place);
-}
-
-/* The element, borrowed from the list. */
-static inline struct listpack_value quicklist_get(const struct quicklist_place *place)
-{
-    if (__builtin_expect(place->pack != NULL, 1))
-        return listpack_get(place->pack, place->at);
-    return (struct listpack_value){ .text = place->blob->data, .len = place->blob->len };
-}
 
 /* What is broken, or NULL. O(elements). */
 const char *quicklist_check(const struct quicklist *list);

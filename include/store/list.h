@@ -2,8 +2,9 @@
  * Lists as values: one listpack while they are small, a quicklist beyond; which one it is stays in here.
  *
  * The border is Redis's (7.2): a list that would exceed list-max-listpack-size becomes a quicklist, and a listpack
- * again once it is a single node of at most half that size. list-compress-depth is accepted and has no effect: nothing
- * is ever compressed. Elements longer than a node are blobs, shared with replies, copies and other lists.
+ * again once it is a single node of at most half that size. Elements longer than a node are blobs, shared with replies,
+ * copies and other lists. How many nodes at the ends of a quicklist are not compressed is list-compress-depth as it was
+ * when the quicklist was made.
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/num.h"
 #include "ds/quicklist.h"
+#include "ds/quicklist_read.h"
 #include "store/keyspace.h"
 
 enum list_encoding {
@@ -25,7 +27,7 @@ enum list_encoding {
 
 enum list_end { LIST_HEAD = QUICKLIST_HEAD, LIST_TAIL = QUICKLIST_TAIL };
 
-/* An element as it is kept, borrowed from the list until it changes. */
+/* An element as it is kept, borrowed from the list until it changes, or from the walk. */
 struct list_element {
     struct listpack_value value;
     struct blob *blob; /* that holds it, if it is large; otherwise NULL */
@@ -47,8 +49,19 @@ static inline struct bytes list_element_bytes(const struct list_element *element
 /* Elements; 0 if `entry` is NULL. O(1). */
 size_t list_len(const struct entry *entry);
 
-/* Nodes of a quicklist and the bytes that are packed in them, for DEBUG OBJECT; 0 nodes of another list. O(nodes). */
-size_t list_nodes(const struct entry *entry, size_t *bytes);
+/* What DEBUG OBJECT tells of a quicklist; no nodes of another list. O(nodes). */
+struct list_nodes {
+    size_t count, bytes; /* bytes: as they are when nothing is compressed */
+    size_t depth;        /* 0: nothing is compressed */
+};
+
+struct list_nodes list_nodes(const struct entry *entry);
+
+/*
+ * What it costs to read `count` elements from `index` on, in elements that are not compressed, up to about `most`. So
+ * many there are; no entry: 0.
+ */
+size_t list_effort(const struct entry *entry, size_t index, size_t count, size_t most);
 
 /* Where a walk along a list is. The list must not change meanwhile. */
 struct list_walk {
@@ -58,9 +71,21 @@ struct list_walk {
 
 /*
  * Begins a walk over `count` elements from `index` on, towards the tail or, for list_next_back, the head; so many there
- * are. Then each call of list_next (or list_next_back) gives one, until it answers false. O(nodes / 62) to begin.
+ * are. Then each call of list_next (or list_next_back) gives one, until it answers false. O(nodes / 62) to begin. An
+ * element is good until the next call, or until list_walk_end if the walk keeps all.
  */
 void list_walk_begin(struct list_walk *walk, const struct entry *entry, size_t index, size_t count);
+
+static inline void list_walk_keep(struct list_walk *walk)
+{
+    walk->place.keeps = true;
+}
+
+/* Frees what was unpacked for the walk, which may be through or not. */
+static inline void list_walk_end(struct list_walk *walk)
+{
+    quicklist_place_end(&walk->place);
+}
 
 static inline bool list_next(struct list_walk *walk, struct list_element *element)
 {
@@ -84,8 +109,8 @@ static inline bool list_next_back(struct list_walk *walk, struct list_element *e
     return true;
 }
 
-/* The element at `index`; false if there is none. */
-bool list_get(const struct entry *entry, size_t index, struct list_element *element);
+/* The element at an end of a list that is there: it is never compressed. */
+void list_get(const struct entry *entry, enum list_end end, struct list_element *element);
 
 /* Text that elements are compared with, made ready once. */
 struct list_needle {
@@ -155,31 +180,3 @@ bool list_finds_soon(const struct entry *entry, enum list_end from, struct bytes
  */
 bool list_move(struct list_edit *from, enum list_end from_end, struct list_edit *to, enum list_end to_end,
     struct bytes text, struct blob *blob);
-
-/* --- Making a list of what may lie in the list that it replaces --- */
-
-struct store_settings;
-
-struct list_make {
-    struct quicklist_limits limits;
-    unsigned char *pack;    /* owned; NULL once it is ... */
-    struct quicklist *list; /* owned */
-    size_t count;
-};
-
-/* Begins with no elements; list_make_abandon or keyspace_set_list_take ends it. */
-void list_make_begin(struct list_make *make, const struct store_settings *settings);
-void list_make_abandon(struct list_make *make);
-
-/* Adds an element at the tail, sharing `blob` (NULL, or what holds the text). False when memory is out. */
-bool list_make_add(struct list_make *make, struct bytes text, struct blob *blob);
-
-/*
- * Adds all elements of a valid listpack at the tail, and takes it over. False, with nothing changed, if it is empty or
- * exceeds the limits of a node.
- */
-bool list_make_add_pack_take(struct list_make *make, unsigned char *pack);
-
-/* Stores the list, which is not empty, under the key, replacing whatever is there, expiry too. */
-void keyspace_set_list_take(
-    struct keyspace *keyspace, struct db *db, struct key key, struct list_make *make, int64_t now_ms);

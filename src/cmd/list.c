@@ -85,11 +85,17 @@ static void run_rpushx(struct call *call)
 void list_pop(struct call *call, struct list_edit *list, enum list_end end)
 {
     struct list_element element;
-    size_t index = end == LIST_HEAD ? 0 : list_len(list->entry) - 1;
-    list_get(list->entry, index, &element);
+    list_get(list->entry, end, &element);
     list_reply_element(call, &element);
-    list_delete(list, index, 1);
+    list_delete(list, end == LIST_HEAD ? 0 : list_len(list->entry) - 1, 1);
     list_notify(call, list, list_pop_event(end));
+}
+
+size_t list_pop_effort(const struct entry *entry, enum list_end end, size_t count)
+{
+    size_t len = list_len(entry);
+    count = count < len ? count : len;
+    return list_effort(entry, end == LIST_HEAD ? 0 : len - count, count, CALL_AT_ONCE);
 }
 
 void list_pop_many(struct call *call, struct list_edit *list, enum list_end end, size_t count)
@@ -106,6 +112,7 @@ void list_pop_many(struct call *call, struct list_edit *list, enum list_end end,
         fiber_breathe(ELEMENT_COST);
         list_reply_element(call, &element);
     }
+    list_walk_end(&walk);
     list_delete(list, end == LIST_HEAD ? 0 : len - count, count);
     list_notify(call, list, list_pop_event(end));
 }
@@ -123,8 +130,7 @@ static void pop(struct call *call, enum list_end end)
     }
     if (!list_open(call, 1, &list))
         return;
-    if (list.entry && many &&
-        call_aside(call, (size_t)count < list_len(list.entry) ? (size_t)count : list_len(list.entry)))
+    if (list.entry && many && call_aside(call, list_pop_effort(list.entry, end, (size_t)count)))
         return;
     if (!list.entry && many)
         reply_null_array(call->reply);
@@ -165,19 +171,23 @@ static size_t index_from_start(int64_t index, size_t len)
 
 static void run_lindex(struct call *call)
 {
+    struct list_walk walk;
     struct list_element element;
-    int64_t index;
+    int64_t argument;
     const struct entry *entry = call_read(call, 1);
     if (!entry) {
         reply_null(call->reply);
         return;
     }
-    if (!call_expect_type(call, entry, ENTRY_LIST) || !call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &index))
+    if (!call_expect_type(call, entry, ENTRY_LIST) || !call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &argument))
         return;
-    if (list_get(entry, index_from_start(index, list_len(entry)), &element))
+    size_t index = index_from_start(argument, list_len(entry));
+    list_walk_begin(&walk, entry, index, index < list_len(entry));
+    if (list_next(&walk, &element))
         list_reply_element(call, &element);
     else
         reply_null(call->reply);
+    list_walk_end(&walk);
 }
 
 static void run_lset(struct call *call)
@@ -236,7 +246,7 @@ static void run_lrange(struct call *call)
     if (!call_expect_type(call, entry, ENTRY_LIST))
         return;
     size_t count = clip_range(start, end, list_len(entry), &index);
-    if (call_aside(call, count))
+    if (call_aside(call, list_effort(entry, index, count, CALL_AT_ONCE)))
         return;
     reply_array(call->reply, count);
     if (count == 0)
@@ -248,6 +258,7 @@ static void run_lrange(struct call *call)
         fiber_breathe(ELEMENT_COST);
         list_reply_element(call, &element);
     }
+    list_walk_end(&walk);
 }
 
 static void run_ltrim(struct call *call)
@@ -291,7 +302,7 @@ static void run_linsert(struct call *call)
         return;
     }
     if (!list_finds_soon(list.entry, LIST_HEAD, call->argv[3], 1, CALL_AT_ONCE) &&
-        call_aside(call, list_len(list.entry)))
+        call_aside(call, list_effort(list.entry, 0, list_len(list.entry), CALL_AT_ONCE)))
         return;
     struct blob **blobs = take_blobs(call, 4, 1);
     if (list_insert(&list, call->argv[3], after, call->argv[4], blobs ? blobs[0] : NULL, &found)) {
@@ -324,7 +335,8 @@ static void run_lrem(struct call *call)
         return;
     enum list_end from = count < 0 ? LIST_TAIL : LIST_HEAD;
     size_t max = count == 0 ? SIZE_MAX : (size_t)(count < 0 ? -count : count), removed = 0;
-    if (!list_finds_soon(list.entry, from, call->argv[3], max, CALL_AT_ONCE) && call_aside(call, list_len(list.entry)))
+    if (!list_finds_soon(list.entry, from, call->argv[3], max, CALL_AT_ONCE) &&
+        call_aside(call, list_effort(list.entry, 0, list_len(list.entry), CALL_AT_ONCE)))
         return;
     if (list.entry)
         removed = list_remove(&list, from, call->argv[3], max);
@@ -389,6 +401,7 @@ static size_t reply_positions(
         if (++answered == count)
             break;
     }
+    list_walk_end(&walk);
     return answered;
 }
 
@@ -405,7 +418,8 @@ static void run_lpos(struct call *call)
         looked_at = (size_t)options.maxlen;
     enum list_end from = options.rank < 0 ? LIST_TAIL : LIST_HEAD;
     bool soon = options.count < 0 && list_finds_soon(entry, from, call->argv[2], matches, CALL_AT_ONCE);
-    if (!soon && call_aside(call, looked_at))
+    size_t first = from == LIST_HEAD ? 0 : list_len(entry) - looked_at;
+    if (!soon && call_aside(call, list_effort(entry, first, looked_at, CALL_AT_ONCE)))
         return;
     if (options.count < 0) {
         if (!entry || !reply_positions(call, entry, &options, 1))

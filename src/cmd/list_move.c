@@ -55,7 +55,7 @@ static void move_from(struct call *call, struct list_edit *from, enum list_end f
     struct list_scratch scratch;
     if (!list_open(call, 2, &to))
         return;
-    list_get(from->entry, from_end == LIST_HEAD ? 0 : list_len(from->entry) - 1, &element);
+    list_get(from->entry, from_end, &element);
     struct blob *blob = element.blob ? blob_ref(element.blob) : NULL; /* ours, for the reply */
     struct bytes text = list_element_bytes(&element, &scratch);
     if (!blob && element.value.text)
@@ -220,8 +220,7 @@ static bool pop_first(struct call *call, const struct mpop *mpop)
     uint32_t index = open_first(call, mpop->keys, &list);
     if (!index)
         return false;
-    size_t len = list_len(list.entry);
-    if (call_aside(call, (uint64_t)mpop->count < len ? (size_t)mpop->count : len))
+    if (call_aside(call, list_pop_effort(list.entry, mpop->end, (size_t)mpop->count)))
         return true;
     reply_array(call->reply, 2);
     reply_bulk(call->reply, call->argv[index]);

@@ -55,3 +55,6 @@ void list_pop(struct call *call, struct list_edit *list, enum list_end end);
 
 /* The same with an array of up to `count` elements, in the order in which they go. */
 void list_pop_many(struct call *call, struct list_edit *list, enum list_end end, size_t count);
+
+/* What that costs, for call_aside. */
+size_t list_pop_effort(const struct entry *entry, enum list_end end, size_t count);

@@ -21,6 +21,7 @@
 #include "engine/call.h"
 #include "store/hash.h"
 #include "store/list.h"
+#include "store/list_make.h"
 #include "store/set.h"
 #include "store/string.h"
 #include "store/zset.h"
@@ -87,11 +88,12 @@ struct sort {
     int64_t limit_first, limit_count;
     struct pattern *gets;
     size_t get_count;
-    struct item *items; /* owned */
-    size_t count;       /* of items */
-    size_t first, end;  /* those that are asked for */
-    size_t common;      /* bytes that all texts begin with, as far as that was looked at */
-    char *name;         /* owned: room to put a key together */
+    struct list_walk list; /* of a list: what items that were compressed lie in */
+    struct item *items;    /* owned */
+    size_t count;          /* of items */
+    size_t first, end;     /* those that are asked for */
+    size_t common;         /* bytes that all texts begin with, as far as that was looked at */
+    char *name;            /* owned: room to put a key together */
     size_t name_room;
     bool out_of_memory;
 };
@@ -263,10 +265,11 @@ static void collect_list(struct sort *sort)
     if (!make_room(sort, count))
         return;
     bool backwards = sort->unsorted && sort->descending;
-    struct list_walk walk;
+    struct list_walk *walk = &sort->list;
     struct list_element element;
-    list_walk_begin(&walk, sort->entry, backwards ? len - first - (count != 0) : first, count);
-    while (backwards ? list_next_back(&walk, &element) : list_next(&walk, &element)) {
+    list_walk_begin(walk, sort->entry, backwards ? len - first - (count != 0) : first, count);
+    list_walk_keep(walk);
+    while (backwards ? list_next_back(walk, &element) : list_next(walk, &element)) {
         fiber_breathe(COLLECT_COST);
         struct item *item = &sort->items[sort->count++];
         if (element.blob)
@@ -640,7 +643,7 @@ static void answer(struct sort *sort)
 static size_t count_elements(const struct entry *entry)
 {
     if (entry->type == ENTRY_LIST)
-        return list_len(entry);
+        return list_effort(entry, 0, list_len(entry), CALL_AT_ONCE);
     return entry->type == ENTRY_SET ? set_count(set_of(entry)) : zset_count(entry);
 }
 
@@ -678,6 +681,7 @@ static void run(struct call *call, bool may_store)
         answer(&sort);
     else
         reply_error(call->reply, BYTES("ERR One or more scores can't be converted into double"));
+    list_walk_end(&sort.list);
     mem_free(sort.items);
     mem_free(sort.name);
 }

@@ -90,7 +90,9 @@ static struct quicklist_block *move_block(
 
 static void move_node(struct quicklist_node *node, struct mem_moves *moves)
 {
-    if (!node->plain)
+    if (node->compressed)
+        node->lzf = mem_move(node->lzf, moves);
+    else if (!node->plain)
         node->pack = mem_move(node->pack, moves);
     else if (!blob_is_shared(node->blob))
         node->blob = mem_move(node->blob, moves);

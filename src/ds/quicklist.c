@@ -1,6 +1,6 @@
 /*
- * Quicklist: making and freeing, both ends, reading. What edits the middle is in quicklist_edit.c, the blocks that
- * hold the nodes are in quicklist_block.c.
+ * Quicklist: making and freeing, both ends. What edits the middle is in quicklist_edit.c, what reads in
+ * quicklist_read.c, what compresses in quicklist_compress.c; the blocks that hold the nodes are in quicklist_block.c.
  *
  * A node at the tail of a list of some length is allocated as large as its neighbour has become, so that pushes seldom
  * move it; what it did not need is given back when the next one is begun.
@@ -25,6 +25,7 @@ enum {
     ROOM_AHEAD_NODES = 4,  /* lists of so many nodes may have empty room at their ends */
     MEMORY_SAMPLES = 1024, /* nodes that are looked at for the memory of a list */
     STAGE_BYTES = 1024,    /* of the first node; beyond, nothing is pushed to it */
+    STAGE_COUNT = 64,      /* elements; where nodes hold no more, the first is like any other */
     SMALL_NODES = 4,       /* of a list that may be small enough for a listpack */
 };
 
@@ -38,14 +39,18 @@ struct quicklist_limits quicklist_limits(int64_t setting)
 
 /* --- Making and freeing --- */
 
-struct quicklist *quicklist_create(void)
+struct quicklist *quicklist_create(size_t depth)
 {
-    return mem_zalloc(sizeof(struct quicklist));
+    struct quicklist *list = mem_zalloc(sizeof *list);
+    list->depth = depth < QUICKLIST_DEPTH_MAX ? (uint16_t)depth : QUICKLIST_DEPTH_MAX;
+    return list;
 }
 
 void quicklist_node_free(struct quicklist_node *node)
 {
-    if (node->plain)
+    if (node->compressed)
+        mem_free(node->lzf);
+    else if (node->plain)
         blob_unref(node->blob);
     else
         listpack_destroy(node->pack);
@@ -72,11 +77,13 @@ enum { NODE_COST = 200 }; /* of copying, for fiber_breathe */
 
 struct quicklist *quicklist_copy(const struct quicklist *list)
 {
-    struct quicklist *copy = quicklist_create();
+    struct quicklist *copy = quicklist_create(list->depth);
     for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
         fiber_breathe(NODE_COST);
         struct quicklist_node node = *spot_node(spot);
-        if (node.plain) {
+        if (node.compressed) {
+            node.lzf = mem_dup(node.lzf, sizeof *node.lzf + node.lzf->len);
+        } else if (node.plain) {
             blob_ref(node.blob);
         } else {
             node.pack = listpack_copy(node.pack);
@@ -98,27 +105,51 @@ size_t quicklist_node_count(const struct quicklist *list)
     return list->nodes;
 }
 
+size_t quicklist_depth(const struct quicklist *list)
+{
+    return list->depth;
+}
+
 size_t quicklist_bytes(const struct quicklist *list)
 {
     size_t bytes = 0;
-    for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
-        const struct quicklist_node *node = spot_node(spot);
-        bytes += node->plain ? node->blob->len : listpack_bytes(node->pack);
-    }
+    for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot))
+        bytes += node_bytes(spot_node(spot));
     return bytes;
 }
 
+static size_t node_memory(const struct quicklist_node *node)
+{
+    if (node->compressed)
+        return mem_usable_size(node->lzf);
+    return node->plain ? mem_usable_size(node->blob) : listpack_memory(node->pack);
+}
+
+/* Of `nodes` nodes from the one at `spot` on, and where the next one is. */
+static size_t nodes_memory(struct quicklist_spot *spot, size_t nodes)
+{
+    size_t memory = 0, sampled = 0;
+    for (; sampled < nodes && sampled < MEMORY_SAMPLES; sampled++) {
+        memory += node_memory(spot_node(*spot));
+        *spot = spot_next(*spot);
+    }
+    return sampled < nodes ? (size_t)((double)memory / (double)sampled * (double)nodes) : memory;
+}
+
+/* The nodes that are not compressed are no sample of the others. */
 size_t quicklist_memory(const struct quicklist *list)
 {
-    size_t nodes = 0, sampled = 0;
-    for (struct quicklist_spot spot = spot_first(list); spot.block && sampled < MEMORY_SAMPLES;
-         spot = spot_next(spot)) {
-        const struct quicklist_node *node = spot_node(spot);
-        nodes += node->plain ? mem_usable_size(node->blob) : listpack_memory(node->pack);
-        sampled++;
+    size_t open = list->depth + 1u, nodes = 0;
+    struct quicklist_spot spot = spot_first(list);
+    if (!list->depth || list->nodes <= 2 * open) {
+        nodes = nodes_memory(&spot, list->nodes);
+    } else {
+        nodes = nodes_memory(&spot, open);
+        spot = spot_from(list, QUICKLIST_HEAD, open);
+        nodes += nodes_memory(&spot, list->nodes - 2 * open);
+        spot = spot_from(list, QUICKLIST_TAIL, open - 1);
+        nodes += nodes_memory(&spot, open);
     }
-    if (sampled < list->nodes)
-        nodes = (size_t)((double)nodes / (double)sampled * (double)list->nodes);
     size_t share = sizeof(struct quicklist_node) + sizeof(struct quicklist_block) / BLOCK_NODES;
     return mem_usable_size(list) + list->nodes * share + nodes;
 }
@@ -128,9 +159,9 @@ static struct quicklist_node packed(unsigned char *pack, size_t count)
     return (struct quicklist_node){ .pack = pack, .count = (uint32_t)count };
 }
 
-struct quicklist *quicklist_from_listpack(unsigned char *pack)
+struct quicklist *quicklist_from_listpack(unsigned char *pack, size_t depth)
 {
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(depth);
     ASSERT(!listpack_is_empty(pack));
     spot_insert(list, spot_first(list), packed(pack, listpack_count(pack)));
     return list;
@@ -143,6 +174,7 @@ void quicklist_push_listpack(struct quicklist *list, unsigned char *pack)
     if (end.block)
         end.node++;
     spot_insert(list, end, packed(pack, listpack_count(pack)));
+    quicklist_settle_ends(list);
 }
 
 unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quicklist_limits *limits)
@@ -153,7 +185,7 @@ unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quic
     for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
         if (spot_node(spot)->plain)
             return NULL;
-        bytes += listpack_bytes(spot_node(spot)->pack);
+        bytes += node_bytes(spot_node(spot));
     }
     if (list->count == 0 || bytes > limits->bytes / (limits->by_count ? 1 : 2))
         return NULL;
@@ -161,6 +193,7 @@ unsigned char *quicklist_into_listpack(struct quicklist *list, const struct quic
         bool done = quicklist_merge(list, spot_first(list), spot_next(spot_first(list)), limits, 1);
         ASSERT(done);
     }
+    node_open(spot_node(spot_first(list)));
     unsigned char *pack = spot_node(spot_first(list))->pack;
     spot_remove(list, spot_first(list));
     quicklist_destroy(list);
@@ -173,7 +206,7 @@ bool node_has_room(const struct quicklist_node *node, size_t len, const struct q
 {
     if (node->plain || len > limits->bytes)
         return false;
-    return quicklist_limits_allow(limits, listpack_bytes(node->pack) + len + ENTRY_ESTIMATE, node->count + (size_t)1);
+    return quicklist_limits_allow(limits, node_bytes(node) + len + ENTRY_ESTIMATE, node->count + (size_t)1);
 }
 
 struct quicklist_node node_make(struct quicklist_item item, size_t capacity)
@@ -190,7 +223,7 @@ struct quicklist_node node_make(struct quicklist_item item, size_t capacity)
 static size_t count_that_fit(
     const struct quicklist_node *node, const struct quicklist_node *next, const struct quicklist_limits *limits)
 {
-    size_t bytes = listpack_bytes(next->pack), count = next->count, fitting = 0;
+    size_t bytes = node_bytes(next), count = next->count, fitting = 0;
     uint32_t end = listpack_end(node->pack);
     for (uint32_t at = listpack_prev(node->pack, end); at; at = listpack_prev(node->pack, at)) {
         if (!quicklist_limits_allow(limits, bytes + (end - at), count + fitting + 1))
@@ -210,6 +243,7 @@ static void unload_stage(struct quicklist *list, const struct quicklist_limits *
     size_t moved = count_that_fit(node, next, limits);
     if (moved == 0)
         return;
+    node_open(next);
     unsigned char *joined = listpack_split(&node->pack, node->count - moved);
     bool done = joined && listpack_concat(&joined, next->pack);
     ASSERT(done);
@@ -231,6 +265,7 @@ void quicklist_split_stage(struct quicklist *list)
     rest.pack = listpack_split(&node->pack, kept);
     ASSERT(rest.pack);
     spot_count(list, first, -(ptrdiff_t)rest.count);
+    node->stage = true;
     first.node++;
     spot_insert(list, first, rest);
 }
@@ -248,7 +283,10 @@ static void push_head(struct quicklist *list, struct quicklist_item item, const 
     if (node && !node->plain)
         unload_stage(list, limits);
     size_t capacity = list->nodes < ROOM_AHEAD_NODES || limits->by_count ? 0 : STAGE_BYTES;
-    spot_insert(list, spot_first(list), node_make(item, capacity));
+    struct quicklist_node first = node_make(item, capacity);
+    first.stage = !item.blob && limits->count > STAGE_COUNT;
+    spot_insert(list, spot_first(list), first);
+    quicklist_settle_ends(list);
 }
 
 static void push_tail(struct quicklist *list, struct quicklist_item item, const struct quicklist_limits *limits)
@@ -271,6 +309,7 @@ static void push_tail(struct quicklist *list, struct quicklist_item item, const 
         spot.node++;
     }
     spot_insert(list, spot, node_make(item, capacity));
+    quicklist_settle_ends(list);
 }
 
 void quicklist_push(
@@ -282,62 +321,24 @@ void quicklist_push(
         push_tail(list, item, limits);
 }
 
-/* --- Reading --- */
-
-static void place_at_spot(struct quicklist_place *place, struct quicklist_spot spot, size_t index)
-{
-    const struct quicklist_node *node = spot_node(spot);
-    place->block = spot.block;
-    place->node = spot.node;
-    place->pack = node->plain ? NULL : node->pack;
-    place->blob = node->plain ? node->blob : NULL;
-    place->at = 0;
-    if (!node->plain)
-        place->at = index == 0 ? (uint32_t)LISTPACK_HEADER : listpack_seek(node->pack, (int64_t)index);
-}
-
-bool quicklist_seek(const struct quicklist *list, size_t index, struct quicklist_place *place)
-{
-    if (index >= list->count)
-        return false;
-    struct quicklist_spot spot = spot_seek(list, &index);
-    place_at_spot(place, spot, index);
-    return true;
-}
-
-bool quicklist_next_node(struct quicklist_place *place)
-{
-    if (!place->block)
-        return false;
-    struct quicklist_spot spot = spot_next((struct quicklist_spot){ place->block, place->node });
-    if (!spot.block)
-        return false;
-    place_at_spot(place, spot, 0);
-    return true;
-}
-
-bool quicklist_prev_node(struct quicklist_place *place)
-{
-    if (!place->block)
-        return false;
-    struct quicklist_spot spot = spot_prev((struct quicklist_spot){ place->block, place->node });
-    if (!spot.block)
-        return false;
-    place_at_spot(place, spot, spot_node(spot)->count - 1);
-    return true;
-}
-
 /* --- Checking --- */
 
 static const char *check_node(const struct quicklist_node *node)
 {
     if (node->count == 0)
         return "a node of a list is empty";
-    if (node->plain)
-        return node->count == 1 && node->blob && node->blob->refs ? NULL : "a plain node of a list is broken";
-    if (!listpack_validate(node->pack, listpack_bytes(node->pack), NULL, NULL))
-        return "a listpack of a list is broken";
-    return listpack_count(node->pack) == node->count ? NULL : "a node of a list counts wrong";
+    struct blob *scratch = NULL;
+    if (node->plain) {
+        if (node->count != 1 || !(node->compressed || (node->blob && node->blob->refs)))
+            return "a plain node of a list is broken";
+        node_text(node, &scratch);
+        blob_unref(scratch);
+        return NULL;
+    }
+    const unsigned char *pack = node_pack(node, &scratch);
+    bool sound = listpack_validate(pack, node_bytes(node), NULL, NULL), counts = listpack_count(pack) == node->count;
+    blob_unref(scratch);
+    return !sound ? "a listpack of a list is broken" : counts ? NULL : "a node of a list counts wrong";
 }
 
 const char *quicklist_check(const struct quicklist *list)
@@ -363,5 +364,5 @@ const char *quicklist_check(const struct quicklist *list)
     }
     if (list->tail != prev)
         return "a list does not know its last block";
-    return count == list->count && nodes == list->nodes ? NULL : "a list counts wrong";
+    return count == list->count && nodes == list->nodes ? quicklist_check_compression(list) : "a list counts wrong";
 }

@@ -200,6 +200,17 @@ void blocks_merge_sparse(struct quicklist *list)
             block = block_merge(list, block, block->next);
 }
 
+struct quicklist_spot spot_from(const struct quicklist *list, enum quicklist_end end, size_t distance)
+{
+    struct quicklist_block *block = end == QUICKLIST_HEAD ? list->head : list->tail;
+    while (block && distance >= block->used) {
+        distance -= block->used;
+        block = end == QUICKLIST_HEAD ? block->next : block->prev;
+    }
+    unsigned node = (unsigned)distance;
+    return (struct quicklist_spot){ block, block && end == QUICKLIST_TAIL ? block->used - 1u - node : node };
+}
+
 struct quicklist_spot spot_seek(const struct quicklist *list, size_t *index)
 {
     DASSERT(*index < list->count);

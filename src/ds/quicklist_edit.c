@@ -20,12 +20,15 @@ bool quicklist_merge(struct quicklist *list, struct quicklist_spot left, struct 
     struct quicklist_node *into = spot_node(left), *from = spot_node(right);
     if (into->plain || from->plain)
         return false;
-    size_t bytes = listpack_end(into->pack) + listpack_bytes(from->pack) - LISTPACK_HEADER;
+    size_t bytes = node_bytes(into) - 1 + node_bytes(from) - LISTPACK_HEADER;
     size_t count = (size_t)into->count + from->count;
     if (bytes > limits->bytes / share || count > limits->count / share)
         return false;
+    node_open(into);
+    node_open(from);
     bool done = listpack_concat(&into->pack, from->pack);
     ASSERT(done);
+    into->stage = false;
     quicklist_node_free(from);
     ptrdiff_t moved = from->count;
     spot_remove(list, right);
@@ -37,6 +40,7 @@ bool quicklist_merge(struct quicklist *list, struct quicklist_spot left, struct 
 static void insert_into_node(struct quicklist *list, struct quicklist_spot spot, size_t index, struct bytes text)
 {
     struct quicklist_node *node = spot_node(spot);
+    node_open(node);
     uint32_t at = index == node->count ? listpack_end(node->pack) : listpack_seek(node->pack, (int64_t)index);
     at = listpack_insert(&node->pack, at, text);
     ASSERT(at);
@@ -52,6 +56,7 @@ static bool can_take(struct quicklist_spot spot, struct quicklist_item item, con
 static struct quicklist_spot split(struct quicklist *list, struct quicklist_spot spot, size_t index)
 {
     struct quicklist_node *node = spot_node(spot), right = { .count = node->count - (uint32_t)index };
+    node_open(node);
     right.pack = listpack_split(&node->pack, index);
     ASSERT(right.pack);
     spot_count(list, spot, -(ptrdiff_t)right.count);
@@ -70,14 +75,10 @@ static void insert_between(struct quicklist *list, struct quicklist_spot left, s
         spot_insert(list, right, node_make(item, 0));
 }
 
-void quicklist_insert(
+/* Between two elements. */
+static void insert_inside(
     struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits)
 {
-    ASSERT(index <= list->count);
-    if (index == 0 || index == list->count) {
-        quicklist_push(list, index == 0 ? QUICKLIST_HEAD : QUICKLIST_TAIL, item, limits);
-        return;
-    }
     size_t within = index;
     struct quicklist_spot spot = spot_seek(list, &within);
     if (can_take(spot, item, limits)) {
@@ -101,25 +102,52 @@ void quicklist_insert(
     }
 }
 
-void quicklist_replace(
+void quicklist_insert(
     struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits)
 {
-    size_t within = index;
-    struct quicklist_node *node = spot_node(spot_seek(list, &within));
-    if (item.blob && node->plain) {
-        blob_unref(node->blob);
-        node->blob = item.blob;
+    ASSERT(index <= list->count);
+    if (index == 0 || index == list->count) {
+        quicklist_push(list, index == 0 ? QUICKLIST_HEAD : QUICKLIST_TAIL, item, limits);
         return;
     }
+    size_t nodes = list->nodes;
+    insert_inside(list, index, item, limits);
+    quicklist_settle_around(list, index, nodes);
+}
+
+/* True if the element could be replaced where it is. */
+static bool replace_in_place(struct quicklist *list, struct quicklist_spot spot, size_t within,
+    struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    struct quicklist_node *node = spot_node(spot);
+    if (item.blob && node->plain) {
+        quicklist_node_free(node);
+        node->blob = item.blob;
+        node->compressed = node->tried = false;
+        quicklist_settle_node(list, spot);
+        return true;
+    }
     if (!item.blob && !node->plain) {
+        node_open(node);
         uint32_t at = listpack_seek(node->pack, (int64_t)within), old = listpack_entry_size(node->pack, at);
         /* The only element may also grow beyond what its text needs, as long as it is not large. */
         if (item.text.len <= old || node->count == 1 || node_has_room(node, item.text.len - old, limits)) {
             bool done = listpack_replace(&node->pack, at, item.text);
             ASSERT(done);
-            return;
+            quicklist_settle_node(list, spot);
+            return true;
         }
     }
+    return false;
+}
+
+void quicklist_replace(
+    struct quicklist *list, size_t index, struct quicklist_item item, const struct quicklist_limits *limits)
+{
+    size_t within = index;
+    struct quicklist_spot spot = spot_seek(list, &within);
+    if (replace_in_place(list, spot, within, item, limits))
+        return;
     quicklist_insert(list, index, item, limits);
     quicklist_delete(list, index + 1, 1, limits);
 }
@@ -142,7 +170,7 @@ struct quicklist *quicklist_delete(
 {
     ASSERT(index <= list->count && count <= list->count - index);
     struct quicklist *rest = NULL;
-    size_t within = index;
+    size_t within = index, nodes = list->nodes;
     if (index == 0 && count == 1)
         quicklist_split_stage(list);
     struct quicklist_spot spot = count ? spot_seek(list, &within) : (struct quicklist_spot){ 0 };
@@ -153,7 +181,7 @@ struct quicklist *quicklist_delete(
             spot = (struct quicklist_spot){ block->next, 0 };
             block_unlink(list, block);
             if (!rest)
-                rest = quicklist_create();
+                rest = quicklist_create(0);
             block_link_last(rest, block);
             continue;
         }
@@ -163,6 +191,7 @@ struct quicklist *quicklist_delete(
             quicklist_node_free(node);
             spot = spot_remove(list, spot);
         } else {
+            node_open(node);
             uint32_t at = within ? listpack_seek(node->pack, (int64_t)within) : (uint32_t)LISTPACK_HEADER;
             listpack_delete_range(&node->pack, at, gone);
             bool to_end = within + gone == node->count;
@@ -173,5 +202,6 @@ struct quicklist *quicklist_delete(
         count -= gone;
     }
     tidy(list, index, limits);
+    quicklist_settle_around(list, index, nodes);
     return rest;
 }

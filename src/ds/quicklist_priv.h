@@ -19,13 +19,23 @@
 
 enum { BLOCK_NODES = 62, BLOCK_NODES_MIN = 6 }; /* 1024 and 128 bytes */
 
+/* What a node holds, packed by lzf_pack. */
+struct quicklist_lzf {
+    uint32_t unpacked_len, len;
+    unsigned char data[];
+};
+
 struct quicklist_node {
     union {
-        unsigned char *pack; /* owned; never empty */
-        struct blob *blob;   /* owned reference; if plain */
+        unsigned char *pack;       /* owned; never empty */
+        struct blob *blob;         /* owned reference; if plain */
+        struct quicklist_lzf *lzf; /* owned: one or the other; if compressed */
     };
     uint32_t count; /* elements */
-    bool plain;
+    bool plain : 1;
+    bool compressed : 1;
+    bool tried : 1; /* not compressed, as that would not save anything */
+    bool stage : 1; /* what is pushed to the head goes through it, if it is the first (quicklist.c) */
 };
 
 struct quicklist_block {
@@ -37,7 +47,9 @@ struct quicklist_block {
 
 struct quicklist {
     struct quicklist_block *head, *tail; /* owned chain; no block is empty */
-    size_t count, nodes;
+    size_t count;
+    size_t nodes : 48;
+    size_t depth : 16;
 };
 
 /* A node, or the place in front of it; block NULL: none. */
@@ -75,6 +87,9 @@ static inline struct quicklist_spot spot_prev(struct quicklist_spot spot)
     struct quicklist_block *prev = spot.block->prev;
     return (struct quicklist_spot){ prev, prev ? prev->used - 1u : 0 };
 }
+
+/* The node that is `distance` nodes from an end; no block if there are not so many. O(distance / 62). */
+struct quicklist_spot spot_from(const struct quicklist *list, enum quicklist_end end, size_t distance);
 
 /* The node that holds the element *index, which becomes its index within the node. *index is below the count. */
 struct quicklist_spot spot_seek(const struct quicklist *list, size_t *index);
@@ -121,3 +136,48 @@ void block_link_last(struct quicklist *list, struct quicklist_block *block);
 /* Merges the block with a neighbour, or all blocks with theirs, where both are sparse. Spots are void. */
 void block_merge_sparse(struct quicklist *list, struct quicklist_block *block);
 void blocks_merge_sparse(struct quicklist *list);
+
+/*
+ * --- Compressed nodes: quicklist_compress.c ---
+ * The nodes at the ends, as many as are to stay as they are, are neither compressed nor marked as tried. All others are
+ * one or the other, except within an edit, which opens what it will touch and settles in the end.
+ */
+
+enum {
+    UNPACK_BREATH = 16, /* bytes unpacked in ten nanoseconds */
+    EFFORT_BYTES = 32,  /* unpacked, that cost about what reading an element does */
+};
+
+/* Bytes of the node's listpack, or of its text. */
+size_t node_bytes(const struct quicklist_node *node);
+
+void node_unpack(struct quicklist_node *node);
+
+/* Makes the node one that can be edited, and that nothing is known of. */
+static inline void node_open(struct quicklist_node *node)
+{
+    if (__builtin_expect(node->compressed | node->tried, 0))
+        node_unpack(node);
+}
+
+/* What a compressed node holds, in `scratch`, which is taken over, or another blob. NULL: there is none to use. */
+struct blob *node_unpack_into(const struct quicklist_node *node, struct blob *scratch);
+
+/* The node's listpack, if it has one, or the text that it is, unpacked to *scratch where it has to be. */
+const unsigned char *node_pack(const struct quicklist_node *node, struct blob **scratch);
+struct bytes node_text(const struct quicklist_node *node, struct blob **scratch);
+
+/* Compresses the node if it should be. O(depth / 62) to find out. */
+void quicklist_settle_node(struct quicklist *list, struct quicklist_spot spot);
+
+/*
+ * After nodes came or went: opens those that are now near an end, and compresses those that no longer are, of which
+ * there may be three at each side. O(depth) at least.
+ */
+void quicklist_settle_ends(struct quicklist *list);
+
+/* After an edit around `index` of a list that had `nodes` nodes before: settles all that it may have touched. */
+void quicklist_settle_around(struct quicklist *list, size_t index, size_t nodes);
+
+/* What is broken, or NULL. */
+const char *quicklist_check_compression(const struct quicklist *list);

@@ -4,7 +4,8 @@
  * What is to be removed from a long list is found first, and breathes: the nodes that have something of it are noted.
  * If they are few they are edited in place. Otherwise a list is made of all that stays, nodes that keep everything
  * being copied as they are, and the two lists exchange their contents in the end. So whoever looks at the list
- * meanwhile finds it whole, and the change is a short step whatever is removed.
+ * meanwhile finds it whole, and the change is a short step whatever is removed. Compressed nodes are unpacked to be
+ * looked at, one after the other in the same memory; those that would have to be packed again count as many.
  */
 #include <string.h>
 
@@ -15,14 +16,22 @@
 #include "quicklist_priv.h"
 
 enum {
-    COPY_COST = 60, /* of a node, for fiber_breathe */
-    LOOK_COST = 20, /* of a node, and what its elements cost */
+    COPY_COST = 60,                          /* of a node, for fiber_breathe */
+    LOOK_COST = 20,                          /* of a node, and what its elements cost */
+    IN_PLACE_BYTES = QUICKLIST_COMPRESS_MAX, /* of compressed nodes that are edited in one step */
 };
 
 /* What looking through the node's elements costs, for fiber_breathe: some 4 ns each. */
 static inline unsigned breath_of(const struct quicklist_node *node)
 {
-    return LOOK_COST + node->count / 2;
+    unsigned cost = LOOK_COST + node->count / 2;
+    return node->compressed ? cost + node->lzf->unpacked_len / UNPACK_BREATH : cost;
+}
+
+/* True if the plain node reads as `text`. */
+static bool reads_as(const struct quicklist_node *node, struct bytes text, struct blob **scratch)
+{
+    return node_bytes(node) == text.len && bytes_equal(node_text(node, scratch), text);
 }
 
 size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text)
@@ -38,20 +47,21 @@ size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text)
 
 size_t quicklist_find(const struct quicklist *list, struct bytes text)
 {
-    size_t before = 0;
+    size_t before = 0, index = SIZE_MAX;
+    struct blob *scratch = NULL;
     for (struct quicklist_spot spot = spot_first(list); spot.block; spot = spot_next(spot)) {
         const struct quicklist_node *node = spot_node(spot);
-        size_t index = SIZE_MAX;
         fiber_breathe(breath_of(node));
         if (!node->plain)
-            index = quicklist_find_in_listpack(node->pack, text);
-        else if (bytes_equal(blob_bytes(node->blob), text))
+            index = quicklist_find_in_listpack(node_pack(node, &scratch), text);
+        else if (reads_as(node, text, &scratch))
             index = 0;
         if (index != SIZE_MAX)
-            return before + index;
+            break;
         before += node->count;
     }
-    return SIZE_MAX;
+    blob_unref(scratch);
+    return index == SIZE_MAX ? index : before + index;
 }
 
 /* The places of the elements that read as `text`, ascending; at most `max`, the last ones if `from` is the tail. */
@@ -86,31 +96,20 @@ size_t quicklist_remove_in_listpack(unsigned char **pack, enum quicklist_end fro
     return remove_from_pack(pack, listpack_count(*pack), from, text, max);
 }
 
-static size_t remove_from_node(struct quicklist_node *node, enum quicklist_end from, struct bytes text, size_t max)
-{
-    if (node->plain)
-        return bytes_equal(blob_bytes(node->blob), text);
-    return remove_from_pack(&node->pack, node->count, from, text, max);
-}
-
-static struct quicklist_spot spot_from(const struct quicklist *list, enum quicklist_end from)
-{
-    return from == QUICKLIST_HEAD ? spot_first(list) : spot_last(list);
-}
-
 static struct quicklist_spot spot_onward(struct quicklist_spot spot, enum quicklist_end from)
 {
     return from == QUICKLIST_HEAD ? spot_next(spot) : spot_prev(spot);
 }
 
 /* How many elements of the node read as `text`, up to `max`. */
-static size_t count_in_node(const struct quicklist_node *node, struct bytes text, size_t max)
+static size_t count_in_node(const struct quicklist_node *node, struct bytes text, size_t max, struct blob **scratch)
 {
     if (node->plain)
-        return bytes_equal(blob_bytes(node->blob), text);
+        return reads_as(node, text, scratch);
     size_t found = 0;
-    uint32_t at = listpack_find(node->pack, LISTPACK_HEADER, text, 0);
-    for (; at && found < max; at = listpack_find(node->pack, listpack_after(node->pack, at), text, 0))
+    const unsigned char *pack = node_pack(node, scratch);
+    uint32_t at = listpack_find(pack, LISTPACK_HEADER, text, 0);
+    for (; at && found < max; at = listpack_find(pack, listpack_after(pack, at), text, 0))
         found++;
     return found;
 }
@@ -119,59 +118,94 @@ bool quicklist_finds_soon(
     const struct quicklist *list, enum quicklist_end from, struct bytes text, size_t count, size_t most)
 {
     size_t found = 0, looked = 0;
-    struct quicklist_spot spot = spot_from(list, from);
+    struct blob *scratch = NULL;
+    struct quicklist_spot spot = spot_from(list, from, 0);
     for (; spot.block && found < count && looked < most; spot = spot_onward(spot, from)) {
-        found += count_in_node(spot_node(spot), text, count - found);
-        looked += spot_node(spot)->count;
+        const struct quicklist_node *node = spot_node(spot);
+        found += count_in_node(node, text, count - found, &scratch);
+        looked += node->count + (node->compressed ? node->lzf->unpacked_len / EFFORT_BYTES : 0);
     }
+    blob_unref(scratch);
     return !spot.block || found >= count;
 }
 
 /* --- Removing in two steps --- */
 
-/* A copy of the node without what is to go from it; its count is 0, and it has nothing, if that is everything. */
-static struct quicklist_node copy_without(
-    const struct quicklist_node *node, enum quicklist_end from, struct bytes text, size_t max)
+/* What copies a list without some elements. */
+struct removing {
+    enum quicklist_end from;
+    struct bytes text;
+    size_t left;          /* that are to be left out yet */
+    struct blob *scratch; /* owned */
+};
+
+static struct quicklist_node copy_of(const struct quicklist_node *node)
 {
     struct quicklist_node copy = *node;
-    if (node->plain) {
-        if (max && bytes_equal(blob_bytes(node->blob), text))
-            copy.count = 0;
-        else
-            blob_ref(node->blob);
-        return copy;
-    }
-    copy.pack = mem_dup(node->pack, listpack_bytes(node->pack));
-    copy.count -= (uint32_t)(max ? remove_from_node(&copy, from, text, max) : 0);
-    if (copy.count == 0)
-        listpack_destroy(copy.pack);
+    if (node->compressed)
+        copy.lzf = mem_dup(node->lzf, sizeof *node->lzf + node->lzf->len);
+    else if (node->plain)
+        blob_ref(node->blob);
+    else
+        copy.pack = mem_dup(node->pack, listpack_bytes(node->pack));
     return copy;
+}
+
+/* A copy of the node without what is to go from it; its count is 0, and it has nothing, if that is everything. */
+static struct quicklist_node copy_without(const struct quicklist_node *node, struct removing *removing)
+{
+    bool looks_first = node->plain || node->compressed;
+    if (!removing->left || (looks_first && !count_in_node(node, removing->text, 1, &removing->scratch)))
+        return copy_of(node);
+    struct quicklist_node copy = { 0 };
+    size_t gone = 1;
+    if (!node->plain) {
+        copy = copy_of(node);
+        node_open(&copy);
+        gone = remove_from_pack(&copy.pack, copy.count, removing->from, removing->text, removing->left);
+        copy.count -= (uint32_t)gone;
+        if (copy.count == 0)
+            listpack_destroy(copy.pack);
+    }
+    removing->left -= gone;
+    return copy;
+}
+
+/* Adds a node behind all others or, if `from` is the tail, before them, and merges it with its neighbour. */
+static void add_node(
+    struct quicklist *list, enum quicklist_end from, struct quicklist_node node, const struct quicklist_limits *limits)
+{
+    enum quicklist_end to = from == QUICKLIST_HEAD ? QUICKLIST_TAIL : QUICKLIST_HEAD;
+    struct quicklist_spot end = spot_from(list, to, 0);
+    if (end.block && to == QUICKLIST_TAIL)
+        end.node++;
+    end = spot_insert(list, end, node);
+    if (to == QUICKLIST_TAIL)
+        quicklist_merge(list, spot_prev(end), end, limits, 2);
+    else
+        quicklist_merge(list, end, spot_next(end), limits, 2);
+    /* The last two may still change. What is compressed too much, for the end is not known yet, is opened later. */
+    struct quicklist_spot done = spot_from(list, to, list->depth + 1u);
+    if (done.block)
+        quicklist_settle_node(list, done);
 }
 
 /* A list of what stays; breathes. */
 static struct quicklist *make_without(const struct quicklist *list, const struct quicklist_removal *removal,
     struct bytes text, const struct quicklist_limits *limits)
 {
-    struct quicklist *made = quicklist_create();
-    size_t left = removal->count;
-    enum quicklist_end from = removal->from;
-    struct quicklist_spot spot = spot_from(list, from);
-    for (; spot.block; spot = spot_onward(spot, from)) {
-        fiber_breathe(COPY_COST + (left ? breath_of(spot_node(spot)) : 0));
-        struct quicklist_node copy = copy_without(spot_node(spot), from, text, left);
-        left -= spot_node(spot)->count - copy.count;
-        if (copy.count == 0)
-            continue;
-        struct quicklist_spot end = from == QUICKLIST_HEAD ? spot_last(made) : spot_first(made);
-        if (end.block && from == QUICKLIST_HEAD)
-            end.node++;
-        end = spot_insert(made, end, copy);
-        if (from == QUICKLIST_HEAD)
-            quicklist_merge(made, spot_prev(end), end, limits, 2);
-        else
-            quicklist_merge(made, end, spot_next(end), limits, 2);
+    struct quicklist *made = quicklist_create(list->depth);
+    struct removing removing = { removal->from, text, removal->count, NULL };
+    struct quicklist_spot spot = spot_from(list, removal->from, 0);
+    for (; spot.block; spot = spot_onward(spot, removal->from)) {
+        fiber_breathe(COPY_COST + (removing.left ? breath_of(spot_node(spot)) : 0));
+        struct quicklist_node copy = copy_without(spot_node(spot), &removing);
+        if (copy.count)
+            add_node(made, removal->from, copy, limits);
     }
-    ASSERT(left == 0);
+    ASSERT(removing.left == 0);
+    blob_unref(removing.scratch);
+    quicklist_settle_ends(made);
     return made;
 }
 
@@ -179,18 +213,23 @@ void quicklist_removal_find(const struct quicklist *list, enum quicklist_end fro
     const struct quicklist_limits *limits, struct quicklist_removal *removal)
 {
     *removal = (struct quicklist_removal){ .from = from };
-    struct quicklist_spot spot = spot_from(list, from);
+    struct blob *scratch = NULL;
+    struct quicklist_spot spot = spot_from(list, from, 0);
+    size_t compressed = 0;
     for (; spot.block && removal->count < max; spot = spot_onward(spot, from)) {
-        fiber_breathe(breath_of(spot_node(spot)));
-        size_t found = count_in_node(spot_node(spot), text, max - removal->count);
+        const struct quicklist_node *node = spot_node(spot);
+        fiber_breathe(breath_of(node));
+        size_t found = count_in_node(node, text, max - removal->count, &scratch);
         if (!found)
             continue;
+        compressed += node->compressed ? node->lzf->unpacked_len : 0;
         removal->count += found;
         if (removal->nodes < QUICKLIST_REMOVAL_NODES)
             removal->places[removal->nodes] = (struct quicklist_removal_place){ spot.block, spot.node, found };
         removal->nodes++;
     }
-    if (removal->nodes > QUICKLIST_REMOVAL_NODES)
+    blob_unref(scratch);
+    if (removal->nodes > QUICKLIST_REMOVAL_NODES || compressed > IN_PLACE_BYTES)
         removal->made = make_without(list, removal, text, limits);
 }
 
@@ -203,18 +242,21 @@ static void remove_in_place(struct quicklist *list, const struct quicklist_remov
         const struct quicklist_removal_place *place = &removal->places[which];
         struct quicklist_spot spot = { place->block, place->node };
         struct quicklist_node *node = spot_node(spot);
-        size_t gone = remove_from_node(node, removal->from, text, place->count);
-        ASSERT(gone == place->count);
-        if (gone == node->count) {
+        if (place->count == node->count) {
             quicklist_node_free(node);
             spot_remove(list, spot);
             continue;
         }
+        node_open(node);
+        size_t gone = remove_from_pack(&node->pack, node->count, removal->from, text, place->count);
+        ASSERT(gone == place->count);
         spot_count(list, spot, -(ptrdiff_t)gone);
         quicklist_merge(list, spot, spot_next(spot), limits, 2);
+        quicklist_settle_node(list, spot);
     }
     if (removal->count)
         blocks_merge_sparse(list);
+    quicklist_settle_ends(list);
 }
 
 struct quicklist *quicklist_removal_carry_out(

@@ -95,6 +95,7 @@ static void put_list(struct rewriter *rewriter, const struct entry *entry)
         next_element(rewriter);
         put_word(rewriter->sink, list_element_bytes(&element, &scratch));
     }
+    list_walk_end(&walk);
 }
 
 static void put_set(struct rewriter *rewriter, const struct entry *entry)

@@ -8,10 +8,10 @@
  */
 #include "rdb_gather_priv.h"
 
+#include "base/lzf.h"
 #include "base/mem.h"
 #include "ds/intset.h"
 #include "ds/quicklist.h"
-#include "persist/lzf.h"
 #include "rdb_pack_priv.h"
 #include "store/hash.h"
 #include "store/list.h"

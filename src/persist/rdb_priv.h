@@ -44,6 +44,7 @@ void rdb_writer_fini(struct rdb_writer *writer);
 
 void rdb_put_len(struct sink *sink, uint64_t len);
 void rdb_put_string(struct rdb_writer *writer, struct bytes text);
+void rdb_put_compressed(struct rdb_writer *writer, struct bytes lzf, size_t unpacked_len); /* the same, given packed */
 void rdb_put_integer(struct rdb_writer *writer, int64_t number);
 void rdb_put_u64(struct sink *sink, uint64_t number); /* little-endian */
 

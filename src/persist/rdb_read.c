@@ -10,8 +10,8 @@
 
 #include "base/blob.h"
 #include "base/fiber.h"
+#include "base/lzf.h"
 #include "base/mem.h"
-#include "persist/lzf.h"
 #include "rdb_priv.h"
 
 enum { LZF_GAIN_MAX = 264 / 3, SCRATCH_RESERVE = 64, GET_COST = 8 /* for fiber_breathe, with what becomes of it */ };

@@ -5,6 +5,7 @@
 #include "rdb_pack_priv.h"
 #include "rdb_priv.h"
 #include "store/list.h"
+#include "store/list_make.h"
 
 struct list_input {
     struct rdb_reader *reader;

@@ -12,11 +12,12 @@
 #include <endian.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/fiber.h"
+#include "base/lzf.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "ds/table.h"
-#include "persist/lzf.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
 #include "store/string.h"
@@ -91,28 +92,50 @@ void rdb_put_integer(struct rdb_writer *writer, int64_t number)
     sink_put(writer->sink, digits, len);
 }
 
+/* Room for so many bytes in `scratch`; false when memory is out. */
+static bool make_room(struct rdb_writer *writer, size_t room)
+{
+    if (writer->scratch_cap >= room)
+        return true;
+    mem_free(writer->scratch);
+    writer->scratch = mem_try_alloc(room);
+    writer->scratch_cap = writer->scratch ? room : 0;
+    return writer->scratch != NULL;
+}
+
+static void put_lzf(struct sink *sink, struct bytes lzf, size_t unpacked_len)
+{
+    sink_put_byte(sink, RDB_LEN_ENCODED | RDB_ENC_LZF);
+    rdb_put_len(sink, lzf.len);
+    rdb_put_len(sink, unpacked_len);
+    sink_put(sink, lzf.ptr, lzf.len);
+}
+
 /* True if it was worth it. */
 static bool put_compressed(struct rdb_writer *writer, struct bytes text)
 {
     enum { GAIN_MIN = 4 };
-    if (text.len > UINT32_MAX)
-        return false;
     size_t room = text.len - GAIN_MIN;
-    if (writer->scratch_cap < room) {
-        mem_free(writer->scratch);
-        writer->scratch = mem_try_alloc(room);
-        writer->scratch_cap = writer->scratch ? room : 0;
-        if (!writer->scratch)
-            return false;
-    }
+    if (text.len > UINT32_MAX || !make_room(writer, room))
+        return false;
     size_t len = lzf_pack(text.ptr, text.len, writer->scratch, room);
     if (!len)
         return false;
-    sink_put_byte(writer->sink, RDB_LEN_ENCODED | RDB_ENC_LZF);
-    rdb_put_len(writer->sink, len);
-    rdb_put_len(writer->sink, text.len);
-    sink_put(writer->sink, writer->scratch, len);
+    put_lzf(writer->sink, bytes_make(writer->scratch, len), text.len);
     return true;
+}
+
+void rdb_put_compressed(struct rdb_writer *writer, struct bytes lzf, size_t unpacked_len)
+{
+    fiber_breathe(PUT_COST + (unsigned)(unpacked_len / PUT_COST_BYTES));
+    if (writer->compress || !make_room(writer, unpacked_len)) {
+        put_lzf(writer->sink, lzf, unpacked_len);
+        return;
+    }
+    size_t len = lzf_unpack(lzf.ptr, lzf.len, writer->scratch, unpacked_len);
+    ASSERT(len == unpacked_len);
+    rdb_put_len(writer->sink, len);
+    sink_put(writer->sink, writer->scratch, len);
 }
 
 static inline bool may_be_integer(struct bytes text)

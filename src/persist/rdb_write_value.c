@@ -11,6 +11,7 @@
 #include "ds/intset.h"
 #include "ds/listpack.h"
 #include "ds/quicklist.h"
+#include "ds/quicklist_read.h"
 #include "rdb_priv.h"
 #include "store/hash.h"
 #include "store/list.h"
@@ -37,28 +38,29 @@ static void put_text(struct rdb_writer *writer, const struct entry *entry)
 
 /* --- Lists --- */
 
-static void put_node(struct rdb_writer *writer, const struct quicklist_place *place)
+/* What is compressed is written as it is. */
+static void put_node(struct rdb_writer *writer, const struct quicklist_node_view *node)
 {
-    rdb_put_len(writer->sink, place->pack ? RDB_NODE_PACKED : RDB_NODE_PLAIN);
-    if (place->pack)
-        put_pack(writer, place->pack);
+    rdb_put_len(writer->sink, node->plain ? RDB_NODE_PLAIN : RDB_NODE_PACKED);
+    if (node->unpacked_len)
+        rdb_put_compressed(writer, node->content, node->unpacked_len);
     else
-        rdb_put_string(writer, blob_bytes(place->blob));
+        rdb_put_string(writer, node->content);
 }
 
 static void put_list(struct rdb_writer *writer, const struct entry *entry)
 {
     if (entry->encoding == LIST_LISTPACK) {
-        struct quicklist_place only = { .pack = entry_pointer(entry) };
         rdb_put_len(writer->sink, 1);
-        put_node(writer, &only);
+        rdb_put_len(writer->sink, RDB_NODE_PACKED);
+        put_pack(writer, entry_pointer(entry));
         return;
     }
     const struct quicklist *list = entry_pointer(entry);
-    struct quicklist_place place;
+    struct quicklist_node_view node;
     rdb_put_len(writer->sink, quicklist_node_count(list));
-    for (bool more = quicklist_seek(list, 0, &place); more; more = quicklist_next_node(&place))
-        put_node(writer, &place);
+    for (bool more = quicklist_view_first(list, &node); more; more = quicklist_view_next(&node))
+        put_node(writer, &node);
 }
 
 /* --- Sets --- */

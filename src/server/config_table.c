@@ -724,6 +724,16 @@ const struct config_row config_live_rows[] = {
         .initial = "-2",
         .section = SECTION_MEMORY,
         .help = "Size of a list's nodes: so many elements, or with -1 to -5 so much memory: 4, 8, 16, 32 or 64 KB." },
+    { .name = "list-compress-depth",
+        .type = CONFIG_INTEGER,
+        FIELD(store.list_compress_depth),
+        LIMITS(0, INT32_MAX),
+        .initial = "0",
+        .section = SECTION_MEMORY,
+        .help =
+            "How many nodes at each end of a long list are not compressed; all others are, where that saves memory. "
+            "0: nothing is compressed. A list keeps the depth that was set when it grew beyond one node, or was "
+            "loaded. Elements of more than 256 KB are never compressed." },
     { .name = "set-max-intset-entries",
         .type = CONFIG_INTEGER,
         FIELD(store.set_max_intset_entries),

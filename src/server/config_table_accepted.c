@@ -72,7 +72,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "lazyfree-lazy-eviction", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "lazyfree-lazy-expire", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "lazyfree-lazy-server-del", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "list-compress-depth", .type = CONFIG_INTEGER, LIMITS(0, INT32_MAX), .initial = "0" },
     { .name = "loading-process-events-interval-bytes",
         .type = CONFIG_MEMORY,
         .flags = CONFIG_HIDDEN,

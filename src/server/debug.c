@@ -62,12 +62,12 @@ static void run_object(struct call *call)
     buf_printf(&text, "Value at:%p refcount:1 encoding:%s serializedlength:%llu lru:%u lru_seconds_idle:%u",
         (const void *)entry, entry_encoding_name(entry), (unsigned long long)serialized_len(entry), entry->clock,
         (unsigned)evict_idle_s(call->keyspace, entry, call->now_ms));
-    size_t bytes, nodes = entry->type == ENTRY_LIST ? list_nodes(entry, &bytes) : 0;
-    if (nodes)
+    struct list_nodes nodes = list_nodes(entry);
+    if (nodes.count)
         buf_printf(&text,
-            " ql_nodes:%zu ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:0 ql_uncompressed_size:%zu", nodes,
-            (double)list_len(entry) / (double)nodes, (long long)call->keyspace->settings->list_max_listpack_size,
-            bytes);
+            " ql_nodes:%zu ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:%d ql_uncompressed_size:%zu",
+            nodes.count, (double)list_len(entry) / (double)nodes.count,
+            (long long)call->keyspace->settings->list_max_listpack_size, nodes.depth > 0, nodes.bytes);
     buf_printf(&text, " memory:%zu", entry_memory(entry));
     reply_status(call->reply, buf_bytes(&text));
     buf_fini(&text);

@@ -46,6 +46,7 @@ static void add_list(struct digest *digest, const struct entry *entry)
         mix(digest, &content.len, sizeof content.len);
         mix(digest, content.ptr, content.len);
     }
+    list_walk_end(&walk);
 }
 
 /* Each member's own digest, in any order. */

@@ -99,12 +99,19 @@ size_t list_len(const struct entry *entry)
     return entry->encoding == LIST_LISTPACK ? listpack_count(value) : quicklist_count(value);
 }
 
-size_t list_nodes(const struct entry *entry, size_t *bytes)
+struct list_nodes list_nodes(const struct entry *entry)
 {
-    if (entry->encoding != LIST_QUICKLIST)
-        return 0;
-    *bytes = quicklist_bytes(entry_pointer(entry));
-    return quicklist_node_count(entry_pointer(entry));
+    if (entry->type != ENTRY_LIST || entry->encoding != LIST_QUICKLIST)
+        return (struct list_nodes){ 0 };
+    const struct quicklist *list = entry_pointer(entry);
+    return (struct list_nodes){ quicklist_node_count(list), quicklist_bytes(list), quicklist_depth(list) };
+}
+
+size_t list_effort(const struct entry *entry, size_t index, size_t count, size_t most)
+{
+    if (!entry || entry->encoding != LIST_QUICKLIST)
+        return count;
+    return quicklist_effort(entry_pointer(entry), index, count, most);
 }
 
 /* False if there is no such element. */
@@ -121,16 +128,16 @@ static bool find_place(const struct entry *entry, size_t index, struct quicklist
 
 void list_walk_begin(struct list_walk *walk, const struct entry *entry, size_t index, size_t count)
 {
+    walk->place.unpacked = NULL;
     walk->left = count && find_place(entry, index, &walk->place) ? count : 0;
 }
 
-bool list_get(const struct entry *entry, size_t index, struct list_element *element)
+void list_get(const struct entry *entry, enum list_end end, struct list_element *element)
 {
     struct quicklist_place place;
-    if (!find_place(entry, index, &place))
-        return false;
+    bool found = find_place(entry, end == LIST_HEAD ? 0 : list_len(entry) - 1, &place);
+    ASSERT(found && !place.unpacked);
     *element = (struct list_element){ quicklist_get(&place), place.blob };
-    return true;
 }
 
 /* --- Encodings --- */
@@ -148,11 +155,12 @@ static void convert_to_grow(struct list_edit *list, const struct quicklist_limit
     unsigned char *pack = entry_pointer(list->entry);
     if (quicklist_limits_allow(limits, listpack_bytes(pack) + bytes, listpack_count(pack) + count))
         return;
+    size_t depth = (size_t)list->keyspace->settings->list_compress_depth;
     if (listpack_is_empty(pack)) {
         listpack_destroy(pack);
-        entry_set_pointer(list->entry, LIST_QUICKLIST, quicklist_create());
+        entry_set_pointer(list->entry, LIST_QUICKLIST, quicklist_create(depth));
     } else {
-        entry_set_pointer(list->entry, LIST_QUICKLIST, quicklist_from_listpack(pack));
+        entry_set_pointer(list->entry, LIST_QUICKLIST, quicklist_from_listpack(pack, depth));
     }
 }
 

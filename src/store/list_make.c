@@ -4,6 +4,10 @@
  *
  * A list is a listpack until it exceeds the limits, like one that is pushed to. O(1) amortised an element.
  */
+#include "store/list_make.h"
+
+#include <string.h>
+
 #include "base/assert.h"
 #include "ds/listpack.h"
 #include "store/list.h"
@@ -13,6 +17,7 @@
 void list_make_begin(struct list_make *make, const struct store_settings *settings)
 {
     *make = (struct list_make){ .limits = quicklist_limits(settings->list_max_listpack_size) };
+    make->depth = (size_t)settings->list_compress_depth;
     make->pack = listpack_create(0);
 }
 
@@ -27,10 +32,10 @@ void list_make_abandon(struct list_make *make)
 static void unpack(struct list_make *make)
 {
     if (make->count) {
-        make->list = quicklist_from_listpack(make->pack);
+        make->list = quicklist_from_listpack(make->pack, make->depth);
     } else {
         listpack_destroy(make->pack);
-        make->list = quicklist_create();
+        make->list = quicklist_create(make->depth);
     }
     make->pack = NULL;
 }

@@ -1,25 +1,29 @@
 """List commands against redis-server: chosen cases first, then thousands of random commands.
 
 Every case runs once per way of keeping a list: as one listpack, as a quicklist of tiny nodes, across the border between
-the two, and with elements too large for any node. What differs from redis-server 7.0 on purpose follows 7.2, and is in
-test_list_commands.py: OBJECT ENCODING, which 7.0 says is quicklist for every list; RANK and the count of LREM, which
-may not be -2^63.
+the two, and with elements too large for any node; some of the quicklists are compressed. What differs from redis-server
+7.0 on purpose follows 7.2, and is in test_list_commands.py: OBJECT ENCODING, which 7.0 says is quicklist for every
+list; RANK and the count of LREM, which may not be -2^63.
 """
 import pytest
 
 from generators import Generator
 from harness.differential import DifferentialRun
 
-SETTINGS = {"listpack": -2, "one element a node": 1, "across the border": 6, "nodes of 4 KB": -1}
+SETTINGS = {"listpack": (-2, 0), "one element a node, compressed": (1, 1), "across the border": (6, 0),
+            "nodes of 4 KB, compressed": (-1, 2)}
+DIRECTIVES = ("list-max-listpack-size", "list-compress-depth")
 
 
 @pytest.fixture(params=SETTINGS.values(), ids=SETTINGS)
 def lists(pair, request):
     for client in pair.both:
-        assert client.command("CONFIG", "SET", "list-max-listpack-size", request.param) == b"OK"
+        for name, value in zip(DIRECTIVES, request.param):
+            assert client.command("CONFIG", "SET", name, value) == b"OK"
     yield pair
     for client in pair.both:
-        client.command("CONFIG", "SET", "list-max-listpack-size", -2)
+        for name, value in zip(DIRECTIVES, (-2, 0)):
+            client.command("CONFIG", "SET", name, value)
 
 
 def test_push_and_pop(lists):

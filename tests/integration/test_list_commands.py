@@ -167,13 +167,6 @@ def test_digest_tells_content_not_encoding(client):
     assert digest() != as_listpack
 
 
-@pytest.mark.parametrize("compress_depth", [0, 1, 100])
-def test_compress_depth_is_accepted(client, compress_depth):
-    assert client.command("CONFIG", "SET", "list-compress-depth", compress_depth) == b"OK"
-    client.command("RPUSH", "l", *["the same text"] * 3000)
-    assert elements(client) == [b"the same text"] * 3000
-
-
 # --- Statistics ---
 
 def test_a_move_is_one_change(client):

@@ -148,7 +148,7 @@ Test(compact, a_list_keeps_its_elements)
 {
     static char large[20000];
     struct quicklist_limits limits = quicklist_limits(-2);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     struct mem_moves moves = { 0 };
     char text[64];
     for (size_t i = 0; i < ITEMS; i++) {

@@ -1,6 +1,7 @@
 /*
  * Tests of the quicklist: limits, conversion from and to a listpack, the ends, blobs; then a model, an array of
- * strings, that random edits must agree with under every kind of limit, read from both ends and from the middle.
+ * strings, that random edits must agree with under every kind of limit and depth of compression, read from both ends
+ * and from the middle. Which nodes are compressed quicklist_check knows.
  * Random tests print their seed; LARDER_TEST_SEED repeats one.
  */
 #include "ds/quicklist.h"
@@ -8,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "ds/listpack.h"
+#include "ds/quicklist_read.h"
 #include "packed_fixture.h"
 
 enum { MODEL_MAX = 3000, TEXT_MAX = 9000 };
@@ -17,17 +19,14 @@ static struct bytes value_of(const struct quicklist_place *place, char *scratch)
     return listpack_value_bytes(quicklist_get(place), scratch);
 }
 
-static struct bytes at(const struct quicklist *list, size_t index, char *scratch)
-{
-    struct quicklist_place place;
-    REQUIRE(quicklist_seek(list, index, &place));
-    return value_of(&place, scratch);
-}
-
 static bool reads(const struct quicklist *list, size_t index, const char *text)
 {
+    struct quicklist_place place;
     char scratch[NUM_I64_MAX_LEN];
-    return bytes_equal(at(list, index, scratch), bytes_from_cstr(text));
+    REQUIRE(quicklist_seek(list, index, &place));
+    bool same = bytes_equal(value_of(&place, scratch), bytes_from_cstr(text));
+    quicklist_place_end(&place);
+    return same;
 }
 
 static struct quicklist_item item_of(struct bytes text, const struct quicklist_limits *limits)
@@ -64,7 +63,7 @@ Test(quicklist, limits_are_those_of_the_directive)
 Test(quicklist, both_ends)
 {
     struct quicklist_limits limits = quicklist_limits(2);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     push(list, QUICKLIST_TAIL, "b", limits);
     push(list, QUICKLIST_TAIL, "12", limits);
     push(list, QUICKLIST_HEAD, "a", limits);
@@ -85,7 +84,7 @@ Test(quicklist, to_a_listpack_and_back)
     unsigned char *pack = listpack_create(0);
     for (int64_t i = 0; i < 5; i++)
         listpack_append_i64(&pack, i);
-    struct quicklist *list = quicklist_from_listpack(pack);
+    struct quicklist *list = quicklist_from_listpack(pack, 0);
     REQUIRE(quicklist_count(list) == 5 && reads(list, 4, "4"));
     REQUIRE(!quicklist_into_listpack(list, &limits));
     quicklist_delete(list, 1, 1, &limits);
@@ -97,7 +96,7 @@ Test(quicklist, to_a_listpack_and_back)
 Test(quicklist, large_elements_are_blobs_and_shared_by_copies)
 {
     struct quicklist_limits limits = quicklist_limits(-1);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     char text[5000] = { 0 };
     struct quicklist_place place;
     push(list, QUICKLIST_TAIL, "x", limits);
@@ -118,7 +117,7 @@ Test(quicklist, drains_in_slices)
 {
     size_t before = mem_used();
     struct quicklist_limits limits = quicklist_limits(1);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     for (int i = 0; i < 1000; i++)
         push(list, i % 3 ? QUICKLIST_TAIL : QUICKLIST_HEAD, "0123456789", limits);
     int slices = 1;
@@ -132,7 +131,7 @@ Test(quicklist, drains_in_slices)
 Test(quicklist, a_long_cut_hands_its_blocks_over)
 {
     struct quicklist_limits limits = quicklist_limits(2);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     for (int i = 0; i < 10000; i++)
         push(list, QUICKLIST_TAIL, "some text", limits);
     struct quicklist *rest = quicklist_delete(list, 3, 9990, &limits);
@@ -146,7 +145,7 @@ Test(quicklist, a_long_cut_hands_its_blocks_over)
 Test(quicklist, memory_stays_near_the_text)
 {
     struct quicklist_limits limits = quicklist_limits(-2);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     size_t before = mem_used();
     for (int i = 0; i < 200000; i++)
         quicklist_push(list, i & 1 ? QUICKLIST_TAIL : QUICKLIST_HEAD,
@@ -235,11 +234,13 @@ static void require_same(struct model *model)
     REQUIRE(!more);
     if (!model->count)
         return;
+    quicklist_place_end(&place);
     size_t index = below(model, model->count);
     more = quicklist_seek(model->list, index, &place);
     for (size_t i = index + 1; i-- > 0; more = quicklist_prev(&place))
         REQUIRE(more && bytes_equal(value_of(&place, scratch), model->texts[i]));
     REQUIRE(!more);
+    quicklist_place_end(&place);
 }
 
 static void grow_step(struct model *model)
@@ -302,14 +303,27 @@ static void replace_step(struct model *model)
     model_delete(model, index + 1, 1);
 }
 
-static void run_model(int setting, int steps)
+static size_t compressed_nodes(const struct quicklist *list)
+{
+    struct quicklist_node_view view;
+    size_t count = 0;
+    for (bool more = quicklist_view_first(list, &view); more; more = quicklist_view_next(&view))
+        count += view.unpacked_len > 0;
+    return count;
+}
+
+/* Returns how many nodes were compressed at most. */
+static size_t run_model(int setting, size_t depth, int steps)
 {
     static struct model model;
     size_t before = mem_used();
     model = (struct model){
-        .list = quicklist_create(), .limits = quicklist_limits(setting), .random = seed_random(__func__)
+        .list = quicklist_create(depth), .limits = quicklist_limits(setting), .random = seed_random(__func__)
     };
     bool grows = true;
+    size_t compressed = 0;
+    while (depth && model.count < MODEL_MAX / 2)
+        grow_step(&model);
     for (int i = 0; i < steps; i++) {
         if (below(&model, 400) == 0)
             grows = !grows;
@@ -320,44 +334,58 @@ static void run_model(int setting, int steps)
             replace_step(&model);
         else
             shrink_step(&model);
-        if (i % 64 == 0)
+        if (depth && i % 8 == 0)
+            require_sound(model.list);
+        if (i % 64 == 0) {
             require_same(&model);
+            size_t now = compressed_nodes(model.list);
+            compressed = now > compressed ? now : compressed;
+        }
     }
     require_same(&model);
     model_delete(&model, 0, model.count);
     quicklist_destroy(model.list);
     REQUIRE(mem_used() == before);
+    return compressed;
 }
 
 Test(quicklist_model, one_element_a_node)
 {
-    run_model(1, 30000);
+    run_model(1, 0, 30000);
 }
 
 Test(quicklist_model, few_elements_a_node)
 {
-    run_model(5, 30000);
+    run_model(5, 0, 30000);
 }
 
 Test(quicklist_model, many_elements_a_node)
 {
-    run_model(128, 30000);
+    run_model(128, 0, 30000);
 }
 
 Test(quicklist_model, nodes_of_four_kb)
 {
-    run_model(-1, 30000);
+    run_model(-1, 0, 30000);
 }
 
 Test(quicklist_model, nodes_of_eight_kb)
 {
-    run_model(-2, 30000);
+    run_model(-2, 0, 30000);
+}
+
+Test(quicklist_model, compressed)
+{
+    static const int settings[] = { 1, 5, 128, -1, -2 };
+    for (size_t depth = 1; depth <= 3; depth++)
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+            REQUIRE(run_model(settings[i], depth, 5000) > 3);
 }
 
 Test(quicklist, pushes_at_the_head_fill_the_nodes)
 {
     struct quicklist_limits limits = quicklist_limits(-2);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     for (int i = 0; i < 100000; i++)
         push(list, QUICKLIST_HEAD, "eighteen bytes aa!", limits);
     cr_assert_lt(quicklist_node_count(list), 100000 / 409 + 4);
@@ -374,7 +402,7 @@ Test(quicklist, pushes_at_the_head_fill_the_nodes)
 Test(quicklist_model, sparse_nodes_are_merged)
 {
     struct quicklist_limits limits = quicklist_limits(10);
-    struct quicklist *list = quicklist_create();
+    struct quicklist *list = quicklist_create(0);
     for (int i = 0; i < 20000; i++)
         push(list, QUICKLIST_TAIL, i % 20 ? "many" : "few", limits);
     bool in_place;
@@ -384,15 +412,130 @@ Test(quicklist_model, sparse_nodes_are_merged)
     quicklist_destroy(list);
 }
 
+static void fill_alternating(struct quicklist *list, size_t count, const struct quicklist_limits *limits)
+{
+    char text[64];
+    for (size_t i = 0; i < count; i++) {
+        size_t len = (size_t)snprintf(text, sizeof text, "an element of a list, number %zu", i);
+        quicklist_push(
+            list, i % 2 ? QUICKLIST_TAIL : QUICKLIST_HEAD, (struct quicklist_item){ .text = { text, len } }, limits);
+    }
+}
+
+Test(quicklist, compression_saves_memory_that_is_told)
+{
+    struct quicklist_limits limits = quicklist_limits(-2);
+    for (size_t depth = 1; depth <= 500; depth = depth * 10 + 40) {
+        struct quicklist *list = quicklist_create(depth);
+        size_t before = mem_used() - quicklist_memory(list);
+        fill_alternating(list, 300000, &limits);
+        double used = (double)(mem_used() - before), told = (double)quicklist_memory(list);
+        cr_assert(told > used * 0.95 && told < used * 1.05, "%f of %f at %zu", told, used, depth);
+        cr_assert(depth > 100 || used < (double)quicklist_bytes(list) * 0.5);
+        require_sound(list);
+        quicklist_destroy(list);
+    }
+}
+
+Test(quicklist, what_saves_nothing_stays_as_it_is)
+{
+    struct quicklist_limits limits = quicklist_limits(-1);
+    struct quicklist *list = quicklist_create(1);
+    static char random_text[5000], huge[QUICKLIST_COMPRESS_MAX + 1], large[QUICKLIST_COMPRESS_MAX];
+    struct random random = seed_random(__func__);
+    for (size_t i = 0; i < sizeof random_text; i++)
+        random_text[i] = (char)random_below(&random, 256);
+    struct bytes texts[] = { BYTES("end"), bytes_make(random_text, sizeof random_text), bytes_make(huge, sizeof huge),
+        bytes_make(large, sizeof large), bytes_make(random_text, sizeof random_text), BYTES("end") };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        quicklist_push(list, QUICKLIST_TAIL, item_of(texts[i], &limits), &limits);
+    require_sound(list);
+    struct quicklist_node_view view;
+    REQUIRE(compressed_nodes(list) == 1 && quicklist_view_first(list, &view));
+    while (!view.unpacked_len)
+        REQUIRE(quicklist_view_next(&view));
+    REQUIRE(view.plain && view.unpacked_len == sizeof large && view.content.len < 10000);
+    struct quicklist_place place;
+    REQUIRE(quicklist_seek(list, 3, &place) && place.blob->len == sizeof large);
+    struct blob *kept = blob_ref(place.blob);
+    quicklist_place_end(&place);
+    REQUIRE(bytes_equal(blob_bytes(kept), texts[3]) && !blob_is_shared(kept));
+    blob_unref(kept);
+    /* It is opened at the end, and packed again behind it. */
+    quicklist_delete(list, 4, 2, &limits);
+    REQUIRE(compressed_nodes(list) == 0);
+    quicklist_push(list, QUICKLIST_TAIL, item_of(texts[1], &limits), &limits);
+    REQUIRE(compressed_nodes(list) == 1);
+    require_sound(list);
+    quicklist_destroy(list);
+}
+
+/* Nodes that no edit needs stay the allocations that they are. */
+Test(quicklist, an_edit_touches_its_node_only)
+{
+    struct quicklist_limits limits = quicklist_limits(-2);
+    struct quicklist *list = quicklist_create(2);
+    fill_alternating(list, 20000, &limits);
+    const void *before[200];
+    size_t count = 0, changed = 0;
+    struct quicklist_node_view view;
+    REQUIRE(quicklist_node_count(list) < 200 && quicklist_node_count(list) > 50);
+    for (bool more = quicklist_view_first(list, &view); more; more = quicklist_view_next(&view))
+        before[count++] = view.content.ptr;
+    quicklist_replace(list, 10000, (struct quicklist_item){ .text = BYTES("another text") }, &limits);
+    count = 0;
+    for (bool more = quicklist_view_first(list, &view); more; more = quicklist_view_next(&view))
+        changed += before[count++] != (const void *)view.content.ptr;
+    REQUIRE(changed <= 1 && reads(list, 10000, "another text"));
+    require_sound(list);
+    quicklist_destroy(list);
+}
+
+/* Elements stay where they were read while the place goes on, as far as the next compressed node, or all. */
+Test(quicklist, what_was_read_stays)
+{
+    struct quicklist_limits limits = quicklist_limits(2);
+    struct quicklist *list = quicklist_create(1);
+    char text[200], expected[200];
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 200; i++)
+        quicklist_push(list, QUICKLIST_TAIL,
+            (struct quicklist_item){ .text = { text, 100 + (size_t)snprintf(text, 100, "%03d", i) } }, &limits);
+    struct quicklist_place place;
+    struct listpack_value all[200], last = { 0 };
+    memset(expected, 'x', sizeof expected);
+    REQUIRE(compressed_nodes(list) == 98 && quicklist_seek(list, 0, &place));
+    for (int i = 0; i < 200; i++) {
+        struct listpack_value value = quicklist_get(&place);
+        if (i)
+            REQUIRE(memcmp(last.text, expected, last.len) == 0);
+        last = value;
+        snprintf(expected, 100, "%03d", i);
+        quicklist_next(&place);
+    }
+    quicklist_place_end(&place);
+    REQUIRE(quicklist_seek(list, 0, &place));
+    place.keeps = true;
+    for (int i = 0; i < 200; i++, quicklist_next(&place))
+        all[i] = quicklist_get(&place);
+    for (int i = 0; i < 200; i++) {
+        snprintf(expected, 100, "%03d", i);
+        REQUIRE(all[i].len == 100 + strlen(expected) && memcmp(all[i].text, expected, all[i].len) == 0);
+    }
+    quicklist_place_end(&place);
+    quicklist_destroy(list);
+}
+
 /* A list of some hundred nodes, with plain ones, from which a value is removed of which there are few or many. */
-Test(quicklist_model, removing_in_two_steps)
+static void remove_in_two_steps(size_t depth)
 {
     static struct model model;
     static char large_text[9000];
     memset(large_text, 'x', sizeof large_text);
     size_t before = mem_used();
-    model =
-        (struct model){ .list = quicklist_create(), .limits = quicklist_limits(30), .random = seed_random(__func__) };
+    model = (struct model){
+        .list = quicklist_create(depth), .limits = quicklist_limits(30), .random = seed_random(__func__)
+    };
     size_t in_place_times = 0, made_times = 0;
     for (int round = 0; round < 60; round++) {
         while (model.count < MODEL_MAX) {
@@ -421,4 +564,15 @@ Test(quicklist_model, removing_in_two_steps)
     model_delete(&model, 0, model.count);
     quicklist_destroy(model.list);
     REQUIRE(mem_used() == before);
+}
+
+Test(quicklist_model, removing_in_two_steps)
+{
+    remove_in_two_steps(0);
+}
+
+Test(quicklist_model, removing_in_two_steps_from_compressed_nodes)
+{
+    remove_in_two_steps(1);
+    remove_in_two_steps(3);
 }

@@ -55,12 +55,18 @@ static bool reads(struct fixture *fixture, const char *key, const char *expected
     return strcmp(text, expected) == 0;
 }
 
-static void limit(struct fixture *fixture, int64_t size)
+static void limit_and_compress(struct fixture *fixture, int64_t size, int64_t depth)
 {
     static struct store_settings settings;
     settings = store_settings_default;
     settings.list_max_listpack_size = size;
+    settings.list_compress_depth = depth;
     fixture->keyspace->settings = &settings;
+}
+
+static void limit(struct fixture *fixture, int64_t size)
+{
+    limit_and_compress(fixture, size, 0);
 }
 
 Test(list, push_creates_and_delete_removes)
@@ -149,8 +155,10 @@ Test(list, blobs_are_taken_over_or_given_back)
     struct list_edit list = open_at(&fixture, "l");
     REQUIRE(list_push(&list, LIST_HEAD, texts, blobs, 2));
     struct list_element element;
-    REQUIRE(list_get(list.entry, 0, &element) && element.blob == kept && !blob_is_shared(kept));
-    REQUIRE(list_get(list.entry, 1, &element) && !element.blob && element.value.len == 100);
+    list_get(list.entry, LIST_HEAD, &element);
+    REQUIRE(element.blob == kept && !blob_is_shared(kept));
+    list_get(list.entry, LIST_TAIL, &element);
+    REQUIRE(!element.blob && element.value.len == 100);
     REQUIRE(list_set(&list, 1, texts[1], blob_ref(kept)) && blob_is_shared(kept));
     keyspace_copy(fixture.keyspace, fixture.db, key_of("l"), fixture.other, key_of("copy"));
     REQUIRE(list_remove(&list, LIST_TAIL, texts[1], SIZE_MAX) == 2 && !peek(&fixture, "l"));
@@ -202,6 +210,24 @@ Test(list, large_ones_are_freed_in_slices)
     while (reclaim_step(fixture.keyspace->reclaim, 100))
         slices++;
     REQUIRE(slices >= 15);
+    fixture_end(&fixture);
+}
+
+/* The depth is that of the time when the quicklist was made; copies take it over. */
+Test(list, compresses_as_it_was_set_when_it_was_made)
+{
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    limit_and_compress(&fixture, 1, 2);
+    for (int i = 0; i < 10; i++)
+        push_text(&fixture, "l", "x");
+    REQUIRE(list_nodes(peek(&fixture, "l")).depth == 2 && list_nodes(peek(&fixture, "l")).count == 10);
+    limit_and_compress(&fixture, 1, 0);
+    push_text(&fixture, "l", "x");
+    REQUIRE(list_nodes(peek(&fixture, "l")).depth == 2);
+    push_text(&fixture, "m", "x");
+    push_text(&fixture, "m", "x");
+    REQUIRE(list_nodes(peek(&fixture, "m")).count == 2 && list_nodes(peek(&fixture, "m")).depth == 0);
     fixture_end(&fixture);
 }
 
@@ -323,16 +349,17 @@ static void require_same(struct model *model)
         REQUIRE(
             list_next(&walk, &element) && bytes_equal(list_element_bytes(&element, &scratch), spell(model->texts[i])));
     REQUIRE(!list_next(&walk, &element));
+    list_walk_end(&walk);
     size_t index = below(model, model->count);
     list_walk_begin(&walk, entry, index, index + 1);
     for (size_t i = index + 1; i-- > 0;)
         REQUIRE(list_next_back(&walk, &element) &&
                 bytes_equal(list_element_bytes(&element, &scratch), spell(model->texts[i])));
-    REQUIRE(!list_next_back(&walk, &element) && !list_get(entry, model->count, &element));
-    REQUIRE(!list_get(entry, SIZE_MAX, &element));
+    REQUIRE(!list_next_back(&walk, &element));
+    list_walk_end(&walk);
 }
 
-/* Random changes while the limits change as well; the list grows and shrinks over all borders. */
+/* Random changes while the settings change as well; the list grows and shrinks over all borders. */
 Test(list, agrees_with_a_model, .timeout = 60)
 {
     static const int64_t sizes[] = { -2, -1, 1, 2, 10, 128, -5, 0 };
@@ -342,7 +369,8 @@ Test(list, agrees_with_a_model, .timeout = 60)
     bool grows = true;
     for (int i = 0; i < 60000; i++) {
         if (below(&model, 3000) == 0)
-            limit(&model.fixture, sizes[below(&model, sizeof sizes / sizeof sizes[0])]);
+            limit_and_compress(&model.fixture, sizes[below(&model, sizeof sizes / sizeof sizes[0])],
+                (int64_t)below(&model, 2) * (int64_t)below(&model, 4));
         if (below(&model, 150) == 0)
             grows = !grows;
         struct list_edit list = open_at(&model.fixture, "l");

@@ -1,16 +1,16 @@
 /*
  * LZF: what is packed comes back, within the bytes that it was given; broken input is refused; known bytes.
  */
-#include "persist/lzf.h"
+#include "base/lzf.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/seed.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "seed.h"
 
 Test(lzf, known_bytes)
 {

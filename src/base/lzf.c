@@ -5,7 +5,7 @@
  * be most of the work. It holds positions modulo 64 K; an entry is only a hint, and any is tested for its distance and
  * its bytes, so that what is stale does no harm.
  */
-#include "persist/lzf.h"
+#include "base/lzf.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -116,14 +116,14 @@ static void packer_init(struct packer *packer, const void *from, size_t len, voi
     memset(packer->seen, 0, sizeof *packer->seen << bits);
 }
 
-size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
+static inline size_t pack(const void *from, size_t len, void *to, size_t room, bool breathes)
 {
     struct packer packer;
     packer_init(&packer, from, len, to, room);
     const unsigned char *at = packer.from, *literals = at, *breathe_at = at + BREATHE_BYTES;
     const unsigned char *hashed = len > MATCH_MIN ? packer.end - MATCH_MIN : at; /* four bytes are there before it */
     while (at < hashed) {
-        if (at >= breathe_at) {
+        if (breathes && at >= breathe_at) {
             fiber_breathe(BREATHE_COST);
             breathe_at = at + BREATHE_BYTES;
         }
@@ -141,6 +141,16 @@ size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
             find(&packer, before);
     }
     return put_literals(&packer, literals, packer.end) ? (size_t)(packer.to - (unsigned char *)to) : 0;
+}
+
+size_t lzf_pack(const void *from, size_t len, void *to, size_t room)
+{
+    return pack(from, len, to, room, true);
+}
+
+size_t lzf_pack_at_once(const void *from, size_t len, void *to, size_t room)
+{
+    return pack(from, len, to, room, false);
 }
 
 /*
@@ -166,12 +176,12 @@ static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t
         to[i] = from[i];
 }
 
-size_t lzf_unpack(const void *from, size_t len, void *to, size_t room)
+static inline size_t unpack(const void *from, size_t len, void *to, size_t room, bool breathes)
 {
     const unsigned char *at = from, *end = at + len, *breathe_at = at + BREATHE_BYTES;
     unsigned char *start = to, *out = start, *out_end = start + room;
     while (at < end) {
-        if (at >= breathe_at) {
+        if (breathes && at >= breathe_at) {
             fiber_breathe(BREATHE_COST);
             breathe_at = at + BREATHE_BYTES;
         }
@@ -200,4 +210,14 @@ size_t lzf_unpack(const void *from, size_t len, void *to, size_t room)
         out += count;
     }
     return (size_t)(out - start);
+}
+
+size_t lzf_unpack(const void *from, size_t len, void *to, size_t room)
+{
+    return unpack(from, len, to, room, true);
+}
+
+size_t lzf_unpack_at_once(const void *from, size_t len, void *to, size_t room)
+{
+    return unpack(from, len, to, room, false);
 }
