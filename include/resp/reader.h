@@ -100,11 +100,11 @@ enum reader_status reader_parse(
     struct reader *reader, const struct reader_limits *limits, char *input, size_t len, struct argv *argv);
 
 /*
- * The quick way for what nearly all input is: if it begins with a whole and plain request, and the vector has room,
- * appends its arguments and returns its length. Otherwise 0, with nothing changed, and reader_parse decides.
+ * The quick way for what nearly all input is: if it begins with a whole and plain request, and there is room for them,
+ * writes its arguments from `out` on and returns its length. Otherwise 0, and reader_parse decides.
  */
-size_t reader_take(
-    const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc);
+size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct bytes *out,
+    const struct bytes *out_end, uint32_t *argc);
 
 /*
  * The input moved from `from` to `to`, or its arguments into another vector: adjusts the slices of this request, which

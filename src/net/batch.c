@@ -412,13 +412,14 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
 /* Cuts plain requests off while there are some, and room for them. */
 static inline void offer_cut_plain(struct batch *batch, struct offer *offer, const struct reader_limits *limits)
 {
-    struct request *request = batch->requests + batch->count, *end = batch->requests + NET_BATCH_REQUESTS;
-    const char *base = offer->base;
-    size_t at = offer->at, len = offer->len;
+    struct request *request = batch->requests + batch->count, *last = batch->requests + NET_BATCH_REQUESTS;
+    struct bytes *argv = batch->argv.ptr + batch->argv.len;
+    const struct bytes *argv_end = batch->argv.ptr + batch->argv.cap;
+    const char *at = offer->base + offer->at, *end = offer->base + offer->len;
+    const struct reader_limits own = *limits; /* which nothing that is written here can change */
     void *owner = offer->connection->owner;
-    for (; request < end && at < len; request++) {
-        struct bytes *argv = batch->argv.ptr + batch->argv.len;
-        size_t size = reader_take(limits, base + at, len - at, &batch->argv, &request->argc);
+    for (; request < last; request++) {
+        size_t size = reader_take(&own, at, (size_t)(end - at), argv, argv_end, &request->argc);
         if (size == 0)
             break;
         request->owner = owner;
@@ -427,10 +428,12 @@ static inline void offer_cut_plain(struct batch *batch, struct offer *offer, con
         request->blob_count = 0;
         request->size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
         request->done = false;
+        argv += request->argc;
         at += size;
     }
     uint32_t count = (uint32_t)(request - batch->requests) - batch->count;
-    offer->at = at;
+    batch->argv.len = (size_t)(argv - batch->argv.ptr);
+    offer->at = (size_t)(at - offer->base);
     offer->count += count;
     batch->count += count;
 }

@@ -20,6 +20,7 @@
 
 enum {
     ARGUMENT_MIN = 6, /* $0\r\n\r\n */
+    SHORT_HEAD = 4,   /* $0\r\n */
     LINE_END = 2,
     LEN_DIGITS_MAX = 9, /* of a length that the short path reads */
 };
@@ -283,10 +284,34 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/*
+ * The digit of a head of one digit at `p`, `$5\r\n`, or more than 9 if there is no such thing. The four bytes are taken
+ * as one number, from which nothing but the digit is left. Other heads, too, may be good: one with another byte behind
+ * the carriage return is, for whoever reads them byte by byte.
+ */
+static inline uint32_t short_head(const char *p, char type)
+{
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the type is the lowest byte");
+    const char zero[SHORT_HEAD] = { type, '0', '\r', '\n' };
+    uint32_t head, wanted;
+    memcpy(&head, p, sizeof(head));
+    memcpy(&wanted, zero, sizeof(wanted));
+    head ^= wanted;
+    return head >> 8 | head << 24;
+}
+
 /* The head of a request where it is plain, one digit or two: returns its length, or 0 if reader_parse_count decides. */
 static inline size_t take_count(const struct reader_limits *limits, const char *input, size_t len, uint32_t *count)
 {
-    if (len < 5 || input[1] < '1' || input[1] > '9')
+    _Static_assert(READER_UNAUTHENTICATED_ARGC_MAX > 9, "anybody may send what one digit counts");
+    if (len < SHORT_HEAD + 1)
+        return 0;
+    uint32_t digit = short_head(input, '*');
+    if (digit <= 9) {
+        *count = digit;
+        return digit > 0 ? SHORT_HEAD : 0;
+    }
+    if (input[0] != '*' || input[1] < '1' || input[1] > '9')
         return 0;
     size_t digits = 1;
     *count = (uint32_t)(input[1] - '0');
@@ -312,27 +337,37 @@ static inline bool reader_take_count(
 }
 
 /*
- * Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. Its first digit and the byte
- * behind it are among the ARGUMENT_MIN bytes that there must be anyway.
+ * The head of an argument where it is plain: returns what follows it, or NULL if reader_parse_bulk_head decides. There
+ * are ARGUMENT_MIN bytes at least, and so the first digit and the byte behind it.
  */
-static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
+static inline const char *take_len(const char *p, const char *end, size_t *len)
 {
-    if (end - p < ARGUMENT_MIN || p[0] != '$' || !is_digit(p[1]))
+    *len = short_head(p, '$');
+    if (*len <= 9)
+        return p + SHORT_HEAD;
+    if (p[0] != '$' || !is_digit(p[1]))
         return NULL;
-    size_t len = (size_t)(p[1] - '0');
-    const char *content = p + 2;
-    if (*content != '\r') {
-        const char *stop = end - content > LEN_DIGITS_MAX ? content + LEN_DIGITS_MAX - 1 : end - LINE_END;
-        if (len == 0)
+    *len = (size_t)(p[1] - '0');
+    const char *at = p + 2;
+    if (*at != '\r') {
+        const char *stop = end - at > LEN_DIGITS_MAX ? at + LEN_DIGITS_MAX - 1 : end - LINE_END;
+        if (*len == 0)
             return NULL;
-        for (; *content != '\r'; content++) {
-            if (!is_digit(*content) || content == stop)
+        for (; *at != '\r'; at++) {
+            if (!is_digit(*at) || at == stop)
                 return NULL;
-            len = len * 10 + (size_t)(*content - '0');
+            *len = *len * 10 + (size_t)(*at - '0');
         }
     }
-    content += LINE_END;
-    if (len > max || (size_t)(end - content) < len + LINE_END)
+    return at + LINE_END;
+}
+
+/* Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. */
+static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
+{
+    size_t len;
+    const char *content = end - p < ARGUMENT_MIN ? NULL : take_len(p, end, &len);
+    if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
         return NULL;
     *out = bytes_make(content, len);
     return content + len + LINE_END;
@@ -361,20 +396,19 @@ static const char *reader_take_whole(
     return p;
 }
 
-size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct argv *argv, uint32_t *argc)
+size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct bytes *out,
+    const struct bytes *out_end, uint32_t *argc)
 {
     uint32_t count = 0;
-    size_t head = len > 0 && input[0] == '*' ? take_count(limits, input, len, &count) : 0, max = take_max(limits);
-    if (head == 0 || argv->cap - argv->len < count)
+    size_t head = take_count(limits, input, len, &count), max = take_max(limits);
+    if (head == 0 || (size_t)(out_end - out) < count)
         return 0;
     const char *p = input + head, *end = input + len;
-    struct bytes *out = argv->ptr + argv->len, *stop = out + count;
-    for (; out < stop; out++) {
+    for (const struct bytes *stop = out + count; out < stop; out++) {
         p = take_argument(p, end, max, out);
         if (p == NULL)
             return 0;
     }
-    argv->len += count;
     *argc = count;
     return (size_t)(p - input);
 }

@@ -122,6 +122,55 @@ Test(reader, nothing_is_a_request)
     CHECK(examples, &stranger);
 }
 
+/* What reader_take takes is what reader_parse finds. True if it took something. */
+static bool take_agrees(const char *text, size_t len, const struct reader_limits *with, size_t room)
+{
+    char input[64];
+    struct bytes taken[16];
+    struct argv argv;
+    struct reader reader;
+    uint32_t argc = 0;
+    memcpy(input, text, len);
+    size_t size = reader_take(with, input, len, taken, taken + room, &argc);
+    if (size == 0)
+        return false;
+    argv_init(&argv);
+    reader_init(&reader, 0);
+    cr_assert_eq(reader_parse(&reader, with, input, len, &argv), READER_DONE);
+    cr_assert_eq(reader.at, size);
+    cr_assert_eq(reader.argc, argc);
+    for (uint32_t i = 0; i < argc; i++) {
+        cr_assert_eq(taken[i].ptr, argv.ptr[i].ptr);
+        cr_assert_eq(taken[i].len, argv.ptr[i].len);
+    }
+    argv_fini(&argv);
+    return true;
+}
+
+Test(reader, the_quick_way_takes_what_the_other_finds)
+{
+    static const char *const texts[] = { "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "*1\r\n$9\r\nabcdefghi\r\n", PING PING,
+        "*2\r\n$0\r\n\r\n$12\r\nabcdefghijkl\r\n",
+        "*11\r\n$1\r\na\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t len = strlen(texts[i]);
+        char text[64];
+        cr_assert_leq(len, sizeof text);
+        bool is_whole = take_agrees(texts[i], len, &limits, 16);
+        cr_assert_eq(is_whole, i < 4, "text %zu", i);
+        cr_assert_not(take_agrees(texts[i], len, &limits, 0));
+        for (size_t cut = 0; cut < len; cut++)
+            take_agrees(texts[i], cut, &limits, 16);
+        for (size_t at = 0; at < len; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                memcpy(text, texts[i], len);
+                text[at] = (char)byte;
+                take_agrees(text, len, &limits, 16);
+                take_agrees(text, len, &stranger, 16);
+            }
+    }
+}
+
 /* Only the carriage return of a line end is looked at, and nothing of the one behind an argument. */
 Test(reader, line_ends_are_taken_as_redis_takes_them)
 {
