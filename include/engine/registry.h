@@ -37,8 +37,8 @@ struct command_stats {
 /* A row as the running server has it. */
 /* A name as two words, so that it can be told from another in any case by two comparisons. */
 struct command_name {
-    uint64_t words[2], cases[2]; /* lower case; the bits in which upper case letters differ */
-    uint32_t len;                /* 0: longer than COMMAND_NAME_QUICK, or nobody may call it so */
+    uint64_t words[2], bits[2]; /* lower case; the bits that count: in the others upper case letters differ */
+    size_t len;                 /* SIZE_MAX: longer than COMMAND_NAME_QUICK, or nobody may call it so */
 };
 
 struct command_info {
@@ -48,7 +48,8 @@ struct command_info {
     uint32_t sub_count;
     uint32_t id;    /* small number, unique among all */
     uint32_t flags; /* the row's */
-    int32_t argc_min, argc_max;
+    bool is_plain;  /* all it does is to read or change data, anybody may run it, and it has no subcommands */
+    uint32_t argc_min, argc_span; /* so many arguments at least, and so many more at most */
     uint32_t first_key; /* argument of the first key if it stands at a fixed place, else 0: for looking ahead */
     char full_name[48]; /* lower case, "config|get", terminated; the row's, whatever it was renamed to */
     char called[48];    /* what clients call it: lower case, terminated; "" if it was removed. Unused in subcommands */
@@ -94,10 +95,10 @@ static inline bool command_is_called(const struct command_info *command, struct 
 {
     const struct command_name *quick = &command->quick;
     uint64_t words[2];
-    if (name.len != quick->len || name.len == 0)
+    if (name.len != quick->len)
         return false;
     command_name_words(name, words);
-    return !(((words[0] ^ quick->words[0]) & ~quick->cases[0]) | ((words[1] ^ quick->words[1]) & ~quick->cases[1]));
+    return !(((words[0] ^ quick->words[0]) & quick->bits[0]) | ((words[1] ^ quick->words[1]) & quick->bits[1]));
 }
 
 /* A command's subcommand of that name in any case, or NULL. */
@@ -126,7 +127,7 @@ uint32_t command_registry_ids(const struct command_registry *registry);
 /* True if `argc` arguments are acceptable. */
 static inline bool command_argc_fits(const struct command_info *command, uint32_t argc)
 {
-    return (int64_t)argc >= command->argc_min && (command->argc_max == 0 || (int64_t)argc <= command->argc_max);
+    return argc - command->argc_min <= command->argc_span; /* fewer than the least wrap around to very many */
 }
 
 /* Redis's arity number: n for exactly n, -n for at least n. */

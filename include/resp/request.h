@@ -24,7 +24,6 @@ struct request {
     bool done;     /* out: it was executed, or discarded. What is not done is offered again later */
 
     /* The receiver's notes between planning and executing; whatever they were before. */
-    bool is_again;
     void *plan;
     void *place;
     uint64_t hash;

@@ -46,51 +46,50 @@ static inline bool is_same_key(struct bytes a, struct bytes b)
 
 /* What else there is to plan for a window. */
 struct outlook {
-    bool fetches; /* buckets are on their way */
-    bool looks;   /* one of the commands looks into values, too */
+    size_t fetches; /* requests whose buckets are on their way */
+    uint8_t fetched[WINDOW];
+    bool looks; /* one of the commands looks into values, too */
 };
 
 /* Looks up the commands and asks for the buckets of their first keys. */
-static struct outlook plan(struct engine *engine, struct request *requests, size_t count)
+static inline void plan(struct engine *engine, struct request *requests, size_t count, struct outlook *outlook)
 {
-    struct outlook outlook = { false, false };
-    struct command_info *last = NULL;
+    const struct session *first = requests->owner;
+    struct command_info *last = first->last_command;
     struct bytes last_key = { NULL, 0 };
     const struct db *last_db = NULL;
     uint64_t last_hash = 0;
+    outlook->fetches = 0;
+    outlook->looks = last && last->row->look_ahead;
     for (size_t i = 0; i < count; i++) {
         struct request *request = &requests[i];
         const struct session *session = request->owner;
-        if (!last)
-            last = session->last_command;
-        if (!last || !command_is_called(last, request->argv[0]))
+        if (!last || !command_is_called(last, request->argv[0])) {
             last = command_find(engine->registry, request->argv[0]);
+            outlook->looks |= last && last->row->look_ahead;
+        }
         request->plan = last;
-        request->is_again = true;
         if (!last || last->first_key == 0 || last->first_key >= request->argc)
             continue;
         struct bytes key = request->argv[last->first_key];
-        request->is_again = session->db == last_db && is_same_key(key, last_key);
-        if (!request->is_again) {
+        if (session->db != last_db || !is_same_key(key, last_key)) {
             last_hash = hash_bytes(key.ptr, key.len);
             last_key = key;
             last_db = session->db;
             request->place = (void *)keyspace_prefetch_bucket(last_db, last_hash);
-            outlook.fetches = true;
+            outlook->fetched[outlook->fetches++] = (uint8_t)i;
         }
         request->hash = last_hash;
-        outlook.looks |= last->row->look_ahead != NULL;
     }
-    return outlook;
 }
 
-static void plan_entries(const struct request *requests, size_t count)
+static void plan_entries(const struct request *requests, const struct outlook *outlook)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (requests[i].is_again || !requests[i].place)
-            continue;
-        const struct session *session = requests[i].owner;
-        keyspace_prefetch_in(session->db, requests[i].place, requests[i].hash);
+    for (size_t i = 0; i < outlook->fetches; i++) {
+        const struct request *request = &requests[outlook->fetched[i]];
+        const struct session *session = request->owner;
+        if (request->place)
+            keyspace_prefetch_in(session->db, request->place, request->hash);
     }
 }
 
@@ -374,9 +373,8 @@ static __attribute__((noinline)) void settle_tally(
     split_add(engine, tally.command, tally.calls, tally.starts, tally.ticks);
 }
 
-static inline void account(struct call *call, uint64_t start, uint64_t ticks)
+static inline void account(struct engine *engine, const struct call *call, uint64_t start, uint64_t ticks)
 {
-    struct engine *engine = call->engine;
     struct command_info *command = call->command;
     if (engine->settings->latency_tracking)
         command_stats_add_latency(&command->stats, ticks);
@@ -474,6 +472,26 @@ static __attribute__((noinline)) void note_slow(struct call *call, uint64_t tick
     engine->held_ticks += ticks;
 }
 
+/* Behind a handler that was given `argv`: accounts for what it took. Returns the ticks at its end. */
+static inline __attribute__((always_inline)) uint64_t run_end(
+    struct engine *engine, struct call *call, const struct bytes *argv, uint64_t start)
+{
+    struct session *session = call->session;
+    arena_reset(call->arena);
+    uint64_t end = clock_ticks(), ticks = end - start;
+    if (__builtin_expect(session->flags & SESSION_WAITS, 0)) { /* accounted for when it has answered */
+        if (session->wait)
+            wait_charge(session, ticks);
+        return end;
+    }
+    account(engine, call, start, ticks);
+    if (__builtin_expect(--engine->insight_in == 0, 0))
+        insight_note(call, argv, ticks);
+    if (__builtin_expect(ticks >= engine->notable_ticks, 0))
+        note_slow(call, ticks);
+    return end;
+}
+
 /* Runs an admitted command's handler. Returns the ticks at its end. */
 static uint64_t run(struct call *call, uint64_t start)
 {
@@ -503,19 +521,7 @@ static uint64_t run(struct call *call, uint64_t start)
     session_push_late(engine);
     if (__builtin_expect(engine->is_strict, 0) && engine->monitors)
         monitor_show(call, argv);
-    arena_reset(call->arena);
-    uint64_t end = clock_ticks();
-    if (__builtin_expect(session->flags & SESSION_WAITS, 0)) { /* accounted for when it has answered */
-        if (session->wait)
-            wait_charge(session, end - start);
-        return end;
-    }
-    account(call, start, end - start);
-    if (__builtin_expect(--engine->insight_in == 0, 0))
-        insight_note(call, argv, end - start);
-    if (__builtin_expect(end - start >= engine->notable_ticks, 0))
-        note_slow(call, end - start);
-    return end;
+    return run_end(engine, call, argv, start);
 }
 
 /* Whoever wanted the large arguments has taken references. The next command is to find them unshared. */
@@ -609,35 +615,109 @@ static uint64_t execute_silently(
     return end;
 }
 
+/*
+ * Nearly every request is plain: it reads or changes data, for a client in no special state, and nothing restrains or
+ * watches commands. All that could be said against it is asked at once; execute finds out what there is.
+ */
+static inline bool is_plain(const struct engine *engine, const struct session *session, const struct request *request)
+{
+    const uint32_t special = SESSION_CLOSING | SESSION_WAITS | SESSION_REPLY_OFF | SESSION_REPLY_SKIP |
+                             SESSION_REPLY_SKIP_NEXT | SESSION_NO_TOUCH | SESSION_MONITOR | SESSION_LIMITED;
+    const struct command_info *command = request->plan;
+    bool is_free = !engine->is_strict & !engine->keyspace->holds & !request->blob_count;
+    return is_free && (session->flags & (special | SESSION_AUTHENTICATED)) == SESSION_AUTHENTICATED &&
+           !session->transaction && !session->subscriber && !session->tracking && command && command->is_plain &&
+           command_argc_fits(command, request->argc) && !insight_is_due(engine);
+}
+
+/* What all plain requests of a session have in common, as long as none of another kind comes between them. */
+static struct call begin_series(struct engine *engine, struct session *session)
+{
+    session->last_ms = engine->now_ms;
+    return (struct call){
+        .keyspace = engine->keyspace,
+        .db = session->db,
+        .session = session,
+        .engine = engine,
+        .reply = &session->reply,
+        .arena = &engine->arena,
+        .now_ms = engine->now_ms,
+    };
+}
+
+/* Executes a plain request, in the series that `call` has begun; returns the ticks at its end. */
+static inline __attribute__((always_inline)) uint64_t execute_plain(
+    struct engine *engine, struct call *call, struct request *request, uint64_t start)
+{
+    struct session *session = call->session;
+    struct command_info *command = request->plan;
+    call->argv = request->argv;
+    call->argc = request->argc;
+    call->key_arg = command->first_key < request->argc ? command->first_key : 0;
+    call->key_hash = request->hash;
+    call->command = command;
+    call->request = request;
+    call->propagated = false;
+    request->done = true;
+    reply_begin(call->reply);
+    session->last_command = command;
+    engine->keyspace->touch = true;
+    engine->current = session;
+    uint64_t dirty = propagate_begin(call);
+    command->row->run(call);
+    propagate_end(call, dirty);
+    engine->told_of_flush = false;
+    session_push_late(engine);
+    return run_end(engine, call, request->argv, start);
+}
+
+/* Executes a request of any kind, unless its session is closing or waits; returns the ticks at its end. */
+static __attribute__((noinline)) uint64_t execute_special(
+    struct engine *engine, struct request *request, uint64_t start)
+{
+    struct session *session = request->owner;
+    if (__builtin_expect(session->flags & SESSION_CLOSING, 0)) {
+        request->done = true;
+        return start;
+    }
+    if (__builtin_expect(session->flags & SESSION_WAITS, 0))
+        return start;
+    if (__builtin_expect(session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT), 0))
+        return execute_silently(engine, session, request, start);
+    return execute(engine, session, request, start);
+}
+
 /* Returns the ticks at the end. */
 static uint64_t execute_window(struct engine *engine, struct request *requests, size_t count)
 {
-    struct outlook outlook = plan(engine, requests, count);
-    if (outlook.fetches)
-        plan_entries(requests, count);
+    struct outlook outlook;
+    plan(engine, requests, count, &outlook);
+    plan_entries(requests, &outlook);
     if (outlook.looks)
         plan_values(requests, count);
+    struct call series;
+    series.session = NULL;
     uint64_t at = clock_ticks();
-    for (size_t i = 0; i < count; i++) {
-        struct request *request = &requests[i];
+    for (struct request *request = requests; request < requests + count; request++) {
         struct session *session = request->owner;
-        if (__builtin_expect(session->flags & SESSION_CLOSING, 0)) {
-            request->done = true;
-            continue;
-        }
-        if (__builtin_expect(session->flags & SESSION_WAITS, 0))
-            continue;
         uint64_t end;
-        if (__builtin_expect(session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT), 0))
-            end = execute_silently(engine, session, request, at);
-        else
-            end = execute(engine, session, request, at);
-        if (__builtin_expect(end - at > engine->refresh_ticks, 0))
+        if (__builtin_expect(is_plain(engine, session, request), 1)) {
+            if (__builtin_expect(series.session != session, 0))
+                series = begin_series(engine, session);
+            end = execute_plain(engine, &series, request, at);
+        } else {
+            series.session = NULL;
+            end = execute_special(engine, request, at);
+        }
+        if (__builtin_expect(end - at > engine->refresh_ticks, 0)) {
             engine->now_ms = clock_wall_ms();
+            series.session = NULL;
+        }
         at = end;
         if (__builtin_expect(engine->keys_ready, 0)) {
             engine->keyspace->keeps_expired = false;
             waits_serve(engine);
+            series.session = NULL;
             at = clock_ticks();
         }
     }

@@ -88,16 +88,21 @@ static uint32_t fixed_first_key(const struct command *row)
 static void note_called(struct command_info *info)
 {
     struct bytes name = bytes_from_cstr(info->called);
-    char cases[COMMAND_NAME_QUICK] = { 0 };
+    char bits[COMMAND_NAME_QUICK] = { 0 };
     struct command_name *quick = &info->quick;
-    *quick = (struct command_name){ 0 };
-    if (name.len > COMMAND_NAME_QUICK)
+    *quick = (struct command_name){ .len = SIZE_MAX };
+    if (name.len == 0 || name.len > COMMAND_NAME_QUICK)
         return;
     for (size_t i = 0; i < name.len; i++)
-        cases[i] = name.ptr[i] >= 'a' && name.ptr[i] <= 'z' ? 'a' - 'A' : 0;
-    quick->len = (uint32_t)name.len;
+        bits[i] = (char)(name.ptr[i] >= 'a' && name.ptr[i] <= 'z' ? ~('a' - 'A') : ~0);
+    quick->len = name.len;
     command_name_words(name, quick->words);
-    command_name_words(bytes_make(cases, name.len), quick->cases);
+    command_name_words(bytes_make(bits, name.len), quick->bits);
+}
+
+static bool is_plain(const struct command *row)
+{
+    return row->run && !row->subcommands && row->flags & (CMD_READ | CMD_WRITE) && !(row->flags & CMD_PROTECTED);
 }
 
 static void info_fill(struct command_registry *registry, struct command_info *info, const struct command *row,
@@ -108,9 +113,11 @@ static void info_fill(struct command_registry *registry, struct command_info *in
         .parent = parent,
         .id = registry->next_id++,
         .flags = row->flags,
-        .argc_min = row->argc.min,
-        .argc_max = row->argc.max,
+        .is_plain = is_plain(row),
+        .argc_min = (uint32_t)row->argc.min,
+        .argc_span = row->argc.max ? (uint32_t)(row->argc.max - row->argc.min) : INT32_MAX,
         .first_key = fixed_first_key(row),
+        .quick.len = SIZE_MAX,
     };
     int len = parent ? snprintf(info->full_name, sizeof info->full_name, "%s|%s", parent->full_name, row->name)
                      : snprintf(info->full_name, sizeof info->full_name, "%s", row->name);

@@ -133,6 +133,9 @@ Test(command, has_subcommands)
     cr_assert_neq(open->id, box->id);
     cr_assert_null(command_find_sub(box, BYTES("ajar")));
     cr_assert_null(command_find_sub(find("get"), BYTES("open")));
+    cr_assert(command_is_called(box, BYTES("bOx")));
+    cr_assert_not(command_is_called(open, BYTES("open")));
+    cr_assert_not(command_is_called(open, BYTES("")));
     struct bytes argv[] = { BYTES("box"), BYTES("shut"), BYTES("key") };
     cr_assert_str_eq(command_resolve(registry, argv, 3)->full_name, "box|shut");
     cr_assert_eq(command_resolve(registry, argv, 1), box);
