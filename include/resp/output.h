@@ -60,13 +60,18 @@ void output_fini(struct output *output);
 /* Slow path of output_reserve. */
 char *output_reserve_slow(struct output *output, size_t len);
 
+static inline bool output_has_room(const struct output *output, size_t len)
+{
+    return (size_t)(output->end - output->at) >= len;
+}
+
 /*
  * A place for `len` contiguous bytes, to be followed by output_commit of at most that. len up to a few hundred bytes,
  * or any size that is ours.
  */
 static inline char *output_reserve(struct output *output, size_t len)
 {
-    return (size_t)(output->end - output->at) >= len ? output->at : output_reserve_slow(output, len);
+    return output_has_room(output, len) ? output->at : output_reserve_slow(output, len);
 }
 
 static inline void output_commit(struct output *output, char *end)

@@ -48,6 +48,7 @@ void reply_null_array(struct reply *reply);
 
 /* Heads of aggregates: `count` elements (pairs, for a map or attribute) follow. RESP2 knows arrays only. */
 void reply_array(struct reply *reply, size_t count);
+void reply_empty_array(struct reply *reply);
 void reply_map(struct reply *reply, size_t count);
 void reply_set(struct reply *reply, size_t count);
 void reply_push(struct reply *reply, size_t count);

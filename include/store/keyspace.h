@@ -124,10 +124,10 @@ static inline struct entry *keyspace_read(struct keyspace *keyspace, struct db *
     return keyspace_read_key(keyspace, db, &key, now_ms);
 }
 
-/* For a command that will change the value: sets the access time. */
+/* For a command that will change the value: sets the access time. Whoever empties a queue asks an empty database. */
 static inline struct entry *keyspace_write(struct keyspace *keyspace, struct db *db, struct key key, int64_t now_ms)
 {
-    return keyspace_write_key(keyspace, db, &key, now_ms);
+    return keyspace_size(db) ? keyspace_write_key(keyspace, db, &key, now_ms) : NULL;
 }
 
 /* Batched look-ups: first the buckets of all keys, then the entries of all keys. */

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
+#include "pop_priv.h"
 
 /* Members that are popped: answered, and put into words that they are told of by. */
 struct popped {
@@ -81,7 +82,7 @@ static void pop_all(struct call *call, const struct set_edit *edit, size_t membe
     call_propagate_words(call, "DEL", call->argv[1]);
 }
 
-static __attribute__((noinline)) void pop_found(struct call *call, struct key key, struct entry *entry)
+static __attribute__((noinline)) void pop_found(struct call *call, struct entry *entry)
 {
     enum { POP_WORK = 4 }; /* one member is as much work as so many items that are only looked at */
     int64_t count = 1;
@@ -89,7 +90,7 @@ static __attribute__((noinline)) void pop_found(struct call *call, struct key ke
     if (counted && !call_arg_i64(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
         return;
     struct set_edit edit;
-    if (!set_open_found(call, key, entry, &edit))
+    if (!set_open_found(call, call_key(call, 1), entry, &edit))
         return;
     size_t members = set_count(edit.set);
     if (members == 0 && !counted) {
@@ -109,19 +110,11 @@ static __attribute__((noinline)) void pop_found(struct call *call, struct key ke
         pop_some(call, &edit, (size_t)count);
 }
 
-/* Whoever waits for work asks an empty set again and again. */
 static void run_spop(struct call *call)
 {
-    if (call->argc > 3) {
-        reply_fail(call->reply, ERROR_SYNTAX);
-        return;
-    }
-    struct key key = call_key(call, 1);
-    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
-    if (entry || call->argc == 3)
-        pop_found(call, key, entry);
-    else
-        reply_null(call->reply);
+    struct entry *entry;
+    if (pop_look(call, reply_null, &entry))
+        pop_found(call, entry);
 }
 
 enum {

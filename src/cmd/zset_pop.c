@@ -16,6 +16,7 @@
 #include "deadline_priv.h"
 #include "engine/aside.h"
 #include "engine/wait.h"
+#include "pop_priv.h"
 
 /* --- Popping --- */
 
@@ -58,7 +59,7 @@ static size_t pop_count(const struct zset_edit *edit, const struct pop *pop)
     return (uint64_t)pop->count < size ? (size_t)pop->count : size;
 }
 
-static __attribute__((noinline)) void pop_found(struct call *call, struct key key, struct entry *entry, bool max)
+static __attribute__((noinline)) void pop_found(struct call *call, struct entry *entry, bool max)
 {
     struct pop pop = { .max = max, .count = 1 };
     struct zset_edit edit;
@@ -68,7 +69,7 @@ static __attribute__((noinline)) void pop_found(struct call *call, struct key ke
             return;
         pop.nested = call->reply->proto >= 3;
     }
-    if (!zset_open_found(call, key, entry, &edit))
+    if (!zset_open_found(call, call_key(call, 1), entry, &edit))
         return;
     size_t count = pop_count(&edit, &pop);
     if (call_aside(call, count))
@@ -78,19 +79,11 @@ static __attribute__((noinline)) void pop_found(struct call *call, struct key ke
         pop_members(call, &edit, &pop, count);
 }
 
-/* Whoever waits for work asks an empty set again and again. */
 static inline void pop_key(struct call *call, bool max)
 {
-    if (call->argc > 3) {
-        reply_fail(call->reply, ERROR_SYNTAX);
-        return;
-    }
-    struct key key = call_key(call, 1);
-    struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
-    if (entry || call->argc == 3)
-        pop_found(call, key, entry, max);
-    else
-        reply_array(call->reply, 0);
+    struct entry *entry;
+    if (pop_look(call, reply_empty_array, &entry))
+        pop_found(call, entry, max);
 }
 
 static void run_zpopmin(struct call *call)

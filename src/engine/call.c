@@ -6,11 +6,17 @@
 #include <stdio.h>
 
 #include "base/blob.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
 #include "engine_priv.h"
 #include "resp/request.h"
+
+__attribute__((noinline)) uint64_t call_hash(const struct call *call, uint32_t index)
+{
+    return hash_bytes(call->argv[index].ptr, call->argv[index].len);
+}
 
 struct blob *call_take_blob(struct call *call, uint32_t index)
 {

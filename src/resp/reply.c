@@ -61,8 +61,11 @@ static inline char *write_head(char *at, char type, uint64_t number)
 
 static inline void reply_literal(struct reply *reply, struct bytes text)
 {
-    char *at = output_reserve(reply->out, text.len);
-    output_commit(reply->out, write_bytes(at, text));
+    struct output *out = reply->out;
+    if (__builtin_expect(output_has_room(out, text.len), 1))
+        output_commit(out, write_bytes(out->at, text));
+    else
+        output_append(out, text);
 }
 
 static void reply_head(struct reply *reply, char type, uint64_t number)
@@ -194,6 +197,11 @@ void reply_null_array(struct reply *reply)
 void reply_array(struct reply *reply, size_t count)
 {
     reply_head(reply, '*', count);
+}
+
+void reply_empty_array(struct reply *reply)
+{
+    reply_literal(reply, BYTES("*0\r\n"));
 }
 
 void reply_map(struct reply *reply, size_t count)
