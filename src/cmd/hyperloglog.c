@@ -6,7 +6,9 @@
  * would have after the same commands.
  *
  * Costs: PFADD O(1) an element if dense, O(hll-sparse-max-bytes) if sparse. PFCOUNT of one key answers the cached count
- * while that is good; otherwise, and for each key that is merged, all 16384 registers are read: about 20 us.
+ * while that is good; otherwise, and for each key that is merged, all 16384 registers are read: about 20 us. Very many
+ * elements, and many keys, go on in slices. A dense one that is open meanwhile is a blob, which nobody moves and, once
+ * it is changed, nobody else reads.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include "cmd/families.h"
 #include "ds/hll.h"
 #include "engine/call.h"
+#include "many_words_priv.h"
 #include "store/settings.h"
 #include "store/string.h"
 #include "words_priv.h"
@@ -23,6 +26,10 @@
 enum {
     HLL_SPARSE_ROOM = HLL_HEADER + 2 * HLL_REGISTERS, /* no well-formed sparse one is longer */
     HLL_RAISE_BYTES = 3,                              /* that a raise may add */
+    MERGES_AT_ONCE = 24,
+    ELEMENT_COST = 3,  /* of adding one, for fiber_breathe, ... */
+    SPARSE_COST = 30,  /* ... to a sparse one, ... */
+    MERGE_COST = 1500, /* ... and of merging a key */
 };
 
 static void fail_corrupt(struct call *call)
@@ -96,8 +103,8 @@ static bool buffer_store(struct call *call, struct key key, struct entry *entry,
 static uint32_t first_raise(const struct call *call, struct bytes hll)
 {
     uint32_t i = 2;
-    while (i < call->argc && hll_would_raise(hll, hll_place(call->argv[i])) == HLL_SAME)
-        i++;
+    for (; i < call->argc && hll_would_raise(hll, hll_place(call->argv[i])) == HLL_SAME; i++)
+        fiber_breathe(ELEMENT_COST);
     return i;
 }
 
@@ -114,8 +121,10 @@ static void add_dense(struct call *call, struct key key, struct entry *entry, st
         return;
     }
     uint64_t raised = 0;
-    for (uint32_t i = first; i < call->argc; i++)
+    for (uint32_t i = first; i < call->argc; i++) {
         raised += hll_raise_dense(open, hll_place(call->argv[i]));
+        fiber_breathe(ELEMENT_COST);
+    }
     hll_set_stale(open);
     call->keyspace->stats.dirty += raised - 1;
     call_notify(call, NOTIFY_STRING, "pfadd", call->argv[1]);
@@ -141,6 +150,7 @@ static void add_sparse(struct call *call, struct key key, struct entry *entry, s
             return;
         }
         raised += result == HLL_RAISED;
+        fiber_breathe(SPARSE_COST);
     }
     if (raised) {
         hll_set_stale(buffer.ptr);
@@ -154,6 +164,8 @@ static void add_sparse(struct call *call, struct key key, struct entry *entry, s
 
 static void run_pfadd(struct call *call)
 {
+    if (words_aside(call))
+        return;
     struct key key = call_key(call, 1);
     struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);
     struct string_scratch scratch;
@@ -168,6 +180,12 @@ static void run_pfadd(struct call *call)
 
 /* --- PFCOUNT --- */
 
+/* As call_aside, where that many are merged. */
+static bool merges_aside(struct call *call)
+{
+    return call->argc > MERGES_AT_ONCE && call_aside(call, CALL_AT_ONCE);
+}
+
 /* Merges the arguments from `first` on, missing keys aside; false if one was refused, which was answered. */
 static bool merge_arguments(struct call *call, uint32_t first, uint8_t *registers, bool *any_dense)
 {
@@ -177,6 +195,7 @@ static bool merge_arguments(struct call *call, uint32_t first, uint8_t *register
         struct bytes hll;
         if (!view(call, entry, &scratch, &hll))
             return false;
+        fiber_breathe(MERGE_COST);
         if (!entry)
             continue;
         *any_dense |= hll_is_dense(hll);
@@ -218,6 +237,8 @@ static void run_pfcount(struct call *call)
         count_one(call);
         return;
     }
+    if (merges_aside(call))
+        return;
     uint8_t registers[HLL_REGISTERS] = { 0 };
     bool any_dense = false;
     if (merge_arguments(call, 1, registers, &any_dense))
@@ -241,6 +262,8 @@ static bool raise_all(struct hll_buffer *buffer, const uint8_t *registers, size_
 
 static void run_pfmerge(struct call *call)
 {
+    if (merges_aside(call))
+        return;
     uint8_t registers[HLL_REGISTERS] = { 0 };
     bool any_dense = false;
     if (!merge_arguments(call, 1, registers, &any_dense))

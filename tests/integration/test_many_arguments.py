@@ -14,17 +14,22 @@ NAMES = [b"name:%05d" % i for i in range(MANY)]
 PAIRS = [x for i, name in enumerate(NAMES[:MANY // 2]) for x in (name, i)]
 SCORES = [x for i, name in enumerate(NAMES[:MANY // 2]) for x in (i * 7 % 1009, name)]
 PLACES = [x for i, name in enumerate(NAMES[:MANY // 3]) for x in (i % 170, i % 80, name)]
+OLD = [b"old:%05d" % i for i in range(MANY)]
 CHANGES = {
     "SADD": ("SADD", "k", *NAMES), "SADD-of-numbers": ("SADD", "k", *range(MANY)), "SREM": ("SREM", "s", *NAMES),
     "SREM-of-some": ("SREM", "s", *NAMES[100:]), "HSET": ("HSET", "k", *PAIRS), "HSET-again": ("HSET", "h", *PAIRS),
     "HMSET": ("HMSET", "k", *PAIRS), "HDEL": ("HDEL", "h", *NAMES), "ZADD": ("ZADD", "k", *SCORES),
     "ZADD-GT-CH": ("ZADD", "z", "GT", "CH", *SCORES), "ZREM": ("ZREM", "z", *NAMES), "GEOADD": ("GEOADD", "k", *PLACES),
     "RPUSH": ("RPUSH", "k", *NAMES), "LPUSH": ("LPUSH", "l", *NAMES), "RPUSHX": ("RPUSHX", "l", *NAMES),
+    "PFADD": ("PFADD", "k", *NAMES), "PFADD-dense": ("PFADD", "p", *NAMES),
 }
 OTHERS = {
     "LPUSHX": ("LPUSHX", "none", *NAMES), "SADD-to-a-list": ("SADD", "l", *NAMES),
     "HSET-odd": ("HSET", "k", *PAIRS, "x"), "ZADD-no-number": ("ZADD", "k", *SCORES, "x", "y"),
     "SMISMEMBER": ("SMISMEMBER", "s", *NAMES), "HMGET": ("HMGET", "h", *NAMES), "ZMSCORE": ("ZMSCORE", "z", *NAMES),
+    "PFADD-nothing-new": ("PFADD", "p", *OLD), "PFADD-to-a-set": ("PFADD", "s", *NAMES),
+    "PFCOUNT": ("PFCOUNT", *("p%d" % (i % 5) for i in range(60))), "PFCOUNT-a-set": ("PFCOUNT", *("p" * 60), "s"),
+    "PFMERGE": ("PFMERGE", "k", *("p%d" % (i % 5) for i in range(60))), "PFMERGE-into": ("PFMERGE", *("p" * 60), "p3"),
     "HSET-to-a-set": ("HSET", "s", *PAIRS), "GEOADD-nowhere": ("GEOADD", "k", *PLACES, 200, 200, "x"),
 }
 
@@ -36,15 +41,18 @@ def fill(client):
         client.command("HSET", "h", *(x for name in NAMES[at:at + 500] for x in (name, "old")))
         client.command("ZADD", "z", *(x for name in NAMES[at:at + 500] for x in (500, name)))
     client.command("RPUSH", "l", "first")
+    for at in range(0, MANY, 500):
+        client.command("PFADD", "p", *OLD[at:at + 500])
+    client.load([("PFADD", "p%d" % i, *OLD[i:900 * i:7]) for i in range(4)])
 
 
-READ = {"none": None, "set": ("SMEMBERS",), "hash": ("HGETALL",), "zset": ("ZRANGE", 0, -1, "WITHSCORES"),
-        "list": ("LRANGE", 0, -1)}
+READ = {"none": None, "string": ("GET",), "set": ("SMEMBERS",), "hash": ("HGETALL",),
+        "zset": ("ZRANGE", 0, -1, "WITHSCORES"), "list": ("LRANGE", 0, -1)}
 
 
 def contents(client):
     found = {}
-    for key in "shzlk":
+    for key in "shzlkp":
         kind = client.command("TYPE", key).decode()
         if kind != "none":
             value = client.command(READ[kind][0], key, *READ[kind][1:])
@@ -84,7 +92,8 @@ def test_reply_and_contents(ports, command, how):
 def test_others_meanwhile(ports, command):
     """Nobody sees a part: who asks for the key waits; who asks for another one does not."""
     command = CHANGES[command]
-    size = {"S": "SCARD", "H": "HLEN", "Z": "ZCARD", "G": "ZCARD", "L": "LLEN", "R": "LLEN"}[command[0][0]]
+    size = {"S": "SCARD", "H": "HLEN", "Z": "ZCARD", "G": "ZCARD", "L": "LLEN", "R": "LLEN", "P": "PFCOUNT"}
+    size = size[command[0][0]]
     with Client(ports[0]) as worker, Client(ports[0]) as other, Client(ports[0]) as reader:
         fill(other)
         before = other.command(size, command[1])
