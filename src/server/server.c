@@ -355,7 +355,7 @@ bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
     engine_finish_changes(server->engine);
     saves_abandon(server);
     if (server->aof->state == AOF_WAITS && !force) {
-        log_write(LOG_WARNING, "Writing initial AOF. Can't exit.");
+        log_write(LOG_WARNING, "Writing initial AOF, can't exit");
         return false;
     }
     if (!aof_finish(server) && !force) {

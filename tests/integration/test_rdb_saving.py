@@ -246,6 +246,21 @@ def test_a_signal_may_end_the_server_though_the_save_fails(start_server, tmp_pat
     server.kill()
 
 
+def test_a_signal_waits_for_the_first_append_only_file_unless_forced(start_server):
+    server = start_server("--enable-debug-command", "yes")
+    with Client(server.port) as client:
+        client.command("SET", "k", "v")
+        client.command("CONFIG", "SET", "rdb-key-save-delay", 10_000_000)
+        client.command("CONFIG", "SET", "appendonly", "yes")
+        until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == "1")
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "Writing initial AOF, can't exit" in server.log())
+        client.command("CONFIG", "SET", "shutdown-on-sigterm", "force")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+    server.kill()
+
+
 def test_loading_answers(start_server, tmp_path):
     """While it loads a server tells so, answers what may be answered, and can be ended."""
     directory = tmp_path / "large"
