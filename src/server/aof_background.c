@@ -301,7 +301,12 @@ static void end_rewrite(struct server *server, bool good)
         return;
     uint64_t doublings = aof->failures_in_a_row - LIMIT_AFTER;
     int64_t pause_s = doublings > 6 ? LIMIT_MAX_S : (int64_t)LIMIT_FIRST_S << doublings;
-    aof->next_try_s = now_s + (pause_s > LIMIT_MAX_S ? LIMIT_MAX_S : pause_s);
+    if (pause_s > LIMIT_MAX_S)
+        pause_s = LIMIT_MAX_S;
+    aof->next_try_s = now_s + pause_s;
+    log_write(LOG_WARNING,
+        "Background AOF rewrite has repeatedly failed and triggered the limit: none begins by itself for %lld seconds",
+        (long long)pause_s);
 }
 
 static void child_done(struct server *server, bool good, int signal_number)

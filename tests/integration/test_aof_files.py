@@ -372,6 +372,27 @@ def test_automatic_rewrite(server):
         assert "Starting automatic rewriting of AOF on" in server.log()
 
 
+@pytest.mark.server_options(*AOF, "--auto-aof-rewrite-min-size", "10kb", "--auto-aof-rewrite-percentage", "200")
+def test_no_automatic_rewrite_for_a_while_when_several_failed(server):
+    """The log says so once. Who asks for one gets it."""
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "10000000")
+        for failures in range(1, 4):
+            assert "triggered the limit" not in server.log()
+            client.command("BGREWRITEAOF")
+            until(lambda: child_of(server))
+            os.kill(child_of(server), signal.SIGKILL)
+            until(lambda: persistence(client)["aof_rewrites_consecutive_failures"] == str(failures))
+        client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
+        client.load(["SET", "k", "x" * 100] for _ in range(300))
+        time.sleep(0.3)
+        assert persistence(client)["aof_rewrites"] == "0" and server.log().count("triggered the limit") == 1
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        assert persistence(client)["aof_rewrites"] == "1"
+
+
 def test_scheduled_behind_a_save(server):
     with loaded(server) as client:
         client.load(["SET", f"key:{i}", "v" * 200] for i in range(100))
