@@ -7,7 +7,7 @@
  *
  *   time (lru, lrm, ttl, random, none)   tick : 24
  *   lfu                                  step of decay, when it was counted : 16 | logarithmic counter : 8
- *   wtinylfu                             in the window : 1 | used while there : 1 | tick : 22
+ *   wtinylfu                             in the window : 1 | uses, at most 3 : 2 | tick : 21
  *
  * A tick is not a second: under a policy that orders by time and with a limit set, the clock also advances with every
  * few uses, so finely that the keys in memory are told apart however fast they come; store/evict_clock.h turns ticks
@@ -98,5 +98,5 @@ size_t evict_memory(const struct keyspace *keyspace);
 /* The name of the policy, as maxmemory-policy has it. */
 const char *evict_policy_name(int policy);
 
-/* How W-TinyLFU's window stands, in permille of the keys; 1000: it works as LRU; 0 under other policies. */
+/* W-TinyLFU's window in permille of the keys; 100: by reuse; 1000: it works as LRU; 0 under other policies. */
 unsigned evict_window_permille(const struct keyspace *keyspace);

@@ -2,16 +2,20 @@
  * TinyLFU: what W-TinyLFU keeps beside the keys: a sketch of frequencies, the window's order, and small models of the
  * cache that find out how large the window should be.
  *
- * Newcomers enter the window, a queue in order of arrival; who was used while there goes round once more. Who leaves it
- * stays only if it was used more often than a victim among the rest (the main region), which is sought by sampling:
- * the least frequent, and of these the one used last, which is what loops and scans want. How much of memory the window
- * gets is what decides between recency and frequency. No single answer is good for all loads, so four models of at most
+ * By the rule of frequency newcomers enter the window, a queue in order of arrival; who was used while there goes round
+ * once more. Who leaves it stays only if it was used more often than a victim among the rest (the main region), which
+ * is sought by sampling: the least frequent, and of these the one used last, which is what loops and scans want. How
+ * much of memory the window gets is what decides between recency and frequency. Where what is popular changes fast,
+ * counts are always late: by the rule of reuse who was used in the window stays without a contest, who was not is
+ * remembered as a ghost and passes the window by when it comes again soon (2Q, Johnson, Shasha, VLDB 1994), and the
+ * main region loses who rests longest for its uses. No single answer is good for all loads, so four models of at most
  * 2048 keys run beside the cache, on the uses of a sample of keys (Einziger, Eytan, Friedman, Manes, "Adaptive software
- * cache management", Middleware 2018): windows of 1, 10 and 40 %, and plain LRU. The cache does as the model did that
- * had the most hits of late.
+ * cache management", Middleware 2018): by frequency with windows of 1 and 40 %, by reuse with one of 10 %, and plain
+ * LRU. The cache does as the model did that had the most hits of late.
  *
- * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 64 KB), 4 bytes for each
- * key in the window, and about 200 KB for the models. Nobody but store/evict.c uses this.
+ * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 64 KB), 4 bytes for each key in the
+ * window, 2 bytes for each ghost, of which there are as many as keys, and about 200 KB for the models. Nobody but
+ * store/evict.c uses this.
  */
 #pragma once
 
@@ -34,9 +38,32 @@ unsigned tinylfu_frequency(const struct tinylfu *tinylfu, uint64_t hash);
 /* The cache is full: the models decide from now on what the window should be. */
 void tinylfu_set_full(struct tinylfu *tinylfu);
 
-/* Keys that the window should hold, of so many; SIZE_MAX: no window, evict by time alone. */
+/* What decides at present who stays. */
+enum tinylfu_rule {
+    TINYLFU_FREQUENCY, /* who leaves the window competes with the least frequent of the main region */
+    TINYLFU_REUSE,     /* who was used in the window stays, and the main region loses who rests longest for its uses */
+    TINYLFU_RECENCY,   /* there is no window: LRU */
+};
+enum tinylfu_rule tinylfu_rule(const struct tinylfu *tinylfu);
+
+/* Keys that the window should hold, of so many, where there is one: at least one. */
 size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys);
 unsigned tinylfu_window_permille(const struct tinylfu *tinylfu);
+
+/* A key left the window for good, without a use there; `keys` is how many the cache holds. O(1). */
+void tinylfu_forgo(struct tinylfu *tinylfu, uint64_t hash, size_t keys);
+
+/* True if a key that comes left the window lately and the rule is to let such keys pass it by. Once for each. O(1). */
+bool tinylfu_returns(struct tinylfu *tinylfu, uint64_t hash);
+
+/*
+ * The order in which the main region loses its keys under TINYLFU_REUSE: the longest rest first, where the rest of who
+ * was used three times counts a quarter.
+ */
+static inline uint64_t tinylfu_rest(uint64_t age, unsigned uses)
+{
+    return (age << 4) / (uses + 1);
+}
 
 /* --- The window's order: hashes, cut to 32 bits, of keys that may have gone since --- */
 size_t tinylfu_window_len(const struct tinylfu *tinylfu);

@@ -34,13 +34,16 @@ enum {
     LFU_MAX = 255,
     LFU_USES_PER_KEY = 256, /* that make counters decay by one, as lfu-decay-time does */
     TINY_WINDOW = 1 << 23,
-    TINY_TOUCHED = 1 << 22,
-    TINY_MASK = TINY_TOUCHED - 1,
+    TINY_USE = 1 << 21,
+    TINY_USES = 3 * TINY_USE,
+    TINY_MASK = TINY_USE - 1,
 };
 
 struct candidate {
     struct entry *entry; /* borrowed: valid if it is found in the table */
     uint64_t hash, score;
+    uint64_t used_at; /* under W-TinyLFU: what the score follows from */
+    unsigned uses;
     int db;
 };
 
@@ -275,7 +278,8 @@ void evict_touch(struct keyspace *keyspace, struct entry *entry)
         lfu_count(evict);
         lfu_set(keyspace, entry, lfu_grown(evict, lfu_decayed(keyspace, entry)));
     } else if (keyspace->access == ACCESS_TINYLFU) {
-        uint32_t flags = entry->clock & TINY_WINDOW ? TINY_WINDOW | TINY_TOUCHED : 0;
+        uint32_t flags = entry->clock & (TINY_WINDOW | TINY_USES);
+        flags += (flags & TINY_USES) == TINY_USES ? 0 : TINY_USE;
         entry->clock = (flags | (keyspace->clock & TINY_MASK)) & ENTRY_CLOCK_MASK;
         tinylfu_use(evict->tinylfu, &evict->random, hash_of(entry), evict->keys);
     }
@@ -317,8 +321,11 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
     if (keyspace->access != ACCESS_TINYLFU)
         return;
     size_t keys = evict->keys = key_count(keyspace) + 1;
-    entry->clock = (TINY_WINDOW | (keyspace->clock & TINY_MASK)) & ENTRY_CLOCK_MASK;
+    entry->clock = keyspace->clock & TINY_MASK;
     tinylfu_use(evict->tinylfu, &evict->random, key->hash, keys);
+    if (tinylfu_returns(evict->tinylfu, key->hash))
+        return;
+    entry->clock |= TINY_WINDOW;
     tinylfu_window_push(evict->tinylfu, key->hash);
     /* While nothing has to go the window does not grow past what it may ever be. */
     struct candidate oldest;
@@ -416,12 +423,21 @@ static void gather(struct keyspace *keyspace, struct db *db, size_t want, struct
 
 /* --- The pool --- */
 
-/* When it was last used, in ticks as evict counts them. */
-static uint64_t used_at(const struct keyspace *keyspace, const struct entry *entry)
+/* The present, in ticks as evict counts them. */
+static uint64_t now_of(const struct keyspace *keyspace)
 {
     const struct evict *evict = keyspace->evict;
-    uint64_t now = evict->ticks + ((keyspace->clock - (uint32_t)evict->ticks) & ENTRY_CLOCK_MASK);
-    return now - age_of(keyspace, entry);
+    return evict->ticks + ((keyspace->clock - (uint32_t)evict->ticks) & ENTRY_CLOCK_MASK);
+}
+
+static uint64_t used_at(const struct keyspace *keyspace, const struct entry *entry)
+{
+    return now_of(keyspace) - age_of(keyspace, entry);
+}
+
+static unsigned uses_of(const struct entry *entry)
+{
+    return (entry->clock & TINY_USES) / TINY_USE;
 }
 
 /* The higher, the sooner it goes. It stays what it is while the key is not used, however long the pool keeps it. */
@@ -435,19 +451,31 @@ static uint64_t score_of(const struct keyspace *keyspace, const struct entry *en
     case EVICT_TTL:
         return UINT64_MAX / 2 - (uint64_t)entry_expiry(entry);
     case EVICT_WTINYLFU:
-        if (tinylfu_window_target(evict->tinylfu, 1) == SIZE_MAX)
+        if (tinylfu_rule(evict->tinylfu) == TINYLFU_RECENCY)
             return UINT64_MAX - used_at(keyspace, entry);
+        if (tinylfu_rule(evict->tinylfu) == TINYLFU_REUSE)
+            return tinylfu_rest(age_of(keyspace, entry), uses_of(entry));
         return (uint64_t)(15 - tinylfu_frequency(evict->tinylfu, hash)) << TIME_BITS | used_at(keyspace, entry);
     default:
         return UINT64_MAX - used_at(keyspace, entry);
     }
 }
 
+/* What the key's own clock says now. */
+static void rate(const struct keyspace *keyspace, struct candidate *candidate)
+{
+    candidate->score = score_of(keyspace, candidate->entry, candidate->hash);
+    candidate->used_at = used_at(keyspace, candidate->entry);
+    candidate->uses = uses_of(candidate->entry);
+}
+
 static size_t pool_size(const struct evict *evict)
 {
     enum kind_size { BY_FREQUENCY = 16, TINY = 8 };
     enum evict_kind kind = kind_of(evict);
-    return kind == EVICT_LFU ? BY_FREQUENCY : kind == EVICT_WTINYLFU ? TINY : POOL;
+    if (kind == EVICT_WTINYLFU)
+        return tinylfu_rule(evict->tinylfu) == TINYLFU_RECENCY ? POOL : TINY;
+    return kind == EVICT_LFU ? BY_FREQUENCY : POOL;
 }
 
 static void pool_add(struct evict *evict, struct candidate candidate)
@@ -458,7 +486,7 @@ static void pool_add(struct evict *evict, struct candidate candidate)
             return;
     while (at < evict->pooled && evict->pool[at].score < candidate.score)
         at++;
-    if (evict->pooled == size) {
+    if (evict->pooled >= size) {
         if (at == 0)
             return;
         for (size_t i = 0; i + 1 < at; i++)
@@ -469,6 +497,21 @@ static void pool_add(struct evict *evict, struct candidate candidate)
     for (size_t i = evict->pooled++; i > at; i--)
         evict->pool[i] = evict->pool[i - 1];
     evict->pool[at] = candidate;
+}
+
+/* Those with few uses overtake the others as time goes by. */
+static void pool_rank(const struct keyspace *keyspace)
+{
+    struct evict *evict = keyspace->evict;
+    uint64_t now = now_of(keyspace);
+    for (size_t i = 0; i < evict->pooled; i++) {
+        struct candidate candidate = evict->pool[i];
+        candidate.score = tinylfu_rest(now - candidate.used_at, candidate.uses);
+        size_t at = i;
+        for (; at && evict->pool[at - 1].score > candidate.score; at--)
+            evict->pool[at] = evict->pool[at - 1];
+        evict->pool[at] = candidate;
+    }
 }
 
 static bool is_same_item(const void *item, const void *sought)
@@ -486,9 +529,9 @@ static bool pool_take(struct keyspace *keyspace, struct candidate *out)
         if (!table_find(table, best.hash, is_same_item, best.entry) || !may_go(keyspace, best.entry))
             continue;
         if (keyspace->access == ACCESS_TINYLFU && best.entry->clock & TINY_WINDOW &&
-            tinylfu_window_target(evict->tinylfu, 1) != SIZE_MAX)
+            tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY)
             continue;
-        best.score = score_of(keyspace, best.entry, best.hash);
+        rate(keyspace, &best);
         if (tries > 1 && evict->pooled && best.score < evict->pool[evict->pooled - 1].score) {
             pool_add(evict, best);
             continue;
@@ -531,7 +574,7 @@ static size_t samples_wanted(const struct evict *evict)
     int64_t samples = evict->settings.samples < GATHERED_MAX ? evict->settings.samples : GATHERED_MAX;
     if (kind == EVICT_LFU || kind == EVICT_RANDOM)
         return (size_t)samples;
-    if (kind == EVICT_WTINYLFU)
+    if (kind == EVICT_WTINYLFU && tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY)
         return samples > MAIN_SAMPLES ? (size_t)samples : MAIN_SAMPLES;
     return (size_t)(samples * TIME_SAMPLES < GATHERED_MAX ? samples * TIME_SAMPLES : GATHERED_MAX);
 }
@@ -545,7 +588,7 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
         return true;
     if (kind_of(evict) == EVICT_RANDOM)
         return false;
-    bool skip_window = keyspace->access == ACCESS_TINYLFU && tinylfu_window_target(evict->tinylfu, 1) != SIZE_MAX;
+    bool skip_window = keyspace->access == ACCESS_TINYLFU && tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY;
     size_t count = gathered->count;
     if (kind_of(evict) == EVICT_LFU && count > samples_wanted(evict))
         count = samples_wanted(evict);
@@ -558,7 +601,7 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
             continue;
         struct candidate candidate = { .entry = entry, .db = db->index };
         candidate.hash = hash_of(entry);
-        candidate.score = score_of(keyspace, entry, candidate.hash);
+        rate(keyspace, &candidate);
         pool_add(evict, candidate);
     }
     return false;
@@ -582,12 +625,22 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
             leave_window(entry);
             continue;
         }
-        if (!(entry->clock & TINY_TOUCHED) || turns++ == WINDOW_TURNS)
+        if (!(entry->clock & TINY_USES) || turns++ == WINDOW_TURNS)
             return true;
-        entry->clock &= ~(uint32_t)TINY_TOUCHED & ENTRY_CLOCK_MASK;
-        tinylfu_window_push(tinylfu, out->hash);
+        entry->clock &= ~(uint32_t)TINY_USES & ENTRY_CLOCK_MASK;
+        if (tinylfu_rule(tinylfu) == TINYLFU_REUSE)
+            leave_window(entry);
+        else
+            tinylfu_window_push(tinylfu, out->hash);
     }
     return false;
+}
+
+static void remove_leaver(struct keyspace *keyspace, const struct candidate *leaver)
+{
+    struct evict *evict = keyspace->evict;
+    tinylfu_forgo(evict->tinylfu, leaver->hash, evict->keys);
+    remove_candidate(keyspace, leaver);
 }
 
 static void admit(struct keyspace *keyspace, const struct candidate *leaver, const struct candidate *victim)
@@ -601,7 +654,7 @@ static void admit(struct keyspace *keyspace, const struct candidate *leaver, con
         remove_candidate(keyspace, victim);
     } else {
         pool_add(evict, *victim);
-        remove_candidate(keyspace, leaver);
+        remove_leaver(keyspace, leaver);
     }
 }
 
@@ -611,10 +664,17 @@ static enum evict_result evict_by_tinylfu(struct keyspace *keyspace, struct db *
     struct gathered gathered;
     struct candidate leaver, victim;
     tinylfu_set_full(evict->tinylfu);
+    enum tinylfu_rule rule = tinylfu_rule(evict->tinylfu);
     size_t target = tinylfu_window_target(evict->tinylfu, key_count(keyspace));
+    if (rule == TINYLFU_REUSE)
+        pool_rank(keyspace);
     if (look_around(keyspace, db, &gathered, now_ms))
         return EVICT_REMOVED;
-    bool leaves = target != SIZE_MAX && next_leaver(keyspace, target, &leaver);
+    bool leaves = rule != TINYLFU_RECENCY && next_leaver(keyspace, target, &leaver);
+    if (leaves && rule == TINYLFU_REUSE) {
+        remove_leaver(keyspace, &leaver);
+        return EVICT_REMOVED;
+    }
     bool found = pool_take(keyspace, &victim);
     if (leaves && found) {
         admit(keyspace, &leaver, &victim);
@@ -622,11 +682,11 @@ static enum evict_result evict_by_tinylfu(struct keyspace *keyspace, struct db *
     }
     if (!leaves && !found)
         leaves = tinylfu_window_len(evict->tinylfu) && next_leaver(keyspace, 1, &leaver);
-    if (leaves || found) {
-        remove_candidate(keyspace, leaves ? &leaver : &victim);
-        return EVICT_REMOVED;
-    }
-    return EVICT_SEARCHING;
+    if (leaves)
+        remove_leaver(keyspace, &leaver);
+    else if (found)
+        remove_candidate(keyspace, &victim);
+    return leaves || found ? EVICT_REMOVED : EVICT_SEARCHING;
 }
 
 /* --- Doing it --- */

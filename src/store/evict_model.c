@@ -1,7 +1,8 @@
 /*
  * Four caches of hashes. Each has at most MODEL_KEYS slots, a chained index over them, and a ring of the slots that are
- * in its window. They do what evict.c does with real keys: the window is a queue that the used go round, victims are
- * sought among random slots. The sketch they ask is the real one.
+ * in its window. They do what evict.c does with real keys: the window is a queue that the used go round, or leave for
+ * good by the rule of reuse; victims are sought among random slots. The sketch they ask is the real one, the ghosts are
+ * their own.
  *
  * The models are there from the first key on, and fill as the cache does, so that they know what it knows when it is
  * full. One key of a power of two is followed, as many as fit; when the cache outgrows that, half of what the models
@@ -14,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "store/evict_ghost.h"
 #include "store/evict_tinylfu.h"
 
 enum {
@@ -23,6 +25,7 @@ enum {
     NONE = UINT16_MAX,
     MAIN_SAMPLES = 6,
     LRU_SAMPLES = 20,
+    REUSE_SAMPLES = 12,
     TRIES = 24,
     THIN_OUT_PERCENT = 94, /* of MODEL_KEYS: a cache whose sample is larger is sampled half as densely ... */
     RESTART_SHARE = 3,     /* ... and one whose sample is smaller than this part, twice as densely */
@@ -35,13 +38,22 @@ enum {
     FIRST_MODEL = 2,
 };
 
-static const unsigned permille_of[MODELS] = { 10, 100, 400, 1000 };
+static const struct {
+    enum tinylfu_rule rule;
+    unsigned permille; /* of the window */
+} kind_of[MODELS] = {
+    { TINYLFU_FREQUENCY, 10 },
+    { TINYLFU_REUSE, 100 },
+    { TINYLFU_FREQUENCY, 400 },
+    { TINYLFU_RECENCY, 1000 },
+};
 
 struct model_slot {
     uint64_t hash;
     uint64_t used_at;
     uint16_t next; /* of the index's chain */
-    bool in_window, touched;
+    bool in_window;
+    uint8_t uses; /* since it came, or went round the window, or left it: at most 3 */
 };
 
 struct model {
@@ -51,6 +63,7 @@ struct model {
     uint32_t window_head, window_len;
     uint32_t count; /* slots in use are the first ones */
     uint64_t hits;  /* in the round */
+    struct evict_ghosts ghosts;
     double score;
 };
 
@@ -77,6 +90,10 @@ struct model_set *model_set_create(void)
 
 void model_set_destroy(struct model_set *models)
 {
+    if (!models)
+        return;
+    for (int m = 0; m < MODELS; m++)
+        evict_ghosts_fini(&models->models[m].ghosts);
     mem_free(models);
 }
 
@@ -121,6 +138,23 @@ static uint16_t window_pop(struct model *model)
     return slot;
 }
 
+/* Who rests longest outside the window; NONE if none was met. */
+static uint16_t idlest_of_main(const struct model *model, struct random *random, uint64_t now)
+{
+    uint16_t best = NONE;
+    uint64_t longest = 0;
+    for (int i = 0; i < REUSE_SAMPLES; i++) {
+        uint16_t slot = (uint16_t)random_below(random, model->count);
+        const struct model_slot *candidate = &model->slots[slot];
+        uint64_t rest = tinylfu_rest(now - candidate->used_at, candidate->uses);
+        if (candidate->in_window || (best != NONE && rest <= longest))
+            continue;
+        best = slot;
+        longest = rest;
+    }
+    return best;
+}
+
 static uint16_t oldest_of_sample(const struct model *model, struct random *random)
 {
     uint16_t best = (uint16_t)random_below(random, model->count);
@@ -159,42 +193,56 @@ static void shrink_window(struct model *model, size_t target)
         model->slots[window_pop(model)].in_window = false;
 }
 
-/* Who leaves the window next; who was used there goes round again. NONE if the window is not full. */
-static uint16_t leave_window(struct model *model, size_t target)
+/* Who leaves the window next; who was used there goes round again, or is let in. NONE if the window is not full. */
+static uint16_t leave_window(struct model *model, enum tinylfu_rule rule, size_t target)
 {
     for (uint32_t turns = model->window_len; turns && model->window_len >= target; turns--) {
         uint16_t slot = window_pop(model);
-        if (!model->slots[slot].touched)
+        if (!model->slots[slot].uses)
             return slot;
-        model->slots[slot].touched = false;
-        window_push(model, slot);
+        model->slots[slot].uses = 0;
+        if (rule == TINYLFU_REUSE)
+            model->slots[slot].in_window = false;
+        else
+            window_push(model, slot);
     }
     return model->window_len >= target ? window_pop(model) : NONE;
 }
 
-/* The slot to be used for the next key; it is out of the window's ring and of the index. */
-static uint16_t make_room(
-    struct model *model, unsigned permille, size_t capacity, const struct tinylfu *tinylfu, struct random *random)
+/* Who leaves the window against who would go for it: the loser. */
+static uint16_t contest(struct model *model, uint16_t leaver, const struct tinylfu *tinylfu, struct random *random)
 {
+    unsigned weight = 0;
+    uint16_t victim = victim_of_main(model, tinylfu, random, &weight);
+    if (leaver == NONE || victim == NONE)
+        return leaver == NONE ? victim : leaver;
+    unsigned own = tinylfu_frequency(tinylfu, model->slots[leaver].hash);
+    bool lucky = own >= ADMIT_FREQUENCY && random_below(random, ADMIT_BY_CHANCE) == 0;
+    if (own <= weight && !lucky)
+        return leaver;
+    model->slots[leaver].in_window = false;
+    return victim;
+}
+
+/* The slot to be used for the next key; it is out of the window's ring and of the index. */
+static uint16_t make_room(struct model_set *models, int m, const struct tinylfu *tinylfu, struct random *random)
+{
+    struct model *model = &models->models[m];
+    enum tinylfu_rule rule = kind_of[m].rule;
     uint16_t slot;
-    if (permille >= 1000) {
+    if (rule == TINYLFU_RECENCY) {
         slot = oldest_of_sample(model, random);
     } else {
-        size_t target = capacity * permille / 1000;
+        size_t target = models->capacity * kind_of[m].permille / 1000;
         target = target ? target : 1;
         shrink_window(model, target);
-        uint16_t leaver = leave_window(model, target);
-        unsigned weight = 0;
-        uint16_t victim = victim_of_main(model, tinylfu, random, &weight);
-        slot = leaver == NONE ? victim : leaver;
-        if (leaver != NONE && victim != NONE) {
-            unsigned own = tinylfu_frequency(tinylfu, model->slots[leaver].hash);
-            bool lucky = own >= ADMIT_FREQUENCY && random_below(random, ADMIT_BY_CHANCE) == 0;
-            if (own > weight || lucky) {
-                model->slots[leaver].in_window = false;
-                slot = victim;
-            }
-        }
+        slot = leave_window(model, rule, target);
+        if (rule == TINYLFU_FREQUENCY)
+            slot = contest(model, slot, tinylfu, random);
+        else if (slot != NONE)
+            evict_ghosts_add(&model->ghosts, model->slots[slot].hash, models->capacity);
+        else
+            slot = idlest_of_main(model, random, models->clock);
         if (slot == NONE)
             slot = window_pop(model);
     }
@@ -206,21 +254,21 @@ static void take_in(
     struct model_set *models, int m, const struct tinylfu *tinylfu, struct random *random, uint64_t hash)
 {
     struct model *model = &models->models[m];
-    unsigned permille = permille_of[m];
+    unsigned permille = kind_of[m].permille;
     uint16_t slot;
     bool filling = model->count < models->capacity;
     if (filling)
         slot = (uint16_t)model->count++;
     else
-        slot = make_room(model, permille, models->capacity, tinylfu, random);
+        slot = make_room(models, m, tinylfu, random);
     model->slots[slot] = (struct model_slot){
         .hash = hash,
         .used_at = models->clock,
         .next = *bucket_of(model, hash),
-        .in_window = permille < 1000,
+        .in_window = kind_of[m].rule != TINYLFU_RECENCY && !evict_ghosts_take(&model->ghosts, hash),
     };
     *bucket_of(model, hash) = slot;
-    if (permille >= 1000)
+    if (!model->slots[slot].in_window)
         return;
     window_push(model, slot);
     /* While it fills, what leaves the window meets no contest. */
@@ -320,7 +368,7 @@ void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, stru
         }
         model->hits++;
         model->slots[slot].used_at = models->clock;
-        model->slots[slot].touched = true;
+        model->slots[slot].uses += model->slots[slot].uses < 3;
     }
     if (models->clock >= models->round_end)
         end_round(models);
@@ -328,10 +376,18 @@ void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, stru
 
 unsigned model_set_window_permille(const struct model_set *models)
 {
-    return permille_of[models->chosen];
+    return kind_of[models->chosen].permille;
+}
+
+enum tinylfu_rule model_set_rule(const struct model_set *models)
+{
+    return kind_of[models->chosen].rule;
 }
 
 size_t model_set_memory(const struct model_set *models)
 {
-    return mem_good_size(sizeof *models);
+    size_t ghosts = 0;
+    for (int m = 0; m < MODELS; m++)
+        ghosts += evict_ghosts_memory(&models->models[m].ghosts);
+    return mem_good_size(sizeof *models) + ghosts;
 }

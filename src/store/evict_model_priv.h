@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/evict_tinylfu.h"
+
 struct model_set;
 struct random;
-struct tinylfu;
 
 struct model_set *model_set_create(void);
 void model_set_destroy(struct model_set *models);
@@ -27,6 +28,7 @@ void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, stru
 void model_set_full(struct model_set *models);
 
 /* What the best model has: its window in permille, 1000 for LRU. */
+enum tinylfu_rule model_set_rule(const struct model_set *models);
 unsigned model_set_window_permille(const struct model_set *models);
 
 size_t model_set_memory(const struct model_set *models);

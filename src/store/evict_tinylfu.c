@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "evict_model_priv.h"
+#include "store/evict_ghost.h"
 
 enum {
     LINE_BYTES = 64,
@@ -25,8 +26,8 @@ enum {
     ROW_NIBBLES = 64,
     KEYS_PER_LINE = 32, /* four counters a key */
     LINES_MIN = 1024,
-    USES_PER_KEY = 20,      /* in a period ... */
-    PERIOD_KEYS_MIN = 1024, /* ... of so many keys, at least */
+    USES_PER_KEY = 20,    /* in a period ... */
+    PERIOD_KEYS_MIN = 64, /* ... of so many keys, at least */
     CHUNK_HASHES = 1022,
 };
 
@@ -46,6 +47,7 @@ struct tinylfu {
     size_t aging_at; /* the next line to be halved */
     uint64_t aging;  /* what is due of it: uses times lines, in units of a period */
     bool full;
+    struct evict_ghosts ghosts;
     struct model_set *models;          /* owned */
     struct window_chunk *first, *last; /* owned queue */
     size_t head, tail;                 /* places in the first and the last chunk */
@@ -179,6 +181,7 @@ void tinylfu_destroy(struct tinylfu *tinylfu)
     }
     sketch_fini(&tinylfu->now);
     sketch_fini(&tinylfu->old);
+    evict_ghosts_fini(&tinylfu->ghosts);
     model_set_destroy(tinylfu->models);
     mem_free(tinylfu);
 }
@@ -200,11 +203,14 @@ void tinylfu_set_full(struct tinylfu *tinylfu)
     tinylfu->full = true;
 }
 
+enum tinylfu_rule tinylfu_rule(const struct tinylfu *tinylfu)
+{
+    return model_set_rule(tinylfu->models);
+}
+
 size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys)
 {
     unsigned permille = model_set_window_permille(tinylfu->models);
-    if (permille >= 1000)
-        return SIZE_MAX;
     size_t target = keys / 1000 * permille + keys % 1000 * permille / 1000;
     return target ? target : 1;
 }
@@ -212,6 +218,16 @@ size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys)
 unsigned tinylfu_window_permille(const struct tinylfu *tinylfu)
 {
     return model_set_window_permille(tinylfu->models);
+}
+
+void tinylfu_forgo(struct tinylfu *tinylfu, uint64_t hash, size_t keys)
+{
+    evict_ghosts_add(&tinylfu->ghosts, hash, keys);
+}
+
+bool tinylfu_returns(struct tinylfu *tinylfu, uint64_t hash)
+{
+    return tinylfu_rule(tinylfu) == TINYLFU_REUSE && evict_ghosts_take(&tinylfu->ghosts, hash);
 }
 
 /* --- Window --- */
@@ -257,5 +273,6 @@ size_t tinylfu_memory(const struct tinylfu *tinylfu)
 {
     size_t chunks = tinylfu->window_len / CHUNK_HASHES + 1;
     return mem_good_size(sizeof *tinylfu) + (tinylfu->now.count + tinylfu->old.count) * LINE_BYTES +
-           chunks * mem_good_size(sizeof(struct window_chunk)) + model_set_memory(tinylfu->models);
+           chunks * mem_good_size(sizeof(struct window_chunk)) + evict_ghosts_memory(&tinylfu->ghosts) +
+           model_set_memory(tinylfu->models);
 }

@@ -1,0 +1,26 @@
+/*
+ * Ghosts: which keys went lately. A key that comes again while it is remembered left too early.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct evict_ghosts {
+    struct ghost_line *lines; /* owned; NULL if nobody is remembered */
+    size_t count;             /* of lines */
+};
+
+void evict_ghosts_fini(struct evict_ghosts *ghosts);
+
+/*
+ * Remembers a key, and forgets another: about as many are remembered as the cache holds (`keys`). When that has changed
+ * by much all are forgotten. O(1).
+ */
+void evict_ghosts_add(struct evict_ghosts *ghosts, uint64_t hash, size_t keys);
+
+/* True if the key is remembered, or one of 2000 others by mistake; it is forgotten then. O(1). */
+bool evict_ghosts_take(struct evict_ghosts *ghosts, uint64_t hash);
+
+size_t evict_ghosts_memory(const struct evict_ghosts *ghosts);
