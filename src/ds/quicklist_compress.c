@@ -23,13 +23,6 @@ enum {
     AROUND_NODES = 3, /* before and behind an index that one edit may touch */
 };
 
-size_t node_bytes(const struct quicklist_node *node)
-{
-    if (node->compressed)
-        return node->lzf->unpacked_len;
-    return node->plain ? node->blob->len : listpack_bytes(node->pack);
-}
-
 /* --- One node --- */
 
 static size_t lzf_size(size_t len)

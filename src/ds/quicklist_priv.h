@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/blob.h"
+#include "ds/listpack_read.h"
 #include "ds/quicklist.h"
 
 enum { BLOCK_NODES = 62, BLOCK_NODES_MIN = 6 }; /* 1024 and 128 bytes */
@@ -149,7 +150,12 @@ enum {
 };
 
 /* Bytes of the node's listpack, or of its text. */
-size_t node_bytes(const struct quicklist_node *node);
+static inline size_t node_bytes(const struct quicklist_node *node)
+{
+    if (__builtin_expect(!(node->compressed | node->plain), 1))
+        return listpack_bytes(node->pack);
+    return node->compressed ? node->lzf->unpacked_len : node->blob->len;
+}
 
 void node_unpack(struct quicklist_node *node);
 
