@@ -11,14 +11,10 @@
 #include "engine/session.h"
 #include "store/keyspace.h"
 
-struct call;
 struct command_info;
 struct entry;
 struct fills;
-struct engine;
-struct session;
 struct db;
-struct keyspace;
 struct table_type;
 struct task;
 struct waits;
