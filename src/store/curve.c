@@ -61,17 +61,6 @@ static void set_threshold(struct curve *curve, uint64_t threshold)
     curve->rate = (double)threshold / 0x1p64;
 }
 
-void curve_init(struct curve *curve)
-{
-    *curve = (struct curve){ .budget = UINT64_MAX, .is_limited = true };
-    set_threshold(curve, UINT64_MAX);
-}
-
-void curve_fini(struct curve *curve)
-{
-    mem_free(curve->samples);
-}
-
 /* Room for as many uses again as there are samples, and more. */
 static void set_limit(struct curve_samples *all)
 {
@@ -90,16 +79,16 @@ static void samples_clear(struct curve_samples *all)
     set_limit(all);
 }
 
-static __attribute__((noinline)) struct curve_samples *samples_create(struct curve *curve)
+void curve_init(struct curve *curve)
 {
-    curve->samples = mem_zalloc(sizeof *curve->samples);
+    *curve = (struct curve){ .budget = UINT64_MAX, .is_limited = true, .samples = mem_zalloc(sizeof *curve->samples) };
     samples_clear(curve->samples);
-    return curve->samples;
+    set_threshold(curve, UINT64_MAX);
 }
 
-static inline struct curve_samples *samples_of(struct curve *curve)
+void curve_fini(struct curve *curve)
 {
-    return __builtin_expect(curve->samples != NULL, 1) ? curve->samples : samples_create(curve);
+    mem_free(curve->samples);
 }
 
 double curve_rate(const struct curve *curve)
@@ -226,7 +215,7 @@ static void scale_counts(struct curve *curve, double factor)
 {
     curve->expected *= factor;
     curve->cold *= factor;
-    for (int i = 0; curve->samples && i < BUCKETS; i++)
+    for (int i = 0; i < BUCKETS; i++)
         curve->samples->counts[i] *= factor;
 }
 
@@ -263,7 +252,7 @@ static void set_paused(struct curve *curve, bool paused)
 static __attribute__((noinline)) void slow_down(struct curve *curve)
 {
     uint32_t least = curve->is_limited ? SAMPLES_MIN : IDLE_SAMPLES_MIN;
-    if (curve->samples && curve->samples->count / 2 >= least)
+    if (curve->samples->count / 2 >= least)
         lower_threshold(curve, 0.5);
     else if (!curve->is_limited)
         set_paused(curve, true);
@@ -323,7 +312,7 @@ static double bucket_begin(uint32_t bucket)
 
 void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
 {
-    struct curve_samples *all = samples_of(curve);
+    struct curve_samples *all = curve->samples;
     struct sample *sample = find(all, hash);
     catch_up(curve, reads);
     if (!sample) {
@@ -348,7 +337,7 @@ void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
 
 void curve_write(struct curve *curve, uint64_t hash)
 {
-    struct curve_samples *all = samples_of(curve);
+    struct curve_samples *all = curve->samples;
     struct sample *sample = find(all, hash);
     curve->processed++;
     if (sample)
@@ -359,7 +348,7 @@ void curve_write(struct curve *curve, uint64_t hash)
 
 void curve_remove(struct curve *curve, uint64_t hash)
 {
-    struct sample *sample = curve->samples ? find(curve->samples, hash) : NULL;
+    struct sample *sample = find(curve->samples, hash);
     if (!sample || !sample->stored)
         return;
     bit_clear(curve->samples, sample->position);
@@ -411,8 +400,7 @@ void curve_forget(struct curve *curve, uint64_t reads)
 {
     curve_reset(curve, reads);
     set_threshold(curve, UINT64_MAX);
-    if (curve->samples)
-        samples_clear(curve->samples);
+    samples_clear(curve->samples);
 }
 
 /* --- Answers --- */
@@ -420,7 +408,7 @@ void curve_forget(struct curve *curve, uint64_t reads)
 double curve_hit_ratio(struct curve *curve, double keys, uint64_t reads)
 {
     catch_up(curve, reads);
-    if (keys < 1 || curve->expected < 1 || !curve->samples)
+    if (keys < 1 || curve->expected < 1)
         return 0;
     double missed = curve->cold;
     uint32_t bucket = bucket_of(keys);
@@ -435,7 +423,7 @@ double curve_hit_ratio(struct curve *curve, double keys, uint64_t reads)
 
 size_t curve_followed(const struct curve *curve)
 {
-    return curve->samples ? curve->samples->count : 0;
+    return curve->samples->count;
 }
 
 double curve_weight(struct curve *curve, uint64_t reads)
@@ -446,5 +434,5 @@ double curve_weight(struct curve *curve, uint64_t reads)
 
 size_t curve_memory(const struct curve *curve)
 {
-    return curve->samples ? sizeof *curve->samples : 0;
+    return sizeof *curve->samples;
 }

@@ -273,7 +273,6 @@ static double bytes_per_entry(uint64_t per_ms)
         snprintf(other, sizeof other, "%" PRIu64, i % 100);
         add2(&fixture, ID(1700000000000 + (i + 7) / per_ms, (i + 7) % per_ms), "temp", value, "hum", other);
     }
-    before += mem_good_size(curve_memory(&fixture.keyspace->curve)); /* which the first key has brought along */
     double each = (double)(mem_used() - before) / COUNT;
     fprintf(stderr, "%" PRIu64 " a millisecond: %.2f bytes\n", per_ms, each);
 #ifdef LARDER_JEMALLOC
