@@ -95,7 +95,6 @@ def check_used(client, at_least=0):
     return used
 
 
-@pytest.mark.server_options("--appendonly", "yes", "--client-output-buffer-limit", "pubsub 0 0 0")
 def test_the_first_keys_cost_what_keys_cost(server):
     """What the server itself needs is there from the start: a limit a little above what is in use leaves that room."""
     with Client(server.port) as client:
@@ -107,6 +106,7 @@ def test_the_first_keys_cost_what_keys_cost(server):
         assert int(client.info("memory")["used_memory"]) - before < 20_000
 
 
+@pytest.mark.server_options("--appendonly", "yes", "--client-output-buffer-limit", "pubsub 0 0 0")
 def test_used_memory_is_what_the_allocator_says(server):
     with Client(server.port) as client, Client(server.port) as hoarder, Client(server.port) as subscriber:
         skip_without_jemalloc(client)
