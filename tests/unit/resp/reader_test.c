@@ -126,7 +126,7 @@ Test(reader, nothing_is_a_request)
 static bool take_agrees(const char *text, size_t len, const struct reader_limits *with, size_t room)
 {
     char input[64];
-    struct bytes taken[16];
+    struct bytes taken[16] = { 0 };
     struct argv argv;
     struct reader reader;
     uint32_t argc = 0;
