@@ -13,7 +13,7 @@
  * cache management", Middleware 2018): by frequency with windows of 1 and 40 %, by reuse with one of 10 %, and plain
  * LRU. The cache does as the model did that had the most hits of late.
  *
- * Memory: 2 bytes a key for the sketch (four counters of four bits, never less than 64 KB), 4 bytes for each key in the
+ * Memory: 1 to 2 bytes a key for the sketch (counters of four bits, never less than 64 KB), 4 bytes for each key in the
  * window, 2 bytes for each ghost, of which there are as many as keys, and about 200 KB for the models. Nobody but
  * store/evict.c uses this.
  */

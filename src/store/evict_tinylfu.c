@@ -24,7 +24,7 @@ enum {
     COUNTER_MAX = 15,
     ROWS = 2,
     ROW_NIBBLES = 64,
-    KEYS_PER_LINE = 32, /* four counters a key */
+    KEYS_PER_LINE = 64, /* at most: two counters a key, and more until the next power of two */
     LINES_MIN = 1024,
     USES_PER_KEY = 20,    /* in a period ... */
     PERIOD_KEYS_MIN = 64, /* ... of so many keys, at least */
