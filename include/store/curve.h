@@ -51,7 +51,7 @@ static inline bool curve_follows(const struct curve *curve, uint64_t hash)
 void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads);
 
 /* It was stored, or changed. */
-void curve_write(struct curve *curve, uint64_t hash);
+void curve_write(struct curve *curve, uint64_t hash, uint64_t reads);
 
 /* It was deleted, or has expired; not: was evicted. */
 void curve_remove(struct curve *curve, uint64_t hash);

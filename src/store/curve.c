@@ -335,15 +335,16 @@ void curve_read(struct curve *curve, uint64_t hash, bool hit, uint64_t reads)
         slow_down(curve);
 }
 
-void curve_write(struct curve *curve, uint64_t hash)
+void curve_write(struct curve *curve, uint64_t hash, uint64_t reads)
 {
-    struct curve_samples *all = curve->samples;
-    struct sample *sample = find(all, hash);
-    curve->processed++;
+    struct sample *sample = find(curve->samples, hash);
+    catch_up(curve, reads);
     if (sample)
         bring_forward(curve, sample, true);
     else
         follow(curve, hash, true);
+    if (__builtin_expect(++curve->processed > curve->budget, 0))
+        slow_down(curve);
 }
 
 void curve_remove(struct curve *curve, uint64_t hash)

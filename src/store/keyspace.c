@@ -133,7 +133,7 @@ static __attribute__((noinline)) void follow_write(struct keyspace *keyspace, st
     struct curve *curve = &keyspace->curve;
     if (curve->keys < keyspace_size(db))
         curve->keys = keyspace_size(db);
-    curve_write(curve, curve_hash(db, hash));
+    curve_write(curve, curve_hash(db, hash), keyspace->stats.hits + keyspace->stats.misses);
 }
 
 static inline void follow_removal(struct keyspace *keyspace, const struct db *db, uint64_t hash)

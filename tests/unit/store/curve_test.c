@@ -77,7 +77,7 @@ static void use(struct curve *curve, struct oracle *oracle, uint64_t seed, size_
     if (curve_follows(curve, hash))
         curve_read(curve, hash, hit, oracle->reads);
     if (!hit && curve_follows(curve, hash))
-        curve_write(curve, hash);
+        curve_write(curve, hash, oracle->reads);
 }
 
 static uint64_t seeded(struct random *random)
@@ -161,7 +161,7 @@ Test(curve, what_is_deleted_or_never_stored_is_a_miss_in_any_size)
         if (i % 2)
             curve_remove(&curve, 2);
         else
-            curve_write(&curve, 2);
+            curve_write(&curve, 2, reads);
     }
     REQUIRE(fabs(curve_hit_ratio(&curve, 1000, reads) - 0.25) < 1e-9);
     REQUIRE(curve_hit_ratio(&curve, 0, reads) == 0);
@@ -181,17 +181,17 @@ Test(curve, forgets_what_lies_too_deep_and_slows_down_under_load)
         if (curve_follows(&curve, hash))
             curve_read(&curve, hash, false, ++reads);
         if (curve_follows(&curve, hash))
-            curve_write(&curve, hash);
+            curve_write(&curve, hash, reads);
     }
     REQUIRE(curve_rate(&curve) > 0.999);
     for (uint64_t i = 0; i < 4000; i++)
-        curve_write(&curve, hash_of(4, i));
+        curve_write(&curve, hash_of(4, i), reads);
     curve_tick(&curve, 1000000, reads, 100, true);
     REQUIRE(curve_rate(&curve) == 0.5);
     for (int i = 0; i < 10; i++) {
         for (uint64_t j = 0; j < 100000; j++)
             if (curve_follows(&curve, hash_of(4, j % 4000)))
-                curve_write(&curve, hash_of(4, j % 4000));
+                curve_write(&curve, hash_of(4, j % 4000), reads);
         curve_tick(&curve, 1000000, reads, 100, true);
     }
     REQUIRE(curve_rate(&curve) >= 0.1 && curve_followed(&curve) >= 800);
@@ -224,6 +224,25 @@ Test(curve, spends_no_more_than_its_budget_without_a_limit)
     oracle_free(&oracle);
 }
 
+Test(curve, writes_keep_to_the_budget_too)
+{
+    struct curve curve;
+    curve_init(&curve);
+    enum { TICKS = 100, WRITES_PER_TICK = 2000, KEYS = 3000 };
+    size_t followed = 0;
+    for (int i = 0; i < TICKS * WRITES_PER_TICK; i++) {
+        if (i % WRITES_PER_TICK == 0)
+            curve_tick(&curve, KEYS, 0, 100, false);
+        uint64_t hash = hash_of(5, (size_t)i % KEYS);
+        if (!curve_follows(&curve, hash))
+            continue;
+        followed++;
+        curve_write(&curve, hash, 0);
+    }
+    REQUIRE(followed < TICKS * 201 + 2000 && followed > TICKS * 160);
+    curve_fini(&curve);
+}
+
 Test(curve, begins_anew_at_the_moment_that_memory_gets_a_limit)
 {
     struct curve curve;
@@ -249,7 +268,7 @@ Test(curve, without_a_limit_a_miss_is_a_miss_in_any_size)
     uint64_t reads = 0;
     curve_tick(&curve, 1, reads, 1000, false);
     for (int i = 0; i < 100; i++) {
-        curve_write(&curve, 2);
+        curve_write(&curve, 2, reads);
         curve_read(&curve, 2, true, ++reads);
         curve_read(&curve, 2, false, ++reads); /* deleted, which nobody told us */
     }
