@@ -5,7 +5,7 @@ import pytest
 
 from aof_files import AOF, loaded
 from harness.resp import Client
-from harness.waiting import has_answered, hold, until
+from harness.waiting import begin_beside, has_answered, hold, until
 
 PROTOCOLS = (2,)
 MANY = 2400
@@ -37,13 +37,6 @@ def contents(client):
     values = list(client.pipeline([x for name in names for x in (("GET", name), ("TTL", name))]))
     return [(name, getattr(value, "text", value), ttl > 0)
             for name, value, ttl in zip(names, values[::2], values[1::2])]
-
-
-def begin(worker, other, *command):
-    """Sends a command that takes long; when this returns all of it has come, and it is under way."""
-    name = worker.command("CLIENT", "ID")
-    worker.send(*command)
-    until(lambda: b"cmd=" + command[0].lower().encode() in other.command("CLIENT", "LIST", "ID", name))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +100,7 @@ def test_who_changes_a_key_waits_for_the_reader(ports, command):
         fill(other)
         expected = other.command(*READS[command])
         with hold(other):
-            begin(worker, other, *READS[command])
+            begin_beside(worker, other, *READS[command])
             writer.send("SET", KEYS[-1], "changed")
             assert other.command("SET", "elsewhere", 1) and reader.command("GET", KEYS[1]) is not None
             assert not has_answered(writer) and not has_answered(worker)
@@ -125,7 +118,7 @@ def test_nobody_sees_a_part(ports, command):
         names = (b"fresh:1", b"fresh:2399") if command[0] == "MSETNX" else (KEYS[1], KEYS[-1])
         before = [other.command("GET", name) for name in names]
         with hold(other):
-            begin(worker, other, *command)
+            begin_beside(worker, other, *command)
             seen = [[], []]
             for _ in range(200):
                 if has_answered(worker):
@@ -150,7 +143,7 @@ def test_whole_keyspace_waits_for_changes(ports):
         fill(other)
         size = other.command("DBSIZE")
         with hold(other):
-            begin(worker, other, *CHANGES["DEL"])
+            begin_beside(worker, other, *CHANGES["DEL"])
             seen = []
             for _ in range(200):
                 if has_answered(worker):
@@ -280,7 +273,7 @@ def test_the_log(start_server, end):
         other.command(*CHANGES["MSETNX"])
         expected = contents(other)
         other.command("DEBUG", "TASK-STEPS", 1)
-        begin(worker, other, "DEL", *KEYS)
+        begin_beside(worker, other, "DEL", *KEYS)
         other.command("PING")
     server.stop_cleanly() if end == "stop" else server.kill()
     server = start_server(*AOF, directory=server.directory)

@@ -5,7 +5,7 @@ import pytest
 
 from aof_files import AOF, loaded
 from harness.resp import Client
-from harness.waiting import has_answered, hold, until
+from harness.waiting import begin_beside, has_answered, hold, until
 
 PROTOCOLS = (2,)
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
@@ -48,13 +48,6 @@ def contents(client):
     return found
 
 
-def begin(worker, other, *command):
-    """Sends a command that takes long; when this returns all of it has come, and it is under way."""
-    name = worker.command("CLIENT", "ID")
-    worker.send(*command)
-    until(lambda: b"cmd=" + command[0].lower().encode() in other.command("CLIENT", "LIST", "ID", name))
-
-
 @pytest.fixture(scope="module")
 def ports(module_server, module_oracle):
     return module_server.port, module_oracle.port
@@ -95,7 +88,7 @@ def test_goes_on_in_steps(ports, command):
         key = CHANGES[command][1]
         before = other.command("STRLEN", key)
         with hold(other):
-            begin(worker, other, *CHANGES[command])
+            begin_beside(worker, other, *CHANGES[command])
             assert not has_answered(worker) and other.command("STRLEN", key) == before
         worker.read()
         assert "shared" not in command or other.command("GET", "other") == b"ab" * (SIZE // 2)
@@ -108,7 +101,7 @@ def test_copied_meanwhile(ports):
             fill(other)
             before = other.command("GET", "large")
             with hold(other):
-                begin(worker, other, *CHANGES["SETRANGE-far"])
+                begin_beside(worker, other, *CHANGES["SETRANGE-far"])
                 other.command("DEBUG", "TASK-STEPS", steps)
                 until(lambda: has_answered(worker) or other.command("DEBUG", "TASK-STEPS") == 0)
                 over = has_answered(worker)
@@ -128,7 +121,7 @@ def test_who_changes_it_waits(ports):
         fill(other)
         before = other.command("GET", "shared")
         with hold(other):
-            begin(worker, other, "APPEND", "shared", "tail")
+            begin_beside(worker, other, "APPEND", "shared", "tail")
             writer.send("APPEND", "shared", "+")
             assert other.command("GET", "shared") == before and not has_answered(writer)
             assert other.command("SET", "elsewhere", 1)
@@ -143,7 +136,7 @@ def test_the_client_leaves(ports):
         fill(other)
         with hold(other):
             with Client(ports[0]) as worker:
-                begin(worker, other, *CHANGES["SETRANGE-small"])
+                begin_beside(worker, other, *CHANGES["SETRANGE-small"])
             assert other.command("STRLEN", "small") == 6
         until(lambda: other.command("STRLEN", "small") == FAR + 3)
 

@@ -63,3 +63,10 @@ def steps_of(client, other, *command):
             made += 1 - left
             assert made < 10**6
         return made
+
+
+def begin_beside(worker, other, *command):
+    """Sends a command that takes long; when this returns all of it has come, and it is under way."""
+    name = worker.command("CLIENT", "ID")
+    worker.send(*command)
+    until(lambda: b"cmd=" + command[0].lower().encode() in other.command("CLIENT", "LIST", "ID", name))
