@@ -51,8 +51,9 @@ static inline bool insight_is_due(const struct engine *engine)
 }
 
 /*
- * To be called some times a second, with the time that the loop was at work since the last call: how often is looked
- * follows it, so that looking is the same share of the work on a processor that others need, too. Fades what is old.
+ * To be called some times a second, with the time that watching has its share of: what the loop was at work since the
+ * last call, and a part of what it was idle. How often is looked follows it, so that looking is the same share of the
+ * work on a processor that others need, too. Fades what is old.
  */
 void insight_tick(struct engine *engine, int64_t now_ms, uint64_t spare_ms);
 
