@@ -77,6 +77,7 @@ struct config {
     bool set_proc_title;
     char *proc_title_template;
     bool always_show_logo;
+    int64_t loop_nice; /* of the loop's thread; 0 leaves it alone */
     int oom_score_adj; /* enum config_oom */
     int oom_values[3]; /* of the server, of a replica, of children that save */
 

@@ -24,11 +24,12 @@ bool process_read_oom_score(int *score);
 bool process_write_oom_score(int score);
 
 /*
- * Asks the scheduler to run the calling thread in short slices, and so to prefer it when it wakes (Linux 6.12 and
- * later, sched_setattr(2): EEVDF's request size). It gets no more of the processor for that. Threads and processes that
- * it starts later do not inherit it.
+ * Asks the scheduler to prefer the calling thread when it wakes: for a priority (`nice_value`, below 0; 0 leaves it
+ * alone, and so does a thread that has a nice value already), and for short slices (Linux 6.12 and later,
+ * sched_setattr(2): EEVDF's request size), which give it no more of the processor. What is not permitted is left out.
+ * Threads and processes that it starts later do not inherit any of it.
  */
-void process_ask_for_latency(void);
+void process_ask_for_latency(int nice_value);
 
 /* Tells the supervisor (systemd's notification socket, if NOTIFY_SOCKET names one) a state such as
  * "READY=1\nSTATUS=...". True if it was told. */

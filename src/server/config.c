@@ -19,17 +19,36 @@
 
 /* --- Rows --- */
 
+/* One of the arrays of rows. */
+struct config_table {
+    const struct config_row *rows;
+    const size_t *count;
+};
+
+/* In the order of CONFIG GET. */
+static const struct config_table tables[] = {
+    { config_live_rows, &config_live_count },
+    { config_process_rows, &config_process_count },
+    { config_tls_rows, &config_tls_count },
+    { config_accepted_rows, &config_accepted_count },
+};
+
+#define TABLES_END (tables + sizeof tables / sizeof *tables)
+
 size_t config_row_count(void)
 {
-    return config_live_count + config_tls_count + config_accepted_count;
+    size_t count = 0;
+    for (const struct config_table *table = tables; table < TABLES_END; table++)
+        count += *table->count;
+    return count;
 }
 
 const struct config_row *config_row_at(size_t index)
 {
-    if (index < config_live_count)
-        return &config_live_rows[index];
-    index -= config_live_count;
-    return index < config_tls_count ? &config_tls_rows[index] : &config_accepted_rows[index - config_tls_count];
+    const struct config_table *table = tables;
+    while (index >= *table->count)
+        index -= *table++->count;
+    return &table->rows[index];
 }
 
 const struct config_row *config_row_find(struct bytes name)
@@ -49,10 +68,11 @@ bool config_row_is_ineffective(const struct config_row *row)
 
 size_t config_row_index(const struct config_row *row)
 {
-    if (config_row_is_ineffective(row))
-        return config_live_count + config_tls_count + (size_t)(row - config_accepted_rows);
-    bool is_tls = row >= config_tls_rows && row < config_tls_rows + config_tls_count;
-    return is_tls ? config_live_count + (size_t)(row - config_tls_rows) : (size_t)(row - config_live_rows);
+    size_t before = 0;
+    const struct config_table *table = tables;
+    for (; row < table->rows || row >= table->rows + *table->count; table++)
+        before += *table->count;
+    return before + (size_t)(row - table->rows);
 }
 
 /* --- Text of one of the types to its canonical form --- */

@@ -100,6 +100,11 @@ void config_append_lines(const struct config_row *row, struct bytes value, struc
 
 /* --- The configuration file --- */
 
+static bool is_in(const struct config_row *row, int section)
+{
+    return (int)row->section == section && !config_row_is_ineffective(row);
+}
+
 static void append_setting(struct buf *out, const struct config_row *row)
 {
     const char *value = row->suggested ? row->suggested : row->initial;
@@ -122,8 +127,8 @@ void config_print_default(struct buf *out)
         "larder.conf(5) tells more.");
     for (int section = SECTION_NETWORK; section < SECTION_ACCEPTED; section++) {
         buf_printf(out, "\n# --- %s ---\n", section_titles[section]);
-        for (size_t i = 0; i < config_live_count + config_tls_count; i++)
-            if ((int)config_row_at(i)->section == section)
+        for (size_t i = 0; i < config_row_count(); i++)
+            if (is_in(config_row_at(i), section))
                 append_setting(out, config_row_at(i));
     }
     buf_append_cstr(out, "\n# --- Other files and names ---\n\n");
@@ -236,8 +241,8 @@ void config_print_manual(struct buf *out)
             title.ptr[i] = ascii_upper(title.ptr[i]);
         buf_printf(out, ".SH %s\n", buf_cstr(&title));
         buf_fini(&title);
-        for (size_t i = 0; i < config_live_count + config_tls_count; i++)
-            if ((int)config_row_at(i)->section == section)
+        for (size_t i = 0; i < config_row_count(); i++)
+            if (is_in(config_row_at(i), section))
                 append_entry(out, config_row_at(i));
     }
     buf_append_cstr(out, ".SH OTHER FILES AND NAMES\n.TP\n.BI include \" file\"\n");

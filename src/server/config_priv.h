@@ -121,14 +121,14 @@ struct config_row {
 #define FIELD(field) .offset = offsetof(struct config, field), .storage = FIELD_STORAGE(field)
 #define LIMITS(low, high) .min = (low), .max = (high)
 
-/* The rows: those with an effect (config_table.c), and those that are accepted and remembered
- * (config_table_accepted.c).
- */
 /* Takes the canonical text of `save` apart. */
 void config_derive_save(struct config *config, const char *value);
 
-extern const struct config_row config_live_rows[], config_tls_rows[], config_accepted_rows[];
-extern const size_t config_live_count, config_tls_count, config_accepted_count;
+/* The rows: those with an effect (config_table.c and, of process and log, config_table_process.c, of TLS,
+ * config_table_tls.c), and those that are accepted and remembered (config_table_accepted.c). config_row_at goes over
+ * all; `index` is below the count. */
+extern const struct config_row config_live_rows[], config_process_rows[], config_tls_rows[], config_accepted_rows[];
+extern const size_t config_live_count, config_process_count, config_tls_count, config_accepted_count;
 
 size_t config_row_count(void);
 const struct config_row *config_row_at(size_t index);

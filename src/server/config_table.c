@@ -4,18 +4,8 @@
  * Names, limits and defaults are those of Redis 7.0, so that CONFIG GET agrees. The help texts become the commented
  * configuration file and the manual page.
  */
-#include "base/log.h"
 #include "config_priv.h"
 #include "store/evict.h"
-
-static const struct config_choice supervised_choices[] = { { "upstart", SUPERVISED_UPSTART },
-    { "systemd", SUPERVISED_SYSTEMD }, { "auto", SUPERVISED_AUTO }, { "no", SUPERVISED_NO }, { 0 } };
-
-static const struct config_choice loglevel_choices[] = { { "debug", LOG_DEBUG_LEVEL }, { "verbose", LOG_VERBOSE },
-    { "notice", LOG_NOTICE }, { "warning", LOG_WARNING }, { "nothing", LOG_NOTHING }, { 0 } };
-
-static const struct config_choice facility_choices[] = { { "user", 0 }, { "local0", 1 }, { "local1", 2 },
-    { "local2", 3 }, { "local3", 4 }, { "local4", 5 }, { "local5", 6 }, { "local6", 7 }, { "local7", 8 }, { 0 } };
 
 static const struct config_choice shutdown_choices[] = { { "default", 0 }, { "save", 1 }, { "nosave", 2 }, { "now", 3 },
     { "force", 4 }, { 0 } };
@@ -36,9 +26,6 @@ static const struct config_choice policy_choices[] = { { "volatile-lru", EVICT_V
     { "allkeys-random", EVICT_RANDOM }, { "noeviction", EVICT_NOTHING_EVER },
     { "volatile-lrm", EVICT_VOLATILE | EVICT_LRM }, { "allkeys-lrm", EVICT_LRM },
     { "allkeys-wtinylfu", EVICT_WTINYLFU }, { 0 } };
-
-static const struct config_choice oom_choices[] = { { "no", OOM_LEFT_ALONE }, { "yes", OOM_RELATIVE },
-    { "relative", OOM_RELATIVE }, { "absolute", OOM_ABSOLUTE }, { 0 } };
 
 const struct config_row config_live_rows[] = {
     /* --- Network --- */
@@ -266,141 +253,6 @@ const struct config_row config_live_rows[] = {
         .section = SECTION_SAVING,
         .help = "Accepted for old files, as is the users' flag skip-sanitize-payload: whatever comes from a file or "
                 "RESTORE is always validated in full, which is a small part of what reading it takes." },
-
-    /* --- Process and log --- */
-    { .name = "daemonize",
-        .type = CONFIG_BOOL,
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(daemonize),
-        .initial = "no",
-        .section = SECTION_GENERAL,
-        .help = "Run in the background, without a terminal, and write a PID file." },
-    { .name = "pidfile",
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(pidfile),
-        .initial = "",
-        .section = SECTION_GENERAL,
-        .help = "File to write the process ID to. Empty writes none, but for a daemon /var/run/larder.pid." },
-    { .name = "supervised",
-        .type = CONFIG_CHOICE,
-        .flags = CONFIG_IMMUTABLE,
-        .choices = supervised_choices,
-        FIELD(supervised),
-        .initial = "no",
-        .section = SECTION_GENERAL,
-        .help = "Which supervisor to tell when the server is ready: 'systemd', or 'auto' for systemd if it started the "
-                "server. 'upstart' is accepted for old files." },
-    { .name = "dir",
-        .flags = CONFIG_PROTECTED,
-        FIELD(dir),
-        .initial = "./",
-        .section = SECTION_GENERAL,
-        .check = config_check_dir,
-        .help = "The working directory: files without a path are there." },
-    { .name = "databases",
-        .type = CONFIG_INTEGER,
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(databases),
-        LIMITS(1, INT32_MAX),
-        .initial = "16",
-        .section = SECTION_GENERAL,
-        .help = "How many databases there are; SELECT chooses one by its number, from 0." },
-    { .name = "loglevel",
-        .type = CONFIG_CHOICE,
-        .choices = loglevel_choices,
-        FIELD(loglevel),
-        .initial = "notice",
-        .section = SECTION_GENERAL,
-        .help = "How much is logged: 'debug' most, then 'verbose', 'notice' for what an administrator wants to know, "
-                "'warning' for what needs care only, 'nothing' for no log at all." },
-    { .name = "logfile",
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(logfile),
-        .initial = "",
-        .section = SECTION_GENERAL,
-        .help = "File to append the log to. Empty is standard output." },
-    { .name = "syslog-enabled",
-        .type = CONFIG_BOOL,
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(syslog_enabled),
-        .initial = "no",
-        .section = SECTION_GENERAL,
-        .help = "Send the log to syslog too." },
-    { .name = "syslog-ident",
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(syslog_ident),
-        .initial = "redis",
-        .section = SECTION_GENERAL,
-        .help = "The name that the server has in syslog." },
-    { .name = "syslog-facility",
-        .type = CONFIG_CHOICE,
-        .flags = CONFIG_IMMUTABLE,
-        .choices = facility_choices,
-        FIELD(syslog_facility),
-        .initial = "local0",
-        .section = SECTION_GENERAL,
-        .help = "Facility for syslog: 'user', or 'local0' to 'local7'." },
-    { .name = "crash-log-enabled",
-        .type = CONFIG_BOOL,
-        FIELD(crash_log_enabled),
-        .initial = "yes",
-        .section = SECTION_GENERAL,
-        .help = "Log a report with a backtrace if the server crashes." },
-    { .name = "watchdog-period",
-        .type = CONFIG_INTEGER,
-        .flags = CONFIG_HIDDEN,
-        FIELD(watchdog_period_ms),
-        LIMITS(0, INT32_MAX),
-        .initial = "0" },
-    { .name = "set-proc-title",
-        .type = CONFIG_BOOL,
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(set_proc_title),
-        .initial = "yes",
-        .section = SECTION_GENERAL,
-        .help = "Show address and port in the list of processes." },
-    { .name = "proc-title-template",
-        FIELD(proc_title_template),
-        .initial = "{title} {listen-addr} {server-mode}",
-        .section = SECTION_GENERAL,
-        .check = config_check_title,
-        .help = "What the list of processes shows: text with {title}, {listen-addr}, {server-mode}, {port}, "
-                "{tls-port}, {unixsocket} and {config-file}." },
-    { .name = "oom-score-adj",
-        .type = CONFIG_CHOICE,
-        .choices = oom_choices,
-        FIELD(oom_score_adj),
-        .initial = "no",
-        .section = SECTION_GENERAL,
-        .effect = EFFECT_OOM,
-        .help = "Tell the kernel whom to end first when the machine is out of memory: 'no' leaves that alone, 'yes' or "
-                "'relative' adds oom-score-adj-values to the score that the server was started with, 'absolute' sets "
-                "them." },
-    { .name = "oom-score-adj-values",
-        .flags = CONFIG_MULTI,
-        .initial = "0 200 800",
-        .section = SECTION_GENERAL,
-        .effect = EFFECT_OOM,
-        .check = config_check_oom_values,
-        .derive = config_derive_oom_values,
-        .help = "Scores for oom-score-adj, of the server, of a replica (there is none in this version), and of the "
-                "children that save." },
-    { .name = "always-show-logo",
-        .type = CONFIG_BOOL,
-        .flags = CONFIG_IMMUTABLE,
-        FIELD(always_show_logo),
-        .initial = "no",
-        .section = SECTION_GENERAL,
-        .help = "Show the picture at start even if the log is no terminal." },
-    { .name = "hz",
-        .type = CONFIG_INTEGER,
-        FIELD(hz),
-        LIMITS(0, INT32_MAX),
-        .initial = "10",
-        .section = SECTION_GENERAL,
-        .check = config_check_hz,
-        .help = "How many times a second the clockwork runs: statistics, idle clients. 1 to 500; other numbers become "
-                "the nearest of these." },
 
     /* --- Security --- */
     { .name = "protected-mode",

@@ -131,17 +131,29 @@ struct scheduling {
 };
 
 /* Where the system refuses or does not know of it, nothing changes. */
-void process_ask_for_latency(void)
+static bool set_scheduling(struct scheduling *wanted)
+{
+    return syscall(SYS_sched_setattr, 0, wanted, 0) == 0;
+}
+
+void process_ask_for_latency(int nice_value)
 {
     const uint64_t reset_on_fork = 1;
-    struct scheduling now = { 0 };
-    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) != 0 ||
-        (now.policy != SCHED_OTHER && now.policy != SCHED_BATCH))
+    struct scheduling wanted = { 0 };
+    if (syscall(SYS_sched_getattr, 0, &wanted, sizeof wanted, 0) != 0 ||
+        (wanted.policy != SCHED_OTHER && wanted.policy != SCHED_BATCH))
         return;
-    now.size = sizeof now;
-    now.flags = reset_on_fork;
-    now.runtime = LATENCY_SLICE_NS;
-    if (syscall(SYS_sched_setattr, 0, &now, 0) != 0)
+    wanted.size = sizeof wanted;
+    wanted.flags = reset_on_fork;
+    wanted.runtime = LATENCY_SLICE_NS;
+    if (wanted.nice == 0 && nice_value < 0) {
+        wanted.nice = nice_value;
+        if (set_scheduling(&wanted))
+            return;
+        log_write(LOG_VERBOSE, "loop-nice %d is not permitted: %s", nice_value, strerror(errno));
+        wanted.nice = 0;
+    }
+    if (!set_scheduling(&wanted))
         log_write(LOG_VERBOSE, "Short scheduling slices are refused: %s", strerror(errno));
 }
 

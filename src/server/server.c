@@ -328,7 +328,7 @@ static bool load(struct server *server)
 int server_run(struct server *server)
 {
     log_write(LOG_NOTICE, "Server initialized");
-    process_ask_for_latency();
+    process_ask_for_latency((int)server->config.loop_nice);
     oom_apply(server, OOM_SERVER);
     if (!load(server))
         return server->shutting_down ? server->exit_code : 1;

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -296,11 +295,6 @@ def test_switched_on_and_off(server):
         assert not list(where.glob("temp-*")) and len(list(where.iterdir())) == 3
 
 
-def child_of(server):
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return int(children[0]) if children else None
-
-
 @pytest.mark.server_options(*AOF, "--save", "")
 def test_who_is_answered_finds_the_child_at_work(server):
     with loaded(server) as client:
@@ -308,7 +302,7 @@ def test_who_is_answered_finds_the_child_at_work(server):
         client.load(["SET", f"k{i}", i] for i in range(10))
         for i in range(3):
             assert client.command("BGREWRITEAOF") == b"Background append only file rewriting started"
-            child = child_of(server)
+            child = next(iter(server.children()), None)
             assert child and client.command("BGREWRITEAOF") == ErrorReply(
                 "ERR Background append only file rewriting already in progress")
             os.kill(child, signal.SIGKILL)
@@ -350,7 +344,7 @@ def test_on_again_while_a_child_saves(server):
         assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("GET", "n") == b"1"
         assert client.command("INCR", "n") == 2
         client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
-        os.kill(child_of(server), signal.SIGKILL)
+        os.kill(server.children()[0], signal.SIGKILL)
         until(lambda: [seq for _, seq, _ in manifest(directory(server))] == [2, 2])
         rewritten(client)
         assert client.command("INCR", "n") == 3
@@ -381,8 +375,8 @@ def test_no_automatic_rewrite_for_a_while_when_several_failed(server):
         for failures in range(1, 4):
             assert "triggered the limit" not in server.log()
             client.command("BGREWRITEAOF")
-            until(lambda: child_of(server))
-            os.kill(child_of(server), signal.SIGKILL)
+            until(server.children)
+            os.kill(server.children()[0], signal.SIGKILL)
             until(lambda: persistence(client)["aof_rewrites_consecutive_failures"] == str(failures))
         client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
         client.load(["SET", "k", "x" * 100] for _ in range(300))

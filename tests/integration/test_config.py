@@ -12,11 +12,10 @@ from harness.resp import Client, ErrorReply
 PROTOCOLS = (2,)
 SERVER_OPTIONS = ("--enable-protected-configs", "no")
 
-# Names of later versions of Redis than the oracle's.
-NEWER = {"cluster-announce-human-nodename", "hide-user-data-from-log", "locale-collate",
+# Names of later versions of Redis than the oracle's, and our own.
+NEWER = {"cluster-announce-human-nodename", "hide-user-data-from-log", "locale-collate", "loop-nice",
          "max-new-connections-per-cycle", "max-new-tls-connections-per-cycle", "metrics-bind", "metrics-port",
-         "set-max-listpack-entries",
-         "set-max-listpack-value"}
+         "set-max-listpack-entries", "set-max-listpack-value"}
 OWN_PLACE = {"port", "dir"}  # each server has its own
 OWN_CHOICE = {"activedefrag"}  # on here: Debian's redis-server cannot, Debian's allocator can
 

@@ -11,16 +11,6 @@ def score(pid):
     return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
-def child_of(pid):
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                return stat.parent.name
-        except OSError:
-            pass  # it has ended
-    return None
-
-
 @pytest.fixture
 def client(server):
     with Client(server.port) as connection:
@@ -60,7 +50,7 @@ def test_from_the_start_and_for_children(server, client):
     base = score(server.pid) - 5
     client.load([("SET", f"k{i}", "v") for i in range(100)])
     client.command("BGSAVE")
-    child = until(lambda: child_of(server.pid))
+    child, = until(server.children)
     until(lambda: score(child) == base + 70)
     assert score(server.pid) == base + 5
     client.command("CONFIG", "SET", "rdb-key-save-delay", "0")

@@ -42,10 +42,6 @@ def loaded(server):
     return client
 
 
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def is_running(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -106,7 +102,7 @@ def test_killed_while_it_saves(start_server, tmp_path, seed, background):
         if not least:
             until(lambda: saver.least)
         time.sleep(rng.uniform(0.05, 0.3))
-        orphans = children(server.pid)
+        orphans = server.children()
         server.kill()
         writer.join()
         saver.join()
@@ -125,7 +121,7 @@ def test_the_saver_is_killed(server):
         client.command("SET", "k", "v")
         client.command("CONFIG", "SET", "rdb-key-save-delay", 10**6)
         client.command("BGSAVE")
-        for pid in children(server.pid):
+        for pid in server.children():
             os.kill(pid, signal.SIGKILL)
         until(lambda: persistence(client)["rdb_bgsave_in_progress"] == "0")
         client.command("CONFIG", "SET", "rdb-key-save-delay", 0)

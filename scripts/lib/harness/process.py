@@ -104,6 +104,10 @@ class ServerProcess:
     def pid(self):
         return self.process.pid
 
+    def children(self):
+        """Process IDs of what its main thread has forked, the first forked first."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def is_alive(self):
         return self.process.poll() is None
 
