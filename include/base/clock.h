@@ -9,6 +9,17 @@
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 
+/* A date and a time of day of the Gregorian calendar. */
+struct clock_civil {
+    int64_t year;
+    int month, day; /* from 1 */
+    int hour, minute, second;
+};
+
+/* What a count of seconds since 1970 is. Takes no lock (the C library's gmtime_r does), so that it may be called in a
+ * forked child and in a signal handler. */
+struct clock_civil clock_civil(int64_t seconds);
+
 /* Nanoseconds since some fixed moment; never goes back. About 20 ns a call. */
 uint64_t clock_mono_ns(void);
 

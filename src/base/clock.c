@@ -18,7 +18,14 @@
 #include "wide_priv.h"
 #endif
 
-enum { CLOCK_RATE_BITS = 32, CLOCK_MEASURE_NS = 5 * 1000 * 1000 };
+enum {
+    CLOCK_RATE_BITS = 32,
+    CLOCK_MEASURE_NS = 5 * 1000 * 1000,
+    DAY_SECONDS = 24 * 60 * 60,
+    ERA_YEARS = 400, /* after which the calendar repeats itself */
+    ERA_DAYS = 146097,
+    DAYS_TO_1970 = 719468, /* from the first of March of the year 0 */
+};
 
 static inline struct timespec clock_read(clockid_t id)
 {
@@ -37,6 +44,45 @@ int64_t clock_wall_us(void)
 {
     struct timespec now = clock_read(CLOCK_REALTIME);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Of years that begin with March, so that the day that comes and goes is the last of the year. */
+static int days_before_month(int month)
+{
+    return (153 * month + 2) / 5; /* 31, 30, 31, 30, 31, and again */
+}
+
+/* Days before a year of an era. */
+static int days_before_year(int year)
+{
+    return 365 * year + year / 4 - year / 100;
+}
+
+struct clock_civil clock_civil(int64_t seconds)
+{
+    int64_t days = seconds / DAY_SECONDS;
+    int of_day = (int)(seconds % DAY_SECONDS);
+    if (of_day < 0) {
+        of_day += DAY_SECONDS;
+        days--;
+    }
+    days += DAYS_TO_1970;
+    int64_t era = days / ERA_DAYS - (days % ERA_DAYS < 0);
+    int day = (int)(days - era * ERA_DAYS), year = day / 366, month = 0;
+    while (year + 1 < ERA_YEARS && days_before_year(year + 1) <= day)
+        year++;
+    day -= days_before_year(year);
+    while (month < 11 && days_before_month(month + 1) <= day)
+        month++;
+    bool next_year = month >= 10; /* January and February */
+    return (struct clock_civil){
+        .year = era * ERA_YEARS + year + next_year,
+        .month = next_year ? month - 9 : month + 3,
+        .day = day - days_before_month(month) + 1,
+        .hour = of_day / 3600,
+        .minute = of_day / 60 % 60,
+        .second = of_day % 60,
+    };
 }
 
 uint64_t clock_mono_ns(void)

@@ -7,8 +7,10 @@
  * path is compared with the file that is open, and opened again if it is another one. The descriptor of the file keeps
  * its number when that happens (dup2), so other threads may be writing meanwhile.
  *
- * The offset of local time is kept for the quarter of an hour in which it was asked for (it only ever changes between
- * two): the C library's look-up takes a lock, which must not happen in a forked child or after a crash.
+ * Lines are written in forked children and in handlers of signals, too, so nothing here waits for a lock that may be
+ * held for good. The offset of local time is kept for the quarter of an hour in which it was asked for (it only ever
+ * changes between two), and in a child for good, as the C library's look-up takes a lock. So does syslog(3): a lock of
+ * our own around it, which no thread holds while the process forks, is not waited for long.
  */
 #include "base/log.h"
 
@@ -25,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "log_priv.h"
 
 enum { LOG_LINE_MAX = 4096, LOG_QUARTER_SECONDS = 15 * 60, LOG_FILE_MODE = 0644 };
@@ -147,9 +150,10 @@ bool log_set_syslog(const char *ident, const char *facility)
 static int64_t local_offset(int64_t second)
 {
     static _Atomic int64_t known_quarter = INT64_MIN, known_offset;
-    int64_t quarter = second / LOG_QUARTER_SECONDS;
+    int64_t quarter = second / LOG_QUARTER_SECONDS, known = atomic_load_explicit(&known_quarter, memory_order_acquire);
+    bool is_child = atomic_load_explicit(&log_role, memory_order_relaxed) == 'C';
 
-    if (atomic_load_explicit(&known_quarter, memory_order_acquire) != quarter) {
+    if (known != quarter && !(is_child && known != INT64_MIN)) {
         time_t when = (time_t)second;
         struct tm local;
         if (localtime_r(&when, &local) == NULL)
@@ -165,14 +169,11 @@ static int prefix_print(char *out, size_t size, const struct timespec *now, enum
 {
     static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
         "Dec" };
-    time_t shifted = now->tv_sec + (time_t)local_offset(now->tv_sec);
-    struct tm tm;
+    struct clock_civil local = clock_civil(now->tv_sec + local_offset(now->tv_sec));
 
-    /* gmtime_r on a shifted time needs no look at the time zone. */
-    gmtime_r(&shifted, &tm);
     return snprintf(out, size, "%d:%c %02d %s %d %02d:%02d:%02d.%03d %c ", (int)getpid(),
-        atomic_load_explicit(&log_role, memory_order_relaxed), tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
-        tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now->tv_nsec / 1000000), ".-*#"[level]);
+        atomic_load_explicit(&log_role, memory_order_relaxed), local.day, months[local.month - 1], (int)local.year,
+        local.hour, local.minute, local.second, (int)(now->tv_nsec / 1000000), ".-*#"[level]);
 }
 
 static void write_whole(int fd, const char *at, size_t len)

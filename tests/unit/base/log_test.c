@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <regex.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,6 +92,46 @@ Test(log, time_is_local)
         found |= strstr(content, expected) != NULL;
     }
     cr_assert(found, "%s in %s", expected, content);
+    place_remove(&place);
+}
+
+/* Has the C library's locks of time zones and of syslog most of the time. */
+static void *keep_locks_busy(void *context)
+{
+    atomic_bool *ended = context;
+    while (!atomic_load(ended)) {
+        time_t now = time(NULL);
+        struct tm tm;
+        for (int i = 0; i < 100; i++)
+            localtime_r(&now, &tm);
+        log_write(LOG_NOTICE, "from another thread");
+    }
+    return NULL;
+}
+
+Test(log, forked_children_write_whatever_other_threads_hold)
+{
+    struct place place = place_create();
+    atomic_bool ended = false;
+    pthread_t thread;
+
+    cr_assert(log_open(place.path) && log_set_syslog("larder-test", "user"));
+    cr_assert_eq(pthread_create(&thread, NULL, keep_locks_busy, &ended), 0);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(60);
+            log_set_syslog("larder-test", NULL);
+            log_write(LOG_NOTICE, "from a child");
+            _exit(0);
+        }
+        int status;
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child %d: %x", i, (unsigned)status);
+    }
+    atomic_store(&ended, true);
+    pthread_join(thread, NULL);
+    log_set_syslog("larder-test", NULL);
     place_remove(&place);
 }
 

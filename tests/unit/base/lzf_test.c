@@ -12,45 +12,32 @@
 #include "base/random.h"
 #include "seed.h"
 
+/* Packed bytes in hexadecimal, and what they are unpacked. */
+static void check_unpacked(const char *hex, const char *expected)
+{
+    unsigned char packed[16];
+    char out[64];
+    size_t len = strlen(hex) / 2;
+    for (size_t i = 0; i < len; i++)
+        sscanf(hex + 2 * i, "%2hhx", &packed[i]);
+    size_t unpacked = lzf_unpack(packed, len, out, sizeof out);
+    cr_assert_eq(unpacked, strlen(expected), "%s: %zu bytes", hex, unpacked);
+    cr_assert_eq(memcmp(out, expected, unpacked), 0, "%s", hex);
+}
+
 Test(lzf, known_bytes)
 {
-    char out[64];
-    /* Two literals, then ten bytes that repeat the second; a literal run of 32 is the longest. */
-    cr_assert_eq(lzf_unpack("\x01"
-                            "ab\xe0\x01\x00",
-                     6, out, sizeof out),
-        12);
-    cr_assert_eq(memcmp(out, "abbbbbbbbbbb", 12), 0);
-    cr_assert_eq(lzf_unpack("\x00"
-                            "a\x20\x00",
-                     4, out, sizeof out),
-        4);
-    cr_assert_eq(memcmp(out, "aaaa", 4), 0);
+    check_unpacked("016162e00100", "abbbbbbbbbbb"); /* two literals, then ten bytes that repeat the second */
+    check_unpacked("00612000", "aaaa");
 }
 
 Test(lzf, broken_input)
 {
-    char out[64];
-    cr_assert_eq(lzf_unpack("\x05"
-                            "ab",
-                     3, out, sizeof out),
-        0, "literals that are not there");
-    cr_assert_eq(lzf_unpack("\x00"
-                            "a\x20\x01",
-                     4, out, sizeof out),
-        0, "before the beginning");
-    cr_assert_eq(lzf_unpack("\x00"
-                            "a\x20",
-                     3, out, sizeof out),
-        0, "half a match");
-    cr_assert_eq(lzf_unpack("\x00"
-                            "a\xe0\x20",
-                     4, out, sizeof out),
-        0, "half a long match");
-    cr_assert_eq(lzf_unpack("\x00"
-                            "a\xe0\xff\x00",
-                     5, out, sizeof out),
-        0, "more than there is room for");
+    check_unpacked("056162", "");     /* literals that are not there */
+    check_unpacked("00612001", "");   /* before the beginning */
+    check_unpacked("006120", "");     /* half a match */
+    check_unpacked("0061e020", "");   /* half a long match */
+    check_unpacked("0061e0ff00", ""); /* more than there is room for */
 }
 
 /* Text of which parts repeat, near and far. */
