@@ -18,6 +18,7 @@
 #include "engine/acl.h"
 #include "engine/error_stats.h"
 #include "engine/fill.h"
+#include "engine/hotkeys.h"
 #include "engine/pubsub.h"
 #include "engine/registry.h"
 #include "engine/tracking.h"
@@ -29,12 +30,14 @@
 #include "store/evict.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
+#include "store/topk.h"
 
 struct section {
     const char *name; /* lower case, as the client asks for it */
     const char *title;
     void (*print)(struct server *server, struct buf *out);
     enum { SHOWN_BY_DEFAULT, SHOWN_BY_ALL, SHOWN_BY_NAME } shown;
+    bool (*is_there)(struct server *server); /* NULL: always */
 };
 
 static void print_listener(struct buf *out, int *number, const char *name, const char *addresses, int64_t port)
@@ -402,6 +405,19 @@ static void print_keyspace(struct server *server, struct buf *out)
     }
 }
 
+static bool has_hotkeys(struct server *server)
+{
+    return hotkeys_session(server->engine, clock_wall_ms()) != NULL;
+}
+
+static void print_hotkeys(struct server *server, struct buf *out)
+{
+    const struct hotkeys *session = hotkeys_session(server->engine, clock_wall_ms());
+    size_t used = (session->by_ticks ? topk_memory(session->by_ticks) : 0) +
+                  (session->by_bytes ? topk_memory(session->by_bytes) : 0);
+    buf_printf(out, "hotkeys-tracking-active:%d\r\nhotkeys-used-memory:%zu\r\n", session->active, used);
+}
+
 /* Larder's own: what the loop's turns took, see net/turns.h. */
 static void print_turns(struct server *server, struct buf *out)
 {
@@ -431,24 +447,25 @@ static void print_debug(struct server *server, struct buf *out)
 }
 
 static const struct section sections[] = {
-    { "server", "Server", print_server, SHOWN_BY_DEFAULT },
-    { "clients", "Clients", print_clients, SHOWN_BY_DEFAULT },
-    { "memory", "Memory", print_memory, SHOWN_BY_DEFAULT },
-    { "persistence", "Persistence", print_persistence, SHOWN_BY_DEFAULT },
-    { "stats", "Stats", print_stats, SHOWN_BY_DEFAULT },
-    { "replication", "Replication", print_replication, SHOWN_BY_DEFAULT },
-    { "cpu", "CPU", print_cpu, SHOWN_BY_DEFAULT },
-    { "modules", "Modules", print_modules, SHOWN_BY_DEFAULT },
-    { "commandstats", "Commandstats", print_commandstats, SHOWN_BY_ALL },
-    { "errorstats", "Errorstats", print_errorstats, SHOWN_BY_DEFAULT },
-    { "latencystats", "Latencystats", print_latencystats, SHOWN_BY_ALL },
-    { "cluster", "Cluster", print_cluster, SHOWN_BY_DEFAULT },
-    { "keyspace", "Keyspace", print_keyspace, SHOWN_BY_DEFAULT },
-    { "keysizes", "Keysizes", insight_print_keysizes, SHOWN_BY_ALL },
-    { "insight", "Insight", insight_print_info, SHOWN_BY_ALL },
-    { "turns", "Turns", print_turns, SHOWN_BY_ALL },
-    { "latencysplit", "Latencysplit", print_latencysplit, SHOWN_BY_ALL },
-    { "debug", "Debug", print_debug, SHOWN_BY_NAME },
+    { "server", "Server", print_server, SHOWN_BY_DEFAULT, NULL },
+    { "clients", "Clients", print_clients, SHOWN_BY_DEFAULT, NULL },
+    { "memory", "Memory", print_memory, SHOWN_BY_DEFAULT, NULL },
+    { "persistence", "Persistence", print_persistence, SHOWN_BY_DEFAULT, NULL },
+    { "stats", "Stats", print_stats, SHOWN_BY_DEFAULT, NULL },
+    { "replication", "Replication", print_replication, SHOWN_BY_DEFAULT, NULL },
+    { "cpu", "CPU", print_cpu, SHOWN_BY_DEFAULT, NULL },
+    { "modules", "Modules", print_modules, SHOWN_BY_DEFAULT, NULL },
+    { "commandstats", "Commandstats", print_commandstats, SHOWN_BY_ALL, NULL },
+    { "errorstats", "Errorstats", print_errorstats, SHOWN_BY_DEFAULT, NULL },
+    { "latencystats", "Latencystats", print_latencystats, SHOWN_BY_ALL, NULL },
+    { "cluster", "Cluster", print_cluster, SHOWN_BY_DEFAULT, NULL },
+    { "keyspace", "Keyspace", print_keyspace, SHOWN_BY_DEFAULT, NULL },
+    { "keysizes", "Keysizes", insight_print_keysizes, SHOWN_BY_ALL, NULL },
+    { "hotkeys", "Hotkeys", print_hotkeys, SHOWN_BY_DEFAULT, has_hotkeys },
+    { "insight", "Insight", insight_print_info, SHOWN_BY_ALL, NULL },
+    { "turns", "Turns", print_turns, SHOWN_BY_ALL, NULL },
+    { "latencysplit", "Latencysplit", print_latencysplit, SHOWN_BY_ALL, NULL },
+    { "debug", "Debug", print_debug, SHOWN_BY_NAME, NULL },
 };
 
 enum { SECTION_COUNT = sizeof sections / sizeof *sections };
@@ -474,7 +491,7 @@ static void run_info(struct call *call)
         wanted |= sections_of(call->argv[i]);
     struct buf out = BUF_EMPTY;
     for (uint32_t i = 0; i < SECTION_COUNT; i++)
-        if (wanted & 1u << i) {
+        if (wanted & 1u << i && (!sections[i].is_there || sections[i].is_there(server))) {
             buf_printf(&out, "%s# %s\r\n", out.len ? "\r\n" : "", sections[i].title);
             sections[i].print(server, &out);
         }

@@ -65,6 +65,18 @@ def test_the_life_of_a_session(server):
         assert client.command("HOTKEYS", "GET") is None
 
 
+def test_info_tells_of_a_session_while_there_is_one(server):
+    with Client(server.port) as client:
+        assert b"# Hotkeys" not in client.command("INFO") and client.command("INFO", "hotkeys") == b""
+        client.command("HOTKEYS", "START", "METRICS", "1", "CPU")
+        assert b"\r\n# Hotkeys\r\nhotkeys-tracking-active:1\r\n" in client.command("INFO")
+        client.command("HOTKEYS", "STOP")
+        fields = dict(line.split(b":") for line in client.command("INFO", "hotkeys").split()[2:])
+        assert fields[b"hotkeys-tracking-active"] == b"0" and int(fields[b"hotkeys-used-memory"]) > 1000
+        client.command("HOTKEYS", "RESET")
+        assert b"# Hotkeys" not in client.command("INFO", "everything")
+
+
 def test_bytes_of_keys_are_counted_exactly(server):
     with Client(server.port) as client:
         client.command("HOTKEYS", "START", "METRICS", "2", "CPU", "NET")
