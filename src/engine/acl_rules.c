@@ -154,6 +154,7 @@ struct acl_user *acl_user_create(const struct acl *acl, struct bytes name)
 {
     struct acl_user *user = mem_zalloc(sizeof *user);
     user->name = bytes_dup_cstr(name);
+    user->flags = ACL_SANITIZE; /* which describes every user that was not told otherwise, since 7.2 */
     user->root.all_channels = acl->new_users_all_channels;
     return user;
 }

@@ -13,7 +13,9 @@ from harness.resp import Client, ErrorReply
 
 @pytest.fixture
 def users(pair):
-    """Connections to both servers, without the users that a test made."""
+    """Connections to both servers, without the users that a test made. All users sanitize payloads from the beginning
+    since 7.2; the oracle's default user is told to."""
+    pair.oracle.command("ACL", "SETUSER", "default", "sanitize-payload")
     yield pair
     for client in pair.both:
         client.command("AUTH", "default", "")
@@ -37,7 +39,7 @@ RULES = [
 
 @pytest.mark.parametrize("rule", RULES)
 def test_single_rules(users, rule):
-    users.same(["ACL", "SETUSER", "u", rule], ["ACL", "GETUSER", "u"], ["ACL", "LIST"])
+    users.same("ACL SETUSER u sanitize-payload", ["ACL", "SETUSER", "u", rule], ["ACL", "GETUSER", "u"], "ACL LIST")
 
 
 @pytest.mark.parametrize("rules", [
@@ -173,6 +175,20 @@ def test_rules_are_kept_as_they_were_given(client, given, described):
     assert user[b"commands"] == described.encode()
 
 
+@pytest.mark.parametrize("rules, flags", [
+    ("", "off sanitize-payload"), ("on nopass", "on nopass sanitize-payload"),
+    ("on skip-sanitize-payload", "on skip-sanitize-payload"), ("skip-sanitize-payload reset", "off sanitize-payload"),
+])
+def test_new_users_sanitize_payloads(client, rules, flags):
+    """So 7.2 and later describe users, and clients' models of them ask for it."""
+    assert b"user default on nopass sanitize-payload ~* &* +@all" in client.command("ACL", "LIST")
+    client.command("ACL", "DELUSER", "new")
+    assert client.command("ACL", "SETUSER", "new", *rules.split()) == b"OK"
+    user = client.command("ACL", "GETUSER", "new")
+    user = user if isinstance(user, dict) else dict(zip(user[::2], user[1::2]))
+    assert sorted(user[b"flags"]) == sorted(flag.encode() for flag in flags.split())
+
+
 def test_a_description_makes_an_equal_user(client):
     rules = "on >pw ~a* %R~b &c +@all -@admin +config|get (+get %W~x resetchannels) (-@all +set ~y &z)".split()
     client.command("ACL", "SETUSER", "one", *rules)
@@ -286,7 +302,7 @@ def test_users_of_the_configuration_file(tmp_path):
         before = client.command("ACL", "LIST")
     server.stop_cleanly()
     text = config.read_text()
-    assert text.count("user alice ") == 1 and "user carol on #" in text and "secret" not in text
+    assert text.count("user alice ") == 1 and "user carol on sanitize-payload #" in text and "secret" not in text
     server = start()
     with Client(server.port) as client:
         assert client.command("ACL", "LIST") == before
