@@ -6,6 +6,8 @@
 #include <openssl/sha.h>
 #include <sys/uio.h>
 
+#include "engine/pubsub.h"
+
 static void fake_wake(void *connection)
 {
     ((struct client *)connection)->wakes++;
@@ -164,4 +166,16 @@ void client_send(struct fixture *fixture, struct client *client, const char *tex
 struct command_info *command_of(const struct fixture *fixture, const char *name)
 {
     return command_find(fixture->engine->registry, bytes_from_cstr(name));
+}
+
+void fixture_run_shout(struct call *call)
+{
+    size_t receivers;
+    cr_assert(pubsub_publish(call->engine, PUBSUB_CHANNEL, call->argv[1], call->argv[2], &receivers));
+    reply_int(call->reply, (int64_t)receivers);
+}
+
+void fixture_run_hush(struct call *call)
+{
+    reply_ok(call->reply);
 }

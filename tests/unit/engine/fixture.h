@@ -25,6 +25,20 @@ enum { ARGS_MAX = 64 };
 /* What a row must have and these tests do not look at. */
 #define ROW(n) .name = (n), .since = "1.0.0", .complexity = "O(1)", .brief = "Is tested."
 
+/* Commands of more than one test: SHOUT channel message publishes, HUSH is what a subscriber may send. */
+void fixture_run_shout(struct call *call);
+void fixture_run_hush(struct call *call);
+
+#define SHOUT_ROW                                                                          \
+    {                                                                                      \
+        ROW("SHOUT"), .run = fixture_run_shout, .argc = EXACTLY(3), .group = GROUP_PUBSUB, \
+                      .flags = CMD_PUBSUB | CMD_MAY_REPLICATE                              \
+    }
+#define HUSH_ROW                                                                                                  \
+    {                                                                                                             \
+        ROW("HUSH"), .run = fixture_run_hush, .argc = EXACTLY(1), .group = GROUP_GENERIC, .flags = CMD_SUBSCRIBER \
+    }
+
 struct fixture {
     struct keyspace *keyspace; /* owned */
     struct engine *engine;     /* owned */

@@ -29,26 +29,13 @@ static void run_write(struct call *call)
     reply_ok(call->reply);
 }
 
-static void run_shout(struct call *call)
-{
-    size_t receivers;
-    cr_assert(pubsub_publish(call->engine, PUBSUB_CHANNEL, call->argv[1], call->argv[2], &receivers));
-    reply_int(call->reply, (int64_t)receivers);
-}
-
-static void run_hush(struct call *call)
-{
-    reply_ok(call->reply);
-}
-
 static const struct command rows[] = {
     { ROW("LOOK"), .run = run_look, .argc = EXACTLY(2), .group = GROUP_STRING, .flags = CMD_READ,
         .keys = { KEY_AT(1, KEY_READ_ACCESS) } },
     { ROW("WRITE"), .run = run_write, .argc = EXACTLY(3), .group = GROUP_STRING, .flags = CMD_WRITE,
         .keys = { KEY_AT(1, KEY_RW) } },
-    { ROW("SHOUT"), .run = run_shout, .argc = EXACTLY(3), .group = GROUP_PUBSUB,
-        .flags = CMD_PUBSUB | CMD_MAY_REPLICATE },
-    { ROW("HUSH"), .run = run_hush, .argc = EXACTLY(1), .group = GROUP_GENERIC, .flags = CMD_SUBSCRIBER },
+    SHOUT_ROW,
+    HUSH_ROW,
     { 0 },
 };
 
