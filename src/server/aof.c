@@ -29,6 +29,7 @@
 #include "engine/session.h"
 #include "persist/disk.h"
 #include "persist/worker.h"
+#include "server/process.h"
 
 enum {
     SECOND_NS = 1000 * 1000 * 1000,
@@ -62,6 +63,12 @@ static void tell_loop(void *context)
     net_notify(server->net);
 }
 
+/* On the worker: it mostly waits for the disk, and is to go on at once when that is through, however busy others are. */
+static void ask_for_latency(void *context)
+{
+    process_ask_for_latency((int)(intptr_t)context);
+}
+
 bool aof_begin(struct server *server)
 {
     struct aof *aof = mem_zalloc(sizeof *aof);
@@ -71,6 +78,7 @@ bool aof_begin(struct server *server)
     aof->last_took_s = -1;
     aof_group_init(&aof->group);
     aof->worker = worker_create();
+    worker_submit(aof->worker, ask_for_latency, (void *)(intptr_t)server->config.loop_nice);
     aof->log.synced_later = tell_loop;
     aof->log.context = server;
     struct buf error = BUF_EMPTY;
