@@ -66,9 +66,12 @@ static bool read_streams(struct call *call, uint32_t index, struct request_args 
 {
     args->first = index;
     args->streams = (call->argc - index) / 2;
-    if ((call->argc - index) % 2)
-        return fail(call, "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.");
-    return true;
+    if ((call->argc - index) % 2 == 0)
+        return true;
+    return fail(call, args->grouped ? "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' "
+                                      "must be specified."
+                                    : "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' "
+                                      "must be specified.");
 }
 
 /* Reads everything but the IDs; false: an error was answered. */
@@ -221,8 +224,9 @@ static bool answer_history(
         stream_iter_begin(&iter, part->stream, id, id, false);
         if (stream_iter_next(&iter)) {
             stream_reply_entry(call->reply, &iter);
+            /* When and how often is told of, but counts as no change, as in Redis: a consumer that asks for its history
+             * again and again brings no save nearer. */
             pending = stream_pending_set(reader->group, pending, call->now_ms, stream_pending_count(pending) + 1);
-            stream_group_changed(call);
             stream_propagate_claim(call, key_bytes(part->key), reader->group, pending);
         } else {
             reply_array(call->reply, 2);

@@ -240,3 +240,35 @@ def test_events_and_watched_keys(module_server, module_oracle):
             client.command("CONFIG", "SET", "notify-keyspace-events", "")
     for ours, theirs in zip(*told):
         assert ours == theirs
+
+
+def test_streams_without_ids_are_named_in_the_error(client):
+    for command, needed in (("XREAD", "an ID, '+', or '$'"), ("XREADGROUP GROUP g c", "an ID or '>'")):
+        error = client.command(*command.split(), "STREAMS", "s", "0", "t")
+        name = command.split()[0].lower()
+        assert error.text == f"ERR Unbalanced '{name}' list of streams: for each stream key {needed} must be specified."
+
+
+def test_a_group_has_not_read_more_than_was_appended(small):
+    def read():
+        group = small.command("XINFO", "GROUPS", "s")[0]
+        facts = group if isinstance(group, dict) else dict(zip(group[::2], group[1::2]))
+        return facts[b"entries-read"], facts[b"lag"]
+    small.command("XGROUP", "CREATE", "s", "a", "$", "ENTRIESREAD", 7)
+    assert read() == (6, 0)
+    for given, expected in ((3, 3), (99, 6), (6, 6), (2 ** 63 - 1, 6), (0, 0)):
+        assert small.command("XGROUP", "SETID", "s", "a", "$", "ENTRIESREAD", given) == b"OK"
+        assert read()[0] == expected
+
+
+def test_asking_for_history_counts_as_no_change(small):
+    def changes():
+        info = small.command("INFO", "persistence").decode()
+        return int(next(l for l in info.splitlines() if l.startswith("rdb_changes_since_last_save")).split(":")[1])
+    def deliveries():
+        return [entry[3] for entry in small.command("XPENDING", "s", "h", "-", "+", 10)]
+    before = changes(), deliveries()
+    small.command("XREADGROUP", "GROUP", "h", "c", "STREAMS", "s", "0")
+    assert (changes(), deliveries()) == (before[0], [count + 1 for count in before[1]])
+    small.command("XREADGROUP", "GROUP", "h", "new", "STREAMS", "s", "0")
+    assert changes() == before[0] + 1  # that is a consumer

@@ -155,12 +155,19 @@ def _created(a, b):
     return type(a.value) is int and type(b.value) is int
 
 
+def _unbalanced(a, b):
+    """The error about streams without IDs has another text from version 7.2 on."""
+    return a.raw == b.raw or all(r.raw.startswith(b"-ERR Unbalanced ") for r in (a, b))
+
+
 SEARCHES = ("GEOSEARCH", "GEORADIUS", "GEORADIUS_RO", "GEORADIUSBYMEMBER", "GEORADIUSBYMEMBER_RO")
 
 COMPARERS = {
     "XINFO": _stream_facts,
     "XPENDING": _pending_entries,
     "XGROUP": _created,
+    "XREAD": _unbalanced,
+    "XREADGROUP": _unbalanced,
     **dict.fromkeys(SEARCHES, _unordered_places),
     "HGETALL": _pairs,
     "HKEYS": _unordered,
