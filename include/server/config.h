@@ -72,7 +72,7 @@ struct config {
     char *logfile;  /* owned; "" is standard output */
     bool syslog_enabled;
     char *syslog_ident, *syslog_facility; /* owned */
-    bool crash_log_enabled;
+    bool crash_log_enabled, use_exit_on_panic;
     int64_t watchdog_period_ms;
     bool set_proc_title;
     char *proc_title_template;

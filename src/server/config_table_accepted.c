@@ -152,7 +152,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "tls-client-key-file-pass", .flags = CONFIG_SECRET, .initial = "" },
     { .name = "tls-cluster", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "tls-replication", .type = CONFIG_BOOL, .initial = "no" },
-    { .name = "use-exit-on-panic", .type = CONFIG_BOOL, .flags = CONFIG_HIDDEN, .initial = "no" },
     /* What Redis no longer knows but in files. */
     { .name = "list-max-ziplist-entries", .flags = CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },
     { .name = "list-max-ziplist-value", .flags = CONFIG_IMMUTABLE | CONFIG_FILE_ONLY, .initial = "" },

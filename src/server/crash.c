@@ -19,6 +19,9 @@
 
 enum { BACKTRACE_MAX = 64, HANDLER_STACK = 128 * 1024 };
 
+/* What the handler is told, as it has no context: whether there are reports, and what comes after abort(). */
+static volatile sig_atomic_t reports_crashes, exits_after_abort;
+
 static void write_stack(void)
 {
     void *frames[BACKTRACE_MAX];
@@ -31,9 +34,13 @@ static void write_stack(void)
 static void report_crash(int signal_number, siginfo_t *info, void *context)
 {
     (void)context;
-    log_write(LOG_WARNING, "Larder " LARDER_VERSION " crashed by signal: %d, accessing address: %p", signal_number,
-        info ? info->si_addr : NULL);
-    write_stack();
+    if (reports_crashes) {
+        log_write(LOG_WARNING, "Larder " LARDER_VERSION " crashed by signal: %d, accessing address: %p", signal_number,
+            info ? info->si_addr : NULL);
+        write_stack();
+    }
+    if (exits_after_abort && signal_number == SIGABRT && info && info->si_code == SI_TKILL) /* not kill -ABRT */
+        _exit(1);
     struct sigaction action = { .sa_handler = SIG_DFL };
     sigaction(signal_number, &action, NULL);
     raise(signal_number);
@@ -53,7 +60,7 @@ static void report_alarm(int signal_number, siginfo_t *info, void *context)
 
 void crash_install(bool reports)
 {
-    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     void *frames[1];
     backtrace(frames, 1);
     void *area = mmap(NULL, HANDLER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -63,11 +70,18 @@ void crash_install(bool reports)
     struct sigaction action = { .sa_sigaction = report_crash,
         .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESETHAND | SA_ONSTACK };
     sigemptyset(&action.sa_mask);
+    reports_crashes = reports;
+    sigaction(SIGABRT, &action, NULL);
     for (size_t i = 0; reports && i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &action, NULL);
     action.sa_sigaction = report_alarm;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigaction(SIGALRM, &action, NULL);
+}
+
+void crash_set_exit(bool exits)
+{
+    exits_after_abort = exits;
 }
 
 void crash_watch(uint32_t period_ms)

@@ -3,10 +3,13 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/glob.h"
 #include "base/log.h"
@@ -391,10 +394,34 @@ static void run_change_repl_id(struct call *call)
     reply_ok(call->reply);
 }
 
-static void run_crash(struct call *call)
+/* Bugs on request: each ends the process as a real one of its kind would. */
+static void run_assert(struct call *call)
 {
-    log_write(LOG_WARNING, "Crashing on request: DEBUG %s", call->command->row->name);
+    ASSERT(call == NULL && "asked for by DEBUG ASSERT");
+}
+
+static void run_panic(struct call *call)
+{
+    (void)call;
+    log_write(LOG_WARNING, "=== PANIC === asked for by DEBUG PANIC, at %s:%d", __FILE__, __LINE__);
     abort();
+}
+
+static void run_segfault(struct call *call)
+{
+    (void)call;
+    char *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page != MAP_FAILED)
+        *(volatile char *)page = 1;
+    raise(SIGSEGV);
+}
+
+/* A table grows and shrinks by one bucket at a time: there is no resizing to hold back. */
+static void run_dict_resizing(struct call *call)
+{
+    int64_t allowed;
+    if (call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &allowed))
+        reply_ok(call->reply);
 }
 
 /* The reply buffer shrinks by itself here: nothing waits, nothing is held. Both forms are read and have nothing to
@@ -463,7 +490,8 @@ static void describe(struct call *call, const char *encoding, const char *title)
     const struct entry *entry = peek(call, 2);
     if (!entry)
         return;
-    if (strcmp(entry_encoding_name(entry), encoding) != 0) {
+    const char *name = entry_encoding_name(entry); /* a listpack with deadlines has a name of its own */
+    if (strcmp(name, encoding) != 0 && (strcmp(name, "listpackex") != 0 || strcmp(encoding, "listpack") != 0)) {
         reply_error_printf(call->reply, "ERR Not a %s encoded object.", encoding);
         return;
     }
@@ -575,6 +603,8 @@ static void run_help(struct call *call)
         "    Like CONFIG REWRITE, but write also what has its default.",
         "DEFRAG",
         "    Move everything at once that can be moved out of sparse memory. Answers how many allocations moved.",
+        "DICT-RESIZING <0|1>",
+        "    Accepted; a table grows and shrinks a bucket at a time.",
         "DIGEST",
         "    Show a digest of the contents of all databases.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -643,11 +673,12 @@ static const struct {
     uint32_t min, max; /* arguments, DEBUG included; max 0: no limit */
 } subcommands[] = {
     { "AOF-FLUSH-SLEEP", run_aof_flush_sleep, 3, 3 },
-    { "ASSERT", run_crash, 2, 2 },
+    { "ASSERT", run_assert, 2, 2 },
     { "CHANGE-REPL-ID", run_change_repl_id, 2, 2 },
     { "CHECK", run_check, 2, 2 },
     { "CONFIG-REWRITE-FORCE-ALL", run_config_rewrite_all, 2, 2 },
     { "DEFRAG", run_defrag, 2, 2 },
+    { "DICT-RESIZING", run_dict_resizing, 3, 3 },
     { "DIGEST", run_digest, 2, 2 },
     { "DIGEST-VALUE", run_digest_value, 2, 0 },
     { "ERROR", run_error, 3, 3 },
@@ -661,7 +692,7 @@ static const struct {
     { "MALLCTL", run_mallctl, 3, 4 },
     { "MALLCTL-STR", run_mallctl_str, 3, 4 },
     { "OBJECT", run_object, 3, 4 },
-    { "PANIC", run_crash, 2, 2 },
+    { "PANIC", run_panic, 2, 2 },
     { "PAUSE-CRON", run_pause_cron, 3, 3 },
     { "POPULATE", run_populate, 3, 5 },
     { "PROTOCOL", run_protocol, 3, 3 },
@@ -670,7 +701,7 @@ static const struct {
     { "RELOAD", run_reload, 2, 0 },
     { "REPLYBUFFER", run_replybuffer, 4, 4 },
     { "SDSLEN", run_sdslen, 3, 3 },
-    { "SEGFAULT", run_crash, 2, 2 },
+    { "SEGFAULT", run_segfault, 2, 2 },
     { "SET-ACTIVE-EXPIRE", run_set_active_expire, 3, 3 },
     { "SET-SKIP-CHECKSUM-VALIDATION", run_skip_checksums, 3, 3 },
     { "SLEEP", run_sleep, 3, 3 },

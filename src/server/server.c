@@ -20,6 +20,7 @@
 #include "engine/task.h"
 #include "engine/tracking.h"
 #include "net/http.h"
+#include "server/crash.h"
 #include "server/process.h"
 #include "server_priv.h"
 #include "store/census.h"
@@ -297,6 +298,7 @@ static void set_title(const struct server *server)
 void server_apply_settings(struct server *server)
 {
     log_set_level((enum log_level)server->config.loglevel);
+    crash_set_exit(server->config.use_exit_on_panic);
     mem_set_background_purge(server->config.jemalloc_bg_thread);
     slowlog_trim(server->engine->slowlog, server->config.engine.slowlog_max_len);
     acl_set_options(server->engine, server->config.acl_pubsub_default == 0, (size_t)server->config.acllog_max_len);
@@ -345,7 +347,7 @@ int server_run(struct server *server)
     net_unlisten(server->net);
     http_destroy(server->http);
     server->http = NULL;
-    log_write(LOG_WARNING, "Larder is now ready to exit, bye bye...");
+    log_write(LOG_WARNING, "Larder in the place of Redis is now ready to exit, bye bye...");
     return server->exit_code;
 }
 

@@ -440,6 +440,18 @@ def test_debug_tells_of_packed_values(pair):
               ("RPUSH", "l", *(f"element {i:050}" for i in range(500))), "DEBUG QUICKLIST l", "DEBUG LISTPACK l")
 
 
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_debug_of_what_came_after_7_0(client):
+    client.command("HSET", "h", "a", "1", "b", "2")
+    client.command("HEXPIRE", "h", "1000", "FIELDS", "1", "a")
+    assert client.command("OBJECT", "ENCODING", "h") == b"listpackex"
+    assert client.command("DEBUG", "LISTPACK", "h") == b"Listpack structure printed on stdout"
+    assert client.command("DEBUG", "QUICKLIST", "h").text == "ERR Not a quicklist encoded object."
+    for value in ("0", "1"):
+        assert client.command("DEBUG", "DICT-RESIZING", value) == b"OK"
+    assert isinstance(client.command("DEBUG", "DICT-RESIZING", "x"), ErrorReply)
+
+
 def test_debug_populate(pair):
     pair.same("DEBUG POPULATE 100", "DBSIZE", "GET key:0", "GET key:99", "DEBUG POPULATE 10 other 20", "GET other:3",
               "SET key:5 mine", "DEBUG POPULATE 100", "GET key:5", "DEBUG POPULATE 3 p 4", "GET p:1", "DBSIZE")
