@@ -10,7 +10,8 @@
  * meanwhile, so that an edit of its own that points into the keyspace's table is not to be open then.
  *
  * What cannot wait (commands in transactions, retries of blocked ones) finishes all work that is aside before it
- * changes a held key. A command whose client leaves is carried out to its end all the same, as if it had been quick.
+ * changes a held key. A blocked one that is woken to much work goes aside, too, and is not blocked any more. A command
+ * whose client leaves is carried out to its end all the same, as if it had been quick.
  */
 #pragma once
 

@@ -61,6 +61,7 @@ struct propagate_later {
     size_t count, room;
 };
 
+/* Breathes, if the words are very many. */
 void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc);
 
 /* Tells of them instead of the command as it came, and frees them. O(commands): the text is not copied. */

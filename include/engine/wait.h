@@ -3,7 +3,8 @@
  *
  * A handler that finds nothing calls call_wait and returns without an answer. Its session executes nothing more; when
  * one of the keys has changed, and whatever changed it has finished, the command is executed once more with
- * call->retry set. If it answers, the wait is over; if it calls call_wait again, it keeps its place.
+ * call->retry set. If it answers, the wait is over; if it calls call_wait again, it keeps its place. If it goes aside
+ * (engine/aside.h) the wait is over, too, and who waits behind it is served when that has ended.
  *
  * Keys are served in the order in which they changed, and each key's waiters in the order in which they came. Waits of
  * a kind that reads only (`every`, `gone`) go on in slices when they are very many; others are all served before the

@@ -173,7 +173,7 @@ void set_edit_end(struct set_edit *edit, int64_t now_ms);
 /* An empty set, owned by the caller, that takes in what it is given. */
 struct set set_create(void);
 
-/* Frees at once. */
+/* Frees it. O(n), and breathes (base/fiber.h) if it is large. */
 void set_destroy(struct set set);
 
 /* Adds a member, copied. The set may move and change its encoding. */

@@ -152,7 +152,7 @@ void zset_edit_end(struct zset_edit *edit);
 /* An empty set without a key. */
 struct zset *zset_create(void);
 
-/* Frees at once what was not stored; NULL is nothing. O(n). */
+/* Frees what was not stored; NULL is nothing. O(n), and breathes (base/fiber.h). */
 void zset_destroy(struct zset *zset);
 
 size_t zset_made_count(const struct zset *zset);

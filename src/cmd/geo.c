@@ -149,6 +149,8 @@ static void run_geoadd(struct call *call)
 
 /* --- Answering --- */
 
+enum { PLACE_COST = 100 }; /* of one that is found and printed, for fiber_breathe */
+
 static void run_geodist(struct call *call)
 {
     double metres = 1;
@@ -169,11 +171,12 @@ static void run_geodist(struct call *call)
 static void run_geohash(struct call *call)
 {
     const struct entry *entry;
-    if (!zset_look(call, 1, &entry))
+    if (words_aside(call) || !zset_look(call, 1, &entry))
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
         struct geo_place place;
+        fiber_breathe(PLACE_COST);
         char text[GEOHASH_TEXT_LEN];
         if (!geo_place_of(entry, call->argv[i], &place)) {
             reply_null(call->reply);
@@ -187,11 +190,12 @@ static void run_geohash(struct call *call)
 static void run_geopos(struct call *call)
 {
     const struct entry *entry;
-    if (!zset_look(call, 1, &entry))
+    if (words_aside(call) || !zset_look(call, 1, &entry))
         return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
         struct geo_place place;
+        fiber_breathe(PLACE_COST);
         if (geo_place_of(entry, call->argv[i], &place))
             geo_reply_place(call, place);
         else

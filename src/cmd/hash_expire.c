@@ -3,10 +3,14 @@
  *
  * All of them name their fields as "FIELDS numfields field ..."; what stands between the key and that differs. Moments
  * are ms since 1970; one that has passed removes the field at once.
+ *
+ * Where the fields are very many the command runs aside (many_words_priv.h), and opens the hash anew for some of them
+ * at a time.
  */
 #include "cmd/families.h"
 #include "engine/command.h"
 #include "hash_priv.h"
+#include "many_words_priv.h"
 #include "store/hash_expiry.h"
 
 enum {
@@ -151,12 +155,13 @@ static bool find(struct hash_writer *writer, struct bytes field, struct hash_pla
 struct changes {
     struct bytes *set, *removed; /* NULL if nobody wants to know */
     uint32_t set_count, removed_count;
+    struct propagate_later words; /* aside: they are made little by little, and told of at once */
 };
 
 static void begin_changes(struct call *call, struct changes *changes, const struct fields *fields)
 {
     *changes = (struct changes){ 0 };
-    if (!call_is_propagated(call))
+    if (!call_is_propagated(call) && !fiber_running) /* aside, somebody may begin to listen before the end */
         return;
     changes->set = arena_alloc(call->arena, fields->count * sizeof *changes->set);
     changes->removed = arena_alloc(call->arena, fields->count * sizeof *changes->removed);
@@ -171,8 +176,16 @@ static void note_change(struct changes *changes, struct bytes field, bool remove
     ++*count;
 }
 
+static void tell(struct call *call, struct changes *changes, const struct bytes *argv, uint32_t argc)
+{
+    if (fiber_running)
+        propagate_later_add(&changes->words, argv, argc);
+    else
+        call_propagate(call, argv, argc);
+}
+
 /* HPEXPIREAT key ms FIELDS n field ..., or HPERSIST key FIELDS n field ... if there is no moment. */
-static void propagate_set(struct call *call, const struct changes *changes, int64_t at_ms)
+static void tell_set(struct call *call, struct changes *changes, int64_t at_ms)
 {
     struct bytes *argv = arena_alloc(call->arena, (5 + changes->set_count) * sizeof *argv);
     uint32_t argc = 0;
@@ -183,69 +196,122 @@ static void propagate_set(struct call *call, const struct changes *changes, int6
     argv[argc++] = BYTES("FIELDS");
     argv[argc++] = call_number(call, changes->set_count);
     memcpy(&argv[argc], changes->set, changes->set_count * sizeof *argv);
-    call_propagate(call, argv, argc + changes->set_count);
+    tell(call, changes, argv, argc + changes->set_count);
 }
 
-static void propagate_removed(struct call *call, const struct changes *changes)
+static void tell_removed(struct call *call, struct changes *changes)
 {
     struct bytes *argv = arena_alloc(call->arena, (2 + changes->removed_count) * sizeof *argv);
     argv[0] = BYTES("HDEL");
     argv[1] = call->argv[1];
     memcpy(&argv[2], changes->removed, changes->removed_count * sizeof *argv);
-    call_propagate(call, argv, 2 + changes->removed_count);
+    tell(call, changes, argv, 2 + changes->removed_count);
 }
 
 /* After the writer's end. */
-static void tell_changes(struct call *call, const struct changes *changes, int64_t at_ms)
+static void tell_changes(struct call *call, struct changes *changes, int64_t at_ms)
 {
-    hash_call_dirty(call, changes->set_count + changes->removed_count);
     if (changes->set_count)
         hash_notify(call, is_moment(at_ms) ? "hexpire" : "hpersist");
     if (changes->removed_count)
         hash_notify_removal(call, "hdel");
-    if (changes->set_count && changes->set)
-        propagate_set(call, changes, at_ms);
-    if (changes->removed_count && changes->removed)
-        propagate_removed(call, changes);
+    if (!call_is_propagated(call))
+        return;
+    if (changes->set_count)
+        tell_set(call, changes, at_ms);
+    if (changes->removed_count)
+        tell_removed(call, changes);
+    if (changes->words.count)
+        call_propagate_later(call, &changes->words);
 }
 
-/* Ends a writer; if memory was out, an error takes the place of what was answered since `before`. */
-static void end(struct call *call, struct hash_writer *writer, bool done, struct output_mark before)
+/* --- All fields of a request --- */
+
+struct work {
+    struct call *call;
+    struct hash_writer writer; /* open while a field is dealt with */
+    struct fields fields;
+    uint32_t stride; /* arguments a field */
+    uint32_t changed;
+    struct changes changes;
+    enum condition condition;
+    struct expiry_option expiry;
+};
+
+/*
+ * Has `deal` see to each field, by its argument, until that is false; then so is this. The writer is open, which it is
+ * not any more in the end.
+ */
+static bool each_field(struct work *work, bool (*deal)(struct work *work, uint32_t index))
 {
-    if (!done)
+    struct call *call = work->call;
+    struct hash_writer *writer = &work->writer;
+    uint32_t index = work->fields.first, last = index + work->stride * work->fields.count;
+    for (bool more = true; more && (index == work->fields.first || hash_call_begin(call, writer));) {
+        uint32_t end = fiber_running && last - index > WORDS_AT_ONCE ? index + WORDS_AT_ONCE : last;
+        work->changed = 0;
+        for (uint32_t i = 0; index < end && more; i++, index += work->stride) {
+            if (writer->entry && end - index > work->stride && i % HASH_AHEAD == 0)
+                hash_prefetch(writer->entry, call->argv + index, end - index, work->stride);
+            more = deal(work, index);
+        }
+        hash_end(writer);
+        hash_call_dirty(call, work->changed);
+        if (!more || index == last)
+            return more;
+        fiber_breathe(WORDS_COST);
+    }
+    return false;
+}
+
+/* Answers for each field; if memory was out, an error takes the place of all that. */
+static void answer_each(struct work *work, bool (*deal)(struct work *work, uint32_t index))
+{
+    struct call *call = work->call;
+    struct output_mark before = output_mark(call->reply->out);
+    work->stride = 1;
+    begin_changes(call, &work->changes, &work->fields);
+    reply_array(call->reply, work->fields.count);
+    if (!each_field(work, deal)) {
         output_rewind(call->reply->out, before);
-    hash_call_end(call, writer, done);
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    }
+    tell_changes(call, &work->changes, work->expiry.what == EXPIRY_SET ? work->expiry.at_ms : EXPIRY_NONE);
+}
+
+static void note(struct work *work, uint32_t index, bool removed)
+{
+    note_change(&work->changes, work->call->argv[index], removed);
+    work->changed++;
+}
+
+static bool set_one(struct work *work, uint32_t index)
+{
+    struct hash_place place;
+    int64_t answer = ANSWER_NO_FIELD, at_ms = work->expiry.at_ms;
+    if (find(&work->writer, work->call->argv[index], &place)) {
+        bool removed = false, holds = condition_holds(work->condition, hash_expiry_at(&work->writer, &place), at_ms);
+        if (holds && !expire_field(work->call, &work->writer, &place, at_ms, &removed))
+            return false;
+        answer = !holds ? ANSWER_NOT_MET : removed ? ANSWER_REMOVED : ANSWER_DONE;
+        if (holds)
+            note(work, index, removed);
+    }
+    reply_int(work->call->reply, answer);
+    return true;
 }
 
 static void set_expiry(struct call *call, int64_t unit_ms, bool relative)
 {
-    struct hash_writer writer;
-    struct fields fields;
-    int64_t at_ms;
-    if (!hash_call_begin(call, &writer) || !parse_moment(call, 2, unit_ms, relative, &at_ms))
+    struct work work = { .call = call, .expiry.what = EXPIRY_SET };
+    if (!hash_call_begin(call, &work.writer) || !parse_moment(call, 2, unit_ms, relative, &work.expiry.at_ms))
         return;
-    enum condition condition = parse_condition(call, 3);
-    if (!parse_fields(call, condition == ALWAYS ? 3 : 4, "ERR Parameter `numFields` should be greater than 0", &fields))
-        return;
-    struct output_mark before = output_mark(call->reply->out);
-    struct changes changes;
-    begin_changes(call, &changes, &fields);
-    bool done = true;
-    reply_array(call->reply, fields.count);
-    for (uint32_t i = 0; i < fields.count && done; i++) {
-        struct hash_place place;
-        int64_t answer = ANSWER_NO_FIELD;
-        if (find(&writer, call->argv[fields.first + i], &place)) {
-            bool removed = false, holds = condition_holds(condition, hash_expiry_at(&writer, &place), at_ms);
-            done = !holds || expire_field(call, &writer, &place, at_ms, &removed);
-            answer = !holds ? ANSWER_NOT_MET : removed ? ANSWER_REMOVED : ANSWER_DONE;
-            if (holds && done)
-                note_change(&changes, call->argv[fields.first + i], removed);
-        }
-        reply_int(call->reply, answer);
-    }
-    end(call, &writer, done, before);
-    tell_changes(call, &changes, at_ms);
+    uint32_t at = 3;
+    work.condition = parse_condition(call, at);
+    at += work.condition != ALWAYS;
+    if (parse_fields(call, at, "ERR Parameter `numFields` should be greater than 0", &work.fields) &&
+        !words_aside(call))
+        answer_each(&work, set_one);
 }
 
 static void run_hexpire(struct call *call)
@@ -268,31 +334,28 @@ static void run_hpexpireat(struct call *call)
     set_expiry(call, 1, false);
 }
 
+static bool persist_one(struct work *work, uint32_t index)
+{
+    struct hash_place place;
+    int64_t answer = ANSWER_NO_FIELD;
+    if (find(&work->writer, work->call->argv[index], &place)) {
+        bool has_one = hash_expiry_at(&work->writer, &place) != EXPIRY_NONE;
+        if (has_one && !hash_set_expiry(&work->writer, &place, EXPIRY_NONE))
+            return false;
+        answer = has_one ? ANSWER_DONE : ANSWER_NO_EXPIRY;
+        if (has_one)
+            note(work, index, false);
+    }
+    reply_int(work->call->reply, answer);
+    return true;
+}
+
 static void run_hpersist(struct call *call)
 {
-    struct hash_writer writer;
-    struct fields fields;
-    if (!hash_call_begin(call, &writer) || !parse_fields(call, 2, positive_count, &fields))
-        return;
-    struct output_mark before = output_mark(call->reply->out);
-    struct changes changes;
-    begin_changes(call, &changes, &fields);
-    bool done = true;
-    reply_array(call->reply, fields.count);
-    for (uint32_t i = 0; i < fields.count && done; i++) {
-        struct hash_place place;
-        int64_t answer = ANSWER_NO_FIELD;
-        if (find(&writer, call->argv[fields.first + i], &place)) {
-            bool has_one = hash_expiry_at(&writer, &place) != EXPIRY_NONE;
-            done = !has_one || hash_set_expiry(&writer, &place, EXPIRY_NONE);
-            answer = has_one ? ANSWER_DONE : ANSWER_NO_EXPIRY;
-            if (has_one && done)
-                note_change(&changes, call->argv[fields.first + i], false);
-        }
-        reply_int(call->reply, answer);
-    }
-    end(call, &writer, done, before);
-    tell_changes(call, &changes, EXPIRY_NONE);
+    struct work work = { .call = call };
+    if (hash_call_begin(call, &work.writer) && parse_fields(call, 2, positive_count, &work.fields) &&
+        !words_aside(call))
+        answer_each(&work, persist_one);
 }
 
 /* --- Asking --- */
@@ -302,11 +365,14 @@ static void reply_expiries(struct call *call, int64_t unit_ms, bool relative)
 {
     const struct entry *entry;
     struct fields fields;
-    if (!hash_call_read(call, &entry) || !parse_fields(call, 2, positive_count, &fields))
+    if (!hash_call_read(call, &entry) || !parse_fields(call, 2, positive_count, &fields) || words_aside(call))
         return;
     reply_array(call->reply, fields.count);
     for (uint32_t i = 0; i < fields.count; i++) {
         int64_t at_ms, answer = ANSWER_NO_FIELD;
+        if (entry && fields.count > 1 && i % HASH_AHEAD == 0)
+            hash_prefetch(entry, call->argv + fields.first + i, fields.count - i, 1);
+        fiber_breathe(WORD_COST);
         if (entry && hash_get_expiry(entry, call->argv[fields.first + i], call->now_ms, &at_ms)) {
             int64_t from_ms = relative ? call->now_ms : 0;
             answer = at_ms == EXPIRY_NONE ? ANSWER_NO_EXPIRY : (at_ms - from_ms + unit_ms - 1) / unit_ms;
@@ -337,79 +403,71 @@ static void run_hpexpiretime(struct call *call)
 
 /* --- Reading or writing, and more --- */
 
+static bool get_and_remove_one(struct work *work, uint32_t index)
+{
+    struct hash_place place;
+    struct hash_scratch scratch;
+    if (find(&work->writer, work->call->argv[index], &place)) {
+        reply_bulk(work->call->reply, hash_value_at(&work->writer, &place, &scratch));
+        hash_remove(&work->writer, &place);
+        note(work, index, true);
+    } else {
+        reply_null(work->call->reply);
+    }
+    return true;
+}
+
 static void run_hgetdel(struct call *call)
 {
-    struct hash_writer writer;
+    struct work work = { .call = call };
+    if (hash_call_begin(call, &work.writer) && parse_fields(call, 2, positive_count, &work.fields) &&
+        !words_aside(call))
+        answer_each(&work, get_and_remove_one);
+}
+
+static bool get_and_expire_one(struct work *work, uint32_t index)
+{
+    struct call *call = work->call;
+    struct hash_writer *writer = &work->writer;
+    struct hash_place place;
     struct hash_scratch scratch;
-    struct fields fields;
-    if (!hash_call_begin(call, &writer) || !parse_fields(call, 2, positive_count, &fields))
-        return;
-    struct changes changes;
-    begin_changes(call, &changes, &fields);
-    reply_array(call->reply, fields.count);
-    for (uint32_t i = 0; i < fields.count; i++) {
-        struct hash_place place;
-        if (find(&writer, call->argv[fields.first + i], &place)) {
-            reply_bulk(call->reply, hash_value_at(&writer, &place, &scratch));
-            hash_remove(&writer, &place);
-            note_change(&changes, call->argv[fields.first + i], true);
-        } else {
-            reply_null(call->reply);
-        }
+    bool removed = false;
+    if (!find(writer, call->argv[index], &place)) {
+        reply_null(call->reply);
+        return true;
     }
-    hash_end(&writer);
-    tell_changes(call, &changes, EXPIRY_NONE);
+    reply_bulk(call->reply, hash_value_at(writer, &place, &scratch));
+    bool sets = work->expiry.what == EXPIRY_SET;
+    if (!sets && (work->expiry.what != EXPIRY_GOES || hash_expiry_at(writer, &place) == EXPIRY_NONE))
+        return true;
+    if (!expire_field(call, writer, &place, sets ? work->expiry.at_ms : EXPIRY_NONE, &removed))
+        return false;
+    note(work, index, removed);
+    return true;
 }
 
 static void run_hgetex(struct call *call)
 {
-    struct hash_writer writer;
-    struct hash_scratch scratch;
-    struct fields fields;
-    struct expiry_option option = { 0 };
+    struct work work = { .call = call };
     uint32_t at = 2;
-    if (!hash_call_begin(call, &writer))
+    if (!hash_call_begin(call, &work.writer))
         return;
     while (at < call->argc && is_expiry_option(call, at, "PERSIST"))
-        if (!parse_expiry_option(call, &at, "PERSIST", &option))
+        if (!parse_expiry_option(call, &at, "PERSIST", &work.expiry))
             return;
-    if (!parse_fields(call, at, positive_count, &fields))
-        return;
-    struct output_mark before = output_mark(call->reply->out);
-    struct changes changes;
-    begin_changes(call, &changes, &fields);
-    bool done = true;
-    int64_t at_ms = option.what == EXPIRY_SET ? option.at_ms : EXPIRY_NONE;
-    reply_array(call->reply, fields.count);
-    for (uint32_t i = 0; i < fields.count && done; i++) {
-        struct hash_place place;
-        bool removed = false;
-        if (!find(&writer, call->argv[fields.first + i], &place)) {
-            reply_null(call->reply);
-            continue;
-        }
-        reply_bulk(call->reply, hash_value_at(&writer, &place, &scratch));
-        bool goes = option.what == EXPIRY_GOES && hash_expiry_at(&writer, &place) != EXPIRY_NONE;
-        if (option.what != EXPIRY_SET && !goes)
-            continue;
-        done = expire_field(call, &writer, &place, at_ms, &removed);
-        if (done)
-            note_change(&changes, call->argv[fields.first + i], removed);
-    }
-    end(call, &writer, done, before);
-    tell_changes(call, &changes, at_ms);
+    if (parse_fields(call, at, positive_count, &work.fields) && !words_aside(call))
+        answer_each(&work, get_and_expire_one);
 }
 
 struct setex {
-    bool if_none, if_all;
-    struct expiry_option expiry;
-    struct fields fields; /* pairs */
+    struct work work; /* of pairs */
+    bool if_none, if_all, removed;
 };
 
 static bool parse_setex_fields(struct call *call, uint32_t *at, struct setex *setex)
 {
     int64_t count;
-    if (setex->fields.count) {
+    if (setex->work.fields.count) {
         reply_error(call->reply, BYTES("ERR FIELDS keyword specified multiple times"));
         return false;
     }
@@ -423,7 +481,7 @@ static bool parse_setex_fields(struct call *call, uint32_t *at, struct setex *se
         call_fail_arity(call);
         return false;
     }
-    setex->fields = (struct fields){ *at + 2, (uint32_t)count };
+    setex->work.fields = (struct fields){ *at + 2, (uint32_t)count };
     *at += 2 + 2 * (uint32_t)count;
     return true;
 }
@@ -441,12 +499,12 @@ static bool parse_setex(struct call *call, struct setex *setex)
             setex->if_all = if_all;
             at++;
         } else if (is_expiry_option(call, at, "KEEPTTL")) {
-            if (!parse_expiry_option(call, &at, "KEEPTTL", &setex->expiry))
+            if (!parse_expiry_option(call, &at, "KEEPTTL", &setex->work.expiry))
                 return false;
         } else if (call_arg_is(call, at, "FIELDS")) {
             if (!parse_setex_fields(call, &at, setex))
                 return false;
-        } else if (setex->fields.count) { /* more pairs than were announced */
+        } else if (setex->work.fields.count) { /* more pairs than were announced */
             call_fail_arity(call);
             return false;
         } else {
@@ -456,68 +514,78 @@ static bool parse_setex(struct call *call, struct setex *setex)
             return false;
         }
     }
-    if (setex->fields.count)
+    if (setex->work.fields.count)
         return true;
     reply_error(call->reply, BYTES("ERR missing FIELDS argument"));
     return false;
 }
 
-/* True if none of the fields exists, or all of them do, as wanted. */
-static bool setex_may_write(struct call *call, struct hash_writer *writer, const struct setex *setex)
+static bool is_none(struct work *work, uint32_t index)
 {
-    for (uint32_t i = 0; (setex->if_none || setex->if_all) && i < setex->fields.count; i++) {
-        struct hash_place place;
-        if (find(writer, call->argv[setex->fields.first + 2 * i], &place) != setex->if_all)
-            return false;
-    }
-    return true;
+    struct hash_place place;
+    return !find(&work->writer, work->call->argv[index], &place);
+}
+
+static bool is_there(struct work *work, uint32_t index)
+{
+    return !is_none(work, index);
 }
 
 /* What was written is told of as HSET, HPEXPIREAT or HDEL; but only HSETEX itself keeps the expiries that it finds. */
-static void tell_setex(struct call *call, const struct setex *setex, bool removed)
+static void tell_setex(struct call *call, struct setex *setex)
 {
-    const struct bytes *pairs = call->argv + setex->fields.first;
-    uint32_t count = setex->fields.count;
-    struct changes changes;
+    struct work *work = &setex->work;
+    const struct bytes *pairs = call->argv + work->fields.first;
+    uint32_t count = work->fields.count;
     hash_notify(call, "hset");
-    begin_changes(call, &changes, &setex->fields);
-    for (uint32_t i = 0; i < count && setex->expiry.what == EXPIRY_SET; i++)
-        note_change(&changes, pairs[2 * i], removed);
-    if (call_is_propagated(call) && setex->expiry.what != EXPIRY_STAYS) {
+    begin_changes(call, &work->changes, &work->fields);
+    for (uint32_t i = 0; i < count && work->expiry.what == EXPIRY_SET; i++)
+        note_change(&work->changes, pairs[2 * i], setex->removed);
+    if (call_is_propagated(call) && work->expiry.what != EXPIRY_STAYS) {
         struct bytes *argv = arena_alloc(call->arena, (2 + 2 * count) * sizeof *argv);
         argv[0] = BYTES("HSET");
         argv[1] = call->argv[1];
         memcpy(&argv[2], pairs, 2 * count * sizeof *argv);
-        call_propagate(call, argv, 2 + 2 * count);
+        tell(call, &work->changes, argv, 2 + 2 * count);
     }
-    tell_changes(call, &changes, setex->expiry.at_ms);
+    hash_call_dirty(call, work->changes.set_count + work->changes.removed_count);
+    tell_changes(call, &work->changes, work->expiry.at_ms);
+}
+
+static bool set_pair(struct work *work, uint32_t index)
+{
+    struct setex *setex = (struct setex *)work;
+    const struct bytes *pair = work->call->argv + index;
+    enum hash_expiry_policy policy = work->expiry.what == EXPIRY_STAYS ? HASH_EXPIRY_KEEP : HASH_EXPIRY_DROP;
+    struct hash_place place;
+    hash_find(&work->writer, pair[0], &place);
+    bool done = hash_put(&work->writer, &place, pair[0], pair[1], policy);
+    work->changed++;
+    if (!done || work->expiry.what != EXPIRY_SET)
+        return done;
+    hash_find(&work->writer, pair[0], &place);
+    return expire_field(work->call, &work->writer, &place, work->expiry.at_ms, &setex->removed);
 }
 
 static void run_hsetex(struct call *call)
 {
-    struct setex setex = { 0 };
-    struct hash_writer writer;
-    if (!parse_setex(call, &setex) || !hash_call_begin(call, &writer))
+    struct setex setex = { .work = { .call = call, .stride = 2 } };
+    struct work *work = &setex.work;
+    if (!parse_setex(call, &setex) || !hash_call_begin(call, &work->writer) || words_aside(call))
         return;
-    bool may_write = setex_may_write(call, &writer, &setex), done = true, removed = false;
-    for (uint32_t i = 0; i < setex.fields.count && may_write && done; i++) {
-        const struct bytes *pair = call->argv + setex.fields.first + 2 * i;
-        enum hash_expiry_policy policy = setex.expiry.what == EXPIRY_STAYS ? HASH_EXPIRY_KEEP : HASH_EXPIRY_DROP;
-        struct hash_place place;
-        hash_find(&writer, pair[0], &place);
-        done = hash_put(&writer, &place, pair[0], pair[1], policy);
-        if (done && setex.expiry.what == EXPIRY_SET) {
-            hash_find(&writer, pair[0], &place);
-            done = expire_field(call, &writer, &place, setex.expiry.at_ms, &removed);
+    if (setex.if_none || setex.if_all) {
+        if (!each_field(work, setex.if_all ? is_there : is_none)) {
+            reply_int(call->reply, 0);
+            return;
         }
+        hash_call_begin(call, &work->writer);
     }
-    if (may_write)
-        hash_call_dirty(call, setex.fields.count);
-    if (!hash_call_end(call, &writer, done))
-        return;
-    if (may_write)
-        tell_setex(call, &setex, removed);
-    reply_int(call->reply, may_write);
+    if (each_field(work, set_pair)) {
+        tell_setex(call, &setex);
+        reply_int(call->reply, 1);
+    } else {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+    }
 }
 
 static const char *const tips_left[] = { "nondeterministic_output", NULL };

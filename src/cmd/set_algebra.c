@@ -16,12 +16,14 @@
 #include "base/fiber.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
+#include "many_words_priv.h"
 #include "set_priv.h"
 #include "store/value.h"
 
 enum {
     UNION_BY_LOOK_UP = 6, /* sets of which a union is taken without building one */
-    STORE_COST = 200,     /* of a batch, for fiber_breathe */
+    STORE_COST = 200,     /* of a batch, for fiber_breathe, ... */
+    SET_COST = 10,        /* ... and of looking at one of the sets */
 };
 
 enum operation { INTERSECTION, UNION, DIFFERENCE };
@@ -58,23 +60,28 @@ static struct set *read_sets(struct call *call, uint32_t first, uint32_t count)
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        fiber_breathe(SET_COST);
         if (!set_read(call, first + i, &sets[i]))
             return NULL;
+    }
     return sets;
 }
 
 static size_t sum_counts(const struct set *sets, uint32_t count)
 {
     size_t sum = 0;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        fiber_breathe(SET_COST);
         sum += set_count(sets[i]);
+    }
     return sum;
 }
 
 static int compare_counts(const void *a, const void *b)
 {
     size_t x = set_count(*(const struct set *)a), y = set_count(*(const struct set *)b);
+    fiber_breathe(SET_COST);
     return (x > y) - (x < y);
 }
 
@@ -148,6 +155,7 @@ static void subtract(struct sink *sink, struct set *sets, uint32_t count)
     if (first == 0)
         return;
     for (uint32_t i = 0; i < count; i++) {
+        fiber_breathe(SET_COST);
         look_ups += sets[i].value ? first : 0;
         sum += set_count(sets[i]);
     }
@@ -176,7 +184,7 @@ static void combine(struct sink *sink, enum operation operation, struct set *set
 static void run_replied(struct call *call, enum operation operation)
 {
     uint32_t count = call->argc - 1;
-    struct set *sets = read_sets(call, 1, count);
+    struct set *sets = words_aside(call) ? NULL : read_sets(call, 1, count);
     if (!sets || call_aside(call, sum_counts(sets, count)))
         return;
     struct sink sink = { .call = call, .kind = SINK_REPLY, .limit = SIZE_MAX };
@@ -193,7 +201,7 @@ static void run_replied(struct call *call, enum operation operation)
 static void run_stored(struct call *call, enum operation operation)
 {
     uint32_t count = call->argc - 2;
-    struct set *sets = read_sets(call, 2, count);
+    struct set *sets = words_aside(call) ? NULL : read_sets(call, 2, count);
     if (!sets || call_aside(call, sum_counts(sets, count)))
         return;
     struct sink sink = { .call = call, .kind = SINK_STORE, .result = set_create(), .limit = SIZE_MAX };
@@ -264,8 +272,8 @@ static void run_sintercard(struct call *call)
         if (!call_arg_i64(call, i + 1, 0, INT64_MAX, "ERR LIMIT can't be negative", &limit))
             return;
     }
-    struct set *sets = read_sets(call, 2, (uint32_t)count);
-    if (!sets)
+    struct set *sets = words_aside(call) ? NULL : read_sets(call, 2, (uint32_t)count);
+    if (!sets || call_aside(call, sum_counts(sets, (uint32_t)count)))
         return;
     struct sink sink = { .call = call, .kind = SINK_COUNT, .limit = limit ? (size_t)limit : SIZE_MAX };
     intersect(&sink, sets, (uint32_t)count);

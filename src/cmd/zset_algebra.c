@@ -11,10 +11,13 @@
 #include "zset_priv.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
+#include "many_words_priv.h"
 #include "store/set.h"
 
 enum operation { UNION, INTER, DIFF };
@@ -24,7 +27,10 @@ struct input {
     const struct entry *entry; /* NULL: missing */
     double weight;
     size_t count;
+    uint32_t index; /* among the arguments */
 };
+
+enum { INPUT_COST = 10 }; /* of looking at one, for fiber_breathe */
 
 struct algebra {
     enum operation operation;
@@ -145,22 +151,18 @@ static bool subtract(struct algebra *algebra, const struct input *input, struct 
     return put(algebra, member, score, false);
 }
 
-/* Sorts by size, equal ones as they come: inputs are few. */
-static void sort_inputs(struct algebra *algebra)
+/* By size, equal ones as they come. */
+static int compare_inputs(const void *a, const void *b)
 {
-    for (uint32_t i = 1; i < algebra->input_count; i++) {
-        struct input moved = algebra->inputs[i];
-        uint32_t at = i;
-        for (; at && algebra->inputs[at - 1].count > moved.count; at--)
-            algebra->inputs[at] = algebra->inputs[at - 1];
-        algebra->inputs[at] = moved;
-    }
+    const struct input *x = a, *y = b;
+    fiber_breathe(INPUT_COST);
+    return x->count != y->count ? (x->count > y->count) - (x->count < y->count) : (x->index > y->index) * 2 - 1;
 }
 
 static void compute(struct algebra *algebra)
 {
     if (algebra->operation != DIFF)
-        sort_inputs(algebra);
+        qsort(algebra->inputs, algebra->input_count, sizeof *algebra->inputs, compare_inputs);
     if (algebra->operation == DIFF)
         walk(algebra, &algebra->inputs[0], subtract);
     else if (algebra->operation == INTER)
@@ -190,11 +192,12 @@ static bool read_inputs(struct call *call, uint32_t at, struct algebra *algebra)
     algebra->input_count = (uint32_t)count;
     algebra->inputs = arena_alloc(call->arena, (size_t)count * sizeof *algebra->inputs);
     for (uint32_t i = 0; i < algebra->input_count; i++) {
+        fiber_breathe(INPUT_COST);
         const struct entry *entry = call_read(call, at + 1 + i);
         if (entry && entry->type != ENTRY_SET && !call_expect_type(call, entry, ENTRY_ZSET))
             return false;
         size_t size = entry && entry->type == ENTRY_SET ? set_count(set_of(entry)) : zset_count(entry);
-        algebra->inputs[i] = (struct input){ entry, 1, size };
+        algebra->inputs[i] = (struct input){ entry, 1, size, i };
     }
     return true;
 }
@@ -291,7 +294,8 @@ static size_t count_members(const struct algebra *algebra)
 static void run(struct call *call, struct algebra algebra)
 {
     uint32_t at = algebra.store ? 2 : 1;
-    if (!read_inputs(call, at, &algebra) || !read_options(call, at + 1 + algebra.input_count, &algebra))
+    if (words_aside(call) || !read_inputs(call, at, &algebra) ||
+        !read_options(call, at + 1 + algebra.input_count, &algebra))
         return;
     if (call_aside(call, count_members(&algebra)))
         return;

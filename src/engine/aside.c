@@ -18,6 +18,7 @@
 #include "engine_priv.h"
 #include "exec_priv.h"
 #include "holds_priv.h"
+#include "propagate_priv.h"
 #include "resp/request.h"
 #include "wait_priv.h"
 
@@ -137,6 +138,8 @@ static void aside_destroy(struct task *task)
     asides->everywhere -= self->everywhere;
     asides->storing -= self->stores;
     asides->changed -= self->changed;
+    if (self->call.ready_arg) /* those behind it in the line had to wait, whatever became of it */
+        waits_touched(engine, self->call.db, self->argv[self->call.ready_arg]);
     aside_free(self);
     holds_leave(engine);
 }
@@ -144,9 +147,10 @@ static void aside_destroy(struct task *task)
 /* The blob that an argument was read into, or NULL: it is taken over instead of copied. */
 static struct blob *blob_of(const struct call *call, uint32_t index)
 {
-    for (uint32_t i = 0; i < call->request->blob_count; i++)
-        if (call->request->blobs[i].index == index)
-            return call->request->blobs[i].blob;
+    const struct request *request = call->request;
+    for (uint32_t i = 0; request && i < request->blob_count; i++)
+        if (request->blobs[i].index == index)
+            return request->blobs[i].blob;
     return NULL;
 }
 
@@ -154,11 +158,11 @@ static struct blob *blob_of(const struct call *call, uint32_t index)
 static void take_arguments(struct aside *self, struct call *call)
 {
     char *at = (char *)&self->argv[call->argc];
-    if (call->request->blob_count)
+    if (call->request && call->request->blob_count)
         self->blobs = mem_alloc(call->request->blob_count * sizeof *self->blobs);
     for (uint32_t i = 0; i < call->argc; i++) {
         self->argv[i] = call->argv[i];
-        struct blob *blob = call_take_blob(call, i);
+        struct blob *blob = call->request ? call_take_blob(call, i) : NULL;
         if (blob) {
             self->blobs[self->blob_count++] = blob;
             continue;
@@ -240,7 +244,7 @@ static bool go_aside(struct call *call, enum scope scope)
         return false;
     if (call->exec)
         return exec_put_aside(call, everywhere);
-    if (!call->request || call->retry)
+    if (!call->request && !(call->retry && scope == HOLDS_KEYS))
         return false;
     struct asides *asides = call->engine->asides;
     struct key_position few[HOLDS_FEW_KEYS], *keys = few;
@@ -249,6 +253,8 @@ static bool go_aside(struct call *call, enum scope scope)
     if (count < 0)
         return false;
     if (scope != HOLDS_NOTHING && holds_out_of_turn(asides, call->argv, keys, count, everywhere)) {
+        if (call->retry)
+            return false;
         asides_postpone(call);
         call->request->done = false;
         return true;

@@ -17,6 +17,8 @@ struct fills;
 struct db;
 struct table_type;
 struct task;
+struct task_link;
+struct wait_ready;
 struct waits;
 struct watches;
 
@@ -75,6 +77,9 @@ bool task_abandon(struct session *session);
  * end of the task all the same. */
 void task_answer(struct task *task);
 
+/* The task goes on with what has taken so long already, and whose client wants no answer if it is silent. */
+void task_inherit(struct task_link *link, uint64_t ticks, bool silent);
+
 /* Carries out all tasks that others wait for to their ends, at once. */
 void tasks_finish(struct engine *engine);
 
@@ -93,8 +98,7 @@ void asides_postpone(struct call *call);
 void asides_settle(struct call *call);
 bool asides_hold(const struct asides *asides, struct bytes name);
 
-/* wait.c: the queues of an engine; the observer's news for them; and serving the keys that are ready, between commands.
- */
+/* wait.c: the queues of an engine; the observer's news for them; serving the keys that are ready, between commands. */
 struct waits *waits_create(struct keyspace *keyspace);
 void waits_destroy(struct waits *waits);
 void waits_touched(struct engine *engine, struct db *db, struct bytes name);
@@ -102,7 +106,6 @@ void waits_replaced(struct engine *engine, struct db *db);
 void waits_serve(struct engine *engine);
 
 /* What became ready waits in a list apart until it is put back: it was changed by something that is not over. */
-struct wait_ready;
 void waits_park(struct engine *engine, struct wait_ready *parked);
 void waits_unpark(struct engine *engine, struct wait_ready *parked);
 
@@ -133,21 +136,6 @@ void execute_log_if_slow(struct engine *engine, const struct session *session, c
  */
 void propagate_call(struct call *call, uint64_t dirty_before);
 void propagate_flush(struct engine *engine);
-
-/* In a fiber, at the end of a handler that changed something: if its words are very many they are encoded in slices. */
-void propagate_call_in_slices(struct call *call);
-
-/*
- * The commands of a unit that is not whole yet. propagate_exchange puts another in the place of the one under way,
- * which is the caller's then.
- */
-struct propagate_unit {
-    struct buf text;                /* encoded */
-    struct propagate_place *places; /* owned, grows */
-    size_t count, room;
-};
-void propagate_exchange(struct engine *engine, struct propagate_unit *unit);
-void propagate_unit_fini(struct propagate_unit *unit);
 
 static inline uint64_t propagate_begin(struct call *call)
 {
@@ -194,5 +182,5 @@ void watches_destroy(struct watches *watches);
 void watches_touched(struct engine *engine, const struct db *db, struct bytes name);
 void watches_replaced(struct engine *engine, struct db *db);
 
-/* True if a key that the session watches was touched, or has expired. */
+/* A watched key was touched, or has expired. */
 bool watch_was_touched(const struct session *session, int64_t now_ms);

@@ -27,6 +27,7 @@
 #include "engine/task.h"
 #include "engine_priv.h"
 #include "holds_priv.h"
+#include "propagate_priv.h"
 #include "transaction_priv.h"
 #include "wait_priv.h"
 

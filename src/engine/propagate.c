@@ -16,9 +16,14 @@
 #include "engine/session.h"
 #include "engine/task.h"
 #include "engine_priv.h"
+#include "propagate_priv.h"
 #include "store/keyspace.h"
 
-enum { KEEP_BYTES = 1 << 20 }; /* a buffer larger than that is given back after the unit */
+enum {
+    KEEP_BYTES = 1 << 20, /* a buffer larger than that is given back after the unit */
+    MANY_WORDS = 1000,    /* from here on they are encoded little by little, where that can be */
+    COST_OF_WORD = 5,     /* for fiber_breathe */
+};
 
 struct propagate_place {
     int db;
@@ -107,14 +112,24 @@ static void append(struct engine *engine, int db, const char *name, const struct
     unit->places[unit->count++] = (struct propagate_place){ db, start, unit->text.len - start };
 }
 
-void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc)
+static void later_add(struct propagate_later *later, const char *name, const struct bytes *argv, uint32_t argc)
 {
     if (later->count == later->room) {
         later->room = later->room ? later->room * 2 : 16;
         later->ends = mem_realloc(later->ends, later->room * sizeof *later->ends);
     }
-    encode(&later->text, NULL, argv, argc);
+    append_head(&later->text, '*', argc);
+    for (uint32_t i = 0; i < argc; i++) {
+        encode_word(&later->text, i == 0 && name ? bytes_from_cstr(name) : argv[i]);
+        if (argc >= MANY_WORDS)
+            fiber_breathe(COST_OF_WORD);
+    }
     later->ends[later->count++] = later->text.len;
+}
+
+void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc)
+{
+    later_add(later, NULL, argv, argc);
 }
 
 void call_propagate_later(struct call *call, struct propagate_later *later)
@@ -222,18 +237,9 @@ void propagate_call(struct call *call, uint64_t dirty_before)
 
 void propagate_call_in_slices(struct call *call)
 {
-    enum { MANY = 1000, COST_OF_WORD = 5 };
-    if (call->propagated || !call->engine->propagation || !(call->command->flags & CMD_WRITE) || call->argc < MANY)
+    if (call->propagated || !call_is_propagated(call) || !(call->command->flags & CMD_WRITE) || call->argc < MANY_WORDS)
         return;
     struct propagate_later later = { .text = BUF_EMPTY };
-    append_head(&later.text, '*', call->argc);
-    encode_word(&later.text, bytes_from_cstr(lasting_name(call->command)));
-    for (uint32_t i = 1; i < call->argc; i++) {
-        encode_word(&later.text, call->argv[i]);
-        fiber_breathe(COST_OF_WORD);
-    }
-    later.count = later.room = 1;
-    later.ends = mem_alloc(sizeof *later.ends);
-    later.ends[0] = later.text.len;
+    later_add(&later, lasting_name(call->command), call->argv, call->argc);
     call_propagate_later(call, &later);
 }

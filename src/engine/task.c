@@ -108,7 +108,8 @@ void call_defer(struct call *call, struct task *task)
     ASSERT(!task->link);
     if (call->exec && exec_take_task(call, task))
         return;
-    if (!call->request) { /* nobody can wait here: run it to its end */
+    bool goes_on = call->request || (call->retry && task->holds);
+    if (!goes_on) { /* nobody can wait here: run it to its end */
         while (!task->type->step(task, call))
             ;
         task->type->destroy(task);
@@ -153,6 +154,12 @@ static void finish(struct engine *engine, struct task_link *link)
     link_destroy(link);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
+}
+
+void task_inherit(struct task_link *link, uint64_t ticks, bool silent)
+{
+    link->ticks += ticks;
+    link->silent = silent;
 }
 
 struct reply *task_reply(struct task *task)

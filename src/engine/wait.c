@@ -116,7 +116,7 @@ void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, u
 {
     struct engine *engine = call->engine;
     struct session *session = call->session;
-    if (call->retry) {
+    if (call->retry && session->wait) {
         session->wait->again = true;
         return;
     }
@@ -289,8 +289,19 @@ void engine_wait_stats(const struct engine *engine, struct wait_stats *stats)
 
 /* --- Serving --- */
 
-/* Executes the waiter's command again; true if that ended its wait. */
-static bool retry(struct engine *engine, struct wait_place *place)
+/* The command has found much to do, and goes on as a task: it waits for nothing any more. */
+static void become_task(struct session *session)
+{
+    struct waiter *waiter = detach(session);
+    task_inherit(session->task, waiter->ticks, waiter->silent);
+    mem_free(waiter);
+    session->transport->patient(session->connection, session->subscriber != NULL);
+}
+
+enum outcome { WAITS_AGAIN, HAS_ENDED, GOES_ON };
+
+/* Executes the waiter's command again. */
+static enum outcome retry(struct engine *engine, struct wait_place *place)
 {
     struct waiter *waiter = place->waiter;
     struct session *session = waiter->session;
@@ -300,7 +311,7 @@ static bool retry(struct engine *engine, struct wait_place *place)
     struct call call;
     make_call(waiter, &call);
     if (__builtin_expect(session->flags & SESSION_LIMITED, 0) && refuse(session, &call, mark))
-        return true;
+        return HAS_ENDED;
     call.retry = true;
     call.ready_arg = place->arg;
     engine->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
@@ -321,10 +332,14 @@ static bool retry(struct engine *engine, struct wait_place *place)
     session_push_late(engine);
     if (again) {
         wait_queue_forget_after(engine->waits, last_ready);
-        return false;
+        return WAITS_AGAIN;
+    }
+    if (session->task) {
+        become_task(session);
+        return GOES_ON;
     }
     finish(session);
-    return true;
+    return HAS_ENDED;
 }
 
 /* True if the key has something for waiters of that kind, or is gone and that is news to them. */
@@ -344,8 +359,9 @@ static bool serve_some(struct engine *engine, struct wait_line *line, size_t mos
         if (!concerns(engine, line->key, line->kind))
             break;
         line->cursor = place->next;
-        if (!retry(engine, place) && !line->kind->every)
-            break;
+        enum outcome outcome = retry(engine, place);
+        if (outcome == GOES_ON || (outcome == WAITS_AGAIN && !line->kind->every))
+            break; /* when the task is over the key is ready once more */
     }
     line->cursor = NULL;
     return false;

@@ -128,6 +128,8 @@ static size_t set_memory(const struct entry *entry)
     return mem_usable_size(set) + table_overhead_bytes(&set->table) + set->member_bytes;
 }
 
+enum { DRAINED_AT_ONCE = 64, DRAIN_COST = 200 }; /* the latter for fiber_breathe */
+
 void set_destroy(struct set set)
 {
     if (!set.value)
@@ -137,12 +139,16 @@ void set_destroy(struct set set)
     else if (set.encoding == SET_LISTPACK)
         listpack_destroy(set.value);
     else
-        set_table_drain(set.value, SIZE_MAX);
+        while (set_table_drain(set.value, DRAINED_AT_ONCE))
+            fiber_breathe(DRAIN_COST);
 }
 
 static void set_destroy_entry(struct entry *entry)
 {
-    set_destroy(set_of(entry));
+    if (entry->encoding == SET_TABLE)
+        set_table_drain(entry_pointer(entry), SIZE_MAX);
+    else
+        set_destroy(set_of(entry));
 }
 
 static void set_copy(struct entry *entry)

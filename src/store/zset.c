@@ -141,10 +141,12 @@ static bool drain(struct zset *zset, size_t items)
     return false;
 }
 
+enum { DRAINED_AT_ONCE = 64, DRAIN_COST = 200 }; /* the latter for fiber_breathe */
+
 void zset_destroy(struct zset *zset)
 {
-    if (zset)
-        drain(zset, SIZE_MAX);
+    while (zset && drain(zset, DRAINED_AT_ONCE))
+        fiber_breathe(DRAIN_COST);
 }
 
 /* --- As a value type --- */
@@ -168,7 +170,7 @@ static void value_free(struct entry *entry)
     if (entry->encoding == ZSET_PACKED)
         listpack_destroy(entry_pointer(entry));
     else
-        zset_destroy(zset_of(entry));
+        drain(zset_of(entry), SIZE_MAX);
 }
 
 enum { COPY_COST = 20 };

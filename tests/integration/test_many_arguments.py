@@ -30,6 +30,13 @@ OTHERS = {
     "PFADD-nothing-new": ("PFADD", "p", *OLD), "PFADD-to-a-set": ("PFADD", "s", *NAMES),
     "PFCOUNT": ("PFCOUNT", *("p%d" % (i % 5) for i in range(60))), "PFCOUNT-a-set": ("PFCOUNT", *("p" * 60), "s"),
     "PFMERGE": ("PFMERGE", "k", *("p%d" % (i % 5) for i in range(60))), "PFMERGE-into": ("PFMERGE", *("p" * 60), "p3"),
+    "GEOPOS": ("GEOPOS", "z", *NAMES), "GEOHASH": ("GEOHASH", "z", *NAMES), "GEOPOS-a-list": ("GEOPOS", "l", *NAMES),
+    "SINTERCARD": ("SINTERCARD", 2, "s", "s"), "SINTERCARD-LIMIT": ("SINTERCARD", 2, "s", "s", "LIMIT", 900),
+    "SINTERCARD-many": ("SINTERCARD", MANY, *(["s"] * MANY)), "SUNIONSTORE-many": ("SUNIONSTORE", "k", *NAMES, "s"),
+    "SINTER-none": ("SINTER", "s", *NAMES), "SDIFFSTORE-many": ("SDIFFSTORE", "k", "s", *NAMES, "s"),
+    "SUNION-a-list": ("SUNION", "s", *NAMES, "l"), "ZUNIONSTORE-many": ("ZUNIONSTORE", "k", MANY + 1, "z", *NAMES),
+    "ZINTER-many": ("ZINTER", MANY + 1, "z", *(["s", "z"] * (MANY // 2)), "WITHSCORES"),
+    "ZDIFF-many": ("ZDIFF", MANY + 1, "z", *NAMES), "ZUNION-a-list": ("ZUNION", MANY + 1, *NAMES, "l"),
     "HSET-to-a-set": ("HSET", "s", *PAIRS), "GEOADD-nowhere": ("GEOADD", "k", *PLACES, 200, 200, "x"),
 }
 
@@ -113,6 +120,108 @@ def test_others_meanwhile(ports, command):
         after = other.command(size, command[1])
         seen.append(reader.read().value)
         assert set(seen) <= {before, after}
+
+
+FUTURE = 32503680000  # seconds since 1970
+HERE = object()
+FIELDS = ("FIELDS", MANY, *NAMES)
+OF_FIELDS = {  # with HERE in place of fields and their number
+    "HEXPIREAT": ("HEXPIREAT", "h", FUTURE, HERE), "HEXPIREAT-GT": ("HEXPIREAT", "h", FUTURE - 9, "GT", HERE),
+    "HEXPIREAT-past": ("HEXPIREAT", "h", 1, HERE), "HPERSIST": ("HPERSIST", "h", HERE),
+    "HEXPIRETIME": ("HEXPIRETIME", "h", HERE), "HGETDEL": ("HGETDEL", "h", HERE), "HGETEX": ("HGETEX", "h", HERE),
+    "HGETEX-EXAT": ("HGETEX", "h", "EXAT", FUTURE, HERE), "HGETEX-PERSIST": ("HGETEX", "h", "PERSIST", HERE),
+    "HGETEX-past": ("HGETEX", "h", "PXAT", 1, HERE), "HEXPIREAT-none": ("HEXPIREAT", "none", FUTURE, HERE),
+    "HTTL-set": ("HTTL", "s", HERE),
+}
+
+
+def in_words(command, names):
+    return [x for word in command for x in (("FIELDS", len(names), *names) if word is HERE else (word,))]
+
+
+def fill_fields(client):
+    """A third of the fields expires, another does not, and the rest is not there."""
+    fill(client)
+    client.command("HDEL", "h", *NAMES[::3])
+    for at in range(1, MANY, 900):
+        some = NAMES[at:at + 900:3]
+        client.command("HEXPIREAT", "h", FUTURE - at, "FIELDS", len(some), *some)
+
+
+def fields_now(client):
+    found = contents(client)
+    times = []
+    for at in range(0, MANY, 800):
+        times += client.command("HPEXPIRETIME", "h", *("FIELDS", 800, *NAMES[at:at + 800])) or []
+    return found, times
+
+
+@pytest.mark.parametrize("how", ["alone", "in-exec"])
+@pytest.mark.parametrize("command", OF_FIELDS)
+def test_all_fields_as_some_at_a_time(ports, command, how):
+    """One command with very many fields does, and answers, what several with few do."""
+    command = OF_FIELDS[command]
+    with Client(ports[0]) as client:
+        fill_fields(client)
+        expected = []
+        for at in range(0, MANY, 400):
+            reply = client.command(*in_words(command, NAMES[at:at + 400]))
+            expected += [getattr(reply, "text", reply)] if not isinstance(reply, list) else reply
+        after = fields_now(client)
+        fill_fields(client)
+        if how == "in-exec":
+            client.command("MULTI")
+        reply = client.command(*in_words(command, NAMES))
+        if how == "in-exec":
+            reply = client.command("EXEC")[0]
+        if isinstance(reply, list):
+            assert reply == expected
+        else:
+            assert {getattr(reply, "text", reply)} == set(expected)
+        assert fields_now(client) == after
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("FNX",), ("FXX",), ("EXAT", FUTURE), ("KEEPTTL",), ("FXX", "PXAT", 1)], ids=str)
+@pytest.mark.parametrize("key", ["h", "k"])
+def test_hsetex_of_very_many(ports, options, key):
+    pairs = [x for name in NAMES for x in (name, b"of " + name)]
+    with Client(ports[0]) as client:
+        fill_fields(client)
+        before = fields_now(client)
+        written = ("FNX" not in options or key == "k") and "FXX" not in options
+        assert client.command("HSETEX", key, *options, "FIELDS", MANY, *pairs) == int(written)
+        if not written:
+            assert fields_now(client) == before
+            return
+        assert client.command("HMGET", key, *NAMES) == pairs[1::2]
+        times = client.command("HEXPIRETIME", key, *FIELDS)
+        if "KEEPTTL" in options and key == "h":
+            assert times == [-1 if t < 0 else t // 1000 for t in before[1]]
+        else:
+            assert set(times) == {FUTURE if "EXAT" in options else -1}
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_the_log_has_fields_and_their_ends(start_server, end):
+    server = start_server(*AOF)
+    with Client(server.port) as client:
+        fill_fields(client)
+        pairs = [x for name in NAMES for x in (name, "v")]
+        assert client.command("HSETEX", "one", "EX", 100000, "FIELDS", MANY, *pairs) == 1
+        assert client.command("HSETEX", "two", "KEEPTTL", "FIELDS", MANY, *pairs) == 1
+        assert client.command("HEXPIRE", "h", 100000, *FIELDS)[1] == 1
+        assert client.command("HEXPIRE", "two", 0, "FIELDS", MANY - 9, *NAMES[9:])[0] == 2
+        times = client.command("HPEXPIRETIME", "one", *FIELDS)
+        before = fields_now(client)
+    if end == "stop":
+        server.stop_cleanly()
+    else:
+        server.kill()
+    with loaded(start_server(*AOF, directory=server.directory)) as client:
+        assert fields_now(client) == before
+        assert client.command("HPEXPIRETIME", "one", *FIELDS) == times
+        assert sorted(client.command("HKEYS", "two")) == NAMES[:9]
 
 
 def test_waiters_are_served_when_all_is_there(ports):
