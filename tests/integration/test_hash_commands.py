@@ -310,8 +310,10 @@ def test_the_key_expires_apart_from_its_fields(hashes):
     hashes.command("HPERSIST", "h", "FIELDS", 1, "a")
     assert hashes.command("TTL", "h") == about(1000)
     hashes.command("HPEXPIRE", "h", 20, "FIELDS", 1, "a")
-    hashes.command("PEXPIRE", "h", 60)
     wait_until(lambda: hashes.command("HLEN", "h") == 2)
+    assert hashes.command("TTL", "h") == about(1000)
+    hashes.command("HEXPIRE", "h", 100, "FIELDS", 1, "b")
+    hashes.command("PEXPIRE", "h", 20)
     wait_until(lambda: hashes.command("DBSIZE") == 0)
 
 
