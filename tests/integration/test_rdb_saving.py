@@ -102,13 +102,13 @@ def child_of(server):
     return int(open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()[0])
 
 
-@pytest.mark.server_options("--rdb-key-save-delay", "10000000")
 def test_killed_child_leaves_the_old_file(server):
     path = server.directory / "dump.rdb"
     with Client(server.port) as client:
         client.command("SET", "k", "v")
         client.command("SAVE")
         before = path.read_bytes()
+        client.command("CONFIG", "SET", "rdb-key-save-delay", 10_000_000)
         client.command("SET", "k", "w")
         client.command("BGSAVE")
         os.kill(child_of(server), signal.SIGKILL)
