@@ -11,7 +11,8 @@
  *
  * A tick is not a second: under a policy that orders by time and with a limit set, the clock also advances with every
  * few uses, so finely that the keys in memory are told apart however fast they come; store/evict_clock.h turns ticks
- * back into seconds. W-TinyLFU (Einziger, Friedman, Manes, ACM ToS 2017) is in store/evict_tinylfu.h.
+ * back into seconds. LFU remembers a byte a key of who went (store/evict_ghost.h): who returns soon begins one higher.
+ * W-TinyLFU (Einziger, Friedman, Manes, ACM ToS 2017) is in store/evict_tinylfu.h.
  *
  * Time and memory are arguments or somebody else's: one call removes one key, and who calls decides how often.
  */

@@ -15,6 +15,7 @@
 #include "evict_priv.h"
 #include "keyspace_priv.h"
 #include "store/evict_clock.h"
+#include "store/evict_ghost.h"
 #include "store/evict_tinylfu.h"
 
 enum {
@@ -32,7 +33,9 @@ enum {
 
     LFU_INITIAL = 5,
     LFU_MAX = 255,
-    LFU_USES_PER_KEY = 256, /* that make counters decay by one, as lfu-decay-time does */
+    LFU_USES_PER_KEY = 128, /* that make counters decay by one, as lfu-decay-time does */
+    LFU_KEYS_PER_GHOST = 2,
+    LFU_NEWER_PERCENT = 60, /* of the looks are at the newest of those gathered: see choose_look */
     TINY_WINDOW = 1 << 23,
     TINY_USE = 1 << 21,
     TINY_USES = 3 * TINY_USE,
@@ -61,7 +64,8 @@ struct evict {
     uint64_t ticks; /* as keyspace->clock, not cut to an entry's bits */
     int64_t ticked_ms;
     int64_t now_ms;
-    struct tinylfu *tinylfu; /* owned; NULL under other policies */
+    struct tinylfu *tinylfu;    /* owned; NULL under other policies */
+    struct evict_ghosts ghosts; /* under LFU: who went lately */
     uint64_t search_cursor;
     int search_db;
     int settle_db; /* marks of the window are being taken off in this database; -1 if not */
@@ -84,6 +88,7 @@ void evict_destroy(struct evict *evict)
     if (!evict)
         return;
     tinylfu_destroy(evict->tinylfu);
+    evict_ghosts_fini(&evict->ghosts);
     mem_free(evict);
 }
 
@@ -143,6 +148,8 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
         evict->tinylfu = NULL;
         evict->settle_db = -1;
     }
+    if (kind != EVICT_LFU)
+        evict_ghosts_fini(&evict->ghosts);
     set_pace(keyspace);
 }
 
@@ -316,7 +323,8 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
     entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
     if (keyspace->access == ACCESS_LFU) {
         lfu_count(evict);
-        lfu_set(keyspace, entry, LFU_INITIAL);
+        /* Who went a short while ago is more likely to come a third time than who comes for the first. */
+        lfu_set(keyspace, entry, LFU_INITIAL + evict_ghosts_take(&evict->ghosts, key->hash));
     }
     if (keyspace->access != ACCESS_TINYLFU)
         return;
@@ -579,6 +587,19 @@ static size_t samples_wanted(const struct evict *evict)
     return (size_t)(samples * TIME_SAMPLES < GATHERED_MAX ? samples * TIME_SAMPLES : GATHERED_MAX);
 }
 
+/*
+ * Which of those gathered LFU looks at in its look number `look`. It has many equals, and which of them goes matters:
+ * loops want it to be the one that came last, for else nobody stays until he comes round again, and where what is popular
+ * drifts, that would keep the old for too long. In a bucket newer ones stand behind older ones. One may be looked at
+ * twice: fewer looks mean that some leave before their time, which is what makes LFU follow changes.
+ */
+static struct entry *choose_look(struct evict *evict, const struct gathered *gathered, size_t look)
+{
+    bool newer = random_below(&evict->random, 100) < LFU_NEWER_PERCENT;
+    size_t left = gathered->count - look;
+    return gathered->entries[newer ? left - 1 : look + random_below(&evict->random, left)];
+}
+
 /* Looks at some keys; true if one was expired and went. What was seen is in `gathered`, and in the pool. */
 static bool look_around(struct keyspace *keyspace, struct db *db, struct gathered *gathered, int64_t now_ms)
 {
@@ -590,13 +611,11 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
         return false;
     bool skip_window = keyspace->access == ACCESS_TINYLFU && tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY;
     size_t count = gathered->count;
-    if (kind_of(evict) == EVICT_LFU && count > samples_wanted(evict))
+    bool by_looks = kind_of(evict) == EVICT_LFU;
+    if (by_looks && count > samples_wanted(evict))
         count = samples_wanted(evict);
     for (size_t i = 0; i < count; i++) {
-        /* Newer entries stand behind older ones in a bucket: where not all are taken, any may be. */
-        size_t at = count < gathered->count ? i + random_below(&evict->random, gathered->count - i) : i;
-        struct entry *entry = gathered->entries[at];
-        gathered->entries[at] = gathered->entries[i];
+        struct entry *entry = by_looks ? choose_look(evict, gathered, i) : gathered->entries[i];
         if (skip_window && entry->clock & TINY_WINDOW)
             continue;
         struct candidate candidate = { .entry = entry, .db = db->index };
@@ -716,6 +735,8 @@ enum evict_result evict_one(struct keyspace *keyspace, int64_t now_ms)
     } else if (!pool_take(keyspace, &victim)) {
         return EVICT_SEARCHING;
     }
+    if (kind == EVICT_LFU)
+        evict_ghosts_add(&evict->ghosts, victim.hash, key_count(keyspace) / LFU_KEYS_PER_GHOST);
     remove_candidate(keyspace, &victim);
     return EVICT_REMOVED;
 }
@@ -741,7 +762,8 @@ bool evict_settle(struct keyspace *keyspace, size_t buckets)
 size_t evict_memory(const struct keyspace *keyspace)
 {
     const struct evict *evict = keyspace->evict;
-    return mem_good_size(sizeof *evict) + (evict->tinylfu ? tinylfu_memory(evict->tinylfu) : 0);
+    return mem_good_size(sizeof *evict) + evict_ghosts_memory(&evict->ghosts) +
+           (evict->tinylfu ? tinylfu_memory(evict->tinylfu) : 0);
 }
 
 unsigned evict_window_permille(const struct keyspace *keyspace)

@@ -151,6 +151,27 @@ Test(evict, lfu_keeps_what_is_used_often)
     keyspace_destroy(f.keyspace);
 }
 
+Test(evict, lfu_knows_who_returns_soon)
+{
+    enum { KEYS = 1000 };
+    struct fixture f = make(EVICT_LFU);
+    for (size_t i = 0; i < 2 * KEYS; i++)
+        store(&f, f.db, "key", i, EXPIRY_NONE);
+    evict_many(&f, KEYS / 4);
+    size_t returned = 0, known = 0;
+    for (size_t i = 0; i < 2 * KEYS; i++) {
+        char text[32];
+        struct key key = numbered("key", i, text);
+        if (keyspace_peek(f.keyspace, f.db, key, NOW))
+            continue;
+        store(&f, f.db, "key", i, EXPIRY_NONE);
+        returned++;
+        known += evict_frequency(f.keyspace, keyspace_glance(f.db, key)) == 6;
+    }
+    cr_assert(returned == KEYS / 4 && known > returned * 9 / 10, "%zu of %zu", known, returned);
+    keyspace_destroy(f.keyspace);
+}
+
 Test(evict, ttl_removes_what_expires_first)
 {
     enum { KEYS = 2000 };
@@ -231,6 +252,13 @@ Test(evict, lru_misses_a_loop_that_does_not_fit_and_wtinylfu_keeps_part_of_it)
     size_t tiny = hits_of(EVICT_WTINYLFU, 600, REQUESTS, next_of_loop);
     cr_assert(lru < REQUESTS / 2 / 100, "LRU had %zu hits", lru);
     cr_assert(tiny > REQUESTS / 2 * 45 / 100, "W-TinyLFU had %zu hits", tiny);
+}
+
+Test(evict, lfu_keeps_part_of_a_loop_that_is_five_times_as_large)
+{
+    enum { REQUESTS = 100000 };
+    size_t hits = hits_of(EVICT_LFU, 200, REQUESTS, next_of_loop);
+    cr_assert(hits > REQUESTS / 2 * 21 / 200, "LFU had %zu hits", hits);
 }
 
 Test(evict, wtinylfu_follows_a_change_of_what_is_popular)
