@@ -131,16 +131,14 @@ bool acl_admit(struct call *call)
     case ACL_ALLOWED:
         return true;
     case ACL_DENIED_KEY:
-        reply_error_printf(
-            call->reply, "%sNOPERM this user has no permissions to access one of the keys used as arguments", before);
+        reply_error_printf(call->reply, "%sNOPERM No permissions to access a key", before);
         return false;
     case ACL_DENIED_CHANNEL:
-        reply_error_printf(call->reply,
-            "%sNOPERM this user has no permissions to access one of the channels used as arguments", before);
+        reply_error_printf(call->reply, "%sNOPERM No permissions to access a channel", before);
         return false;
     default:
-        reply_error_printf(call->reply, "%sNOPERM this user has no permissions to run the '%s' command", before,
-            call->command->full_name);
+        reply_error_printf(call->reply, "%sNOPERM User %s has no permissions to run the '%s' command", before,
+            acl_user_name(call->session->user).ptr, call->command->full_name);
         return false;
     }
 }

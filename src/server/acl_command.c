@@ -230,10 +230,11 @@ static void run_dryrun(struct call *call)
     if (verdict == ACL_ALLOWED)
         reply_ok(call->reply);
     else if (verdict == ACL_DENIED_COMMAND)
-        reply_bulk_printf(call->reply, "This user has no permissions to run the '%s' command", command->full_name);
+        reply_bulk_printf(call->reply, "User %s has no permissions to run the '%s' command", acl_user_name(user).ptr,
+            command->full_name);
     else
-        reply_bulk_printf(call->reply, "This user has no permissions to access the '%.*s' %s", len, object.ptr,
-            verdict == ACL_DENIED_KEY ? "key" : "channel");
+        reply_bulk_printf(call->reply, "User %s has no permissions to access the '%.*s' %s", acl_user_name(user).ptr,
+            len, object.ptr, verdict == ACL_DENIED_KEY ? "key" : "channel");
 }
 
 static void run_genpass(struct call *call)

@@ -115,6 +115,21 @@ def test_what_a_user_may_do(users, profile):
         users.same(["AUTH", "default", ""], ["ACL", "DRYRUN", profile, *check])
 
 
+def test_refusals_have_the_words_of_newer_versions(client):
+    client.command("ACL", "SETUSER", "vera", "on", "nopass", "~own:*", "&own:*", "+get", "+publish", "+exec", "+multi")
+    tried = [client.command("ACL", "DRYRUN", "vera", *words) for words in (
+        ["SET", "own:a", "1"], ["GET", "a"], ["PUBLISH", "c", "x"], ["CONFIG", "GET", "x"], ["GET", "own:a"])]
+    assert tried == [b"User vera has no permissions to run the 'set' command",
+                     b"User vera has no permissions to access the 'a' key",
+                     b"User vera has no permissions to access the 'c' channel",
+                     b"User vera has no permissions to run the 'config|get' command", b"OK"]
+    client.command("AUTH", "vera", "")
+    assert client.command("SET", "own:a", "1").text == "NOPERM User vera has no permissions to run the 'set' command"
+    assert client.command("GET", "a").text == "NOPERM No permissions to access a key"
+    assert client.command("PUBLISH", "c", "x").text == "NOPERM No permissions to access a channel"
+    client.command("AUTH", "default", "")
+
+
 def log_facts(client):
     entries = client.command("ACL", "LOG")
     entries = [entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2])) for entry in entries]
