@@ -39,3 +39,6 @@ bool process_notify(const char *state);
  * uses them. */
 void process_init_title(int argc, char **argv);
 void process_set_title(const char *title);
+
+/* What the program was called as, where process_init_title heard of it. Borrowed. */
+const char *process_name(void);

@@ -70,22 +70,23 @@ static double ratio(size_t a, size_t b)
 static void reply_databases(struct call *call)
 {
     for (int i = 0; i < call->keyspace->db_count; i++) {
-        const struct db *db = call->keyspace->dbs[i];
-        if (!keyspace_size(db))
+        size_t overhead = table_overhead_bytes(&call->keyspace->dbs[i]->table);
+        if (!overhead)
             continue;
         reply_bulk_printf(call->reply, "db.%d", i);
         reply_map(call->reply, 3);
-        reply_pair_int(call, "overhead.hashtable.main", table_overhead_bytes(&db->table));
+        reply_pair_int(call, "overhead.hashtable.main", overhead);
         reply_pair_int(call, "overhead.hashtable.expires", 0);
         reply_pair_int(call, "overhead.hashtable.slot-to-keys", 0);
     }
 }
 
+/* Databases whose table takes memory: one that has keys, or had some since it was last flushed. */
 static size_t used_databases(const struct keyspace *keyspace)
 {
     size_t count = 0;
     for (int i = 0; i < keyspace->db_count; i++)
-        count += keyspace_size(keyspace->dbs[i]) != 0;
+        count += table_overhead_bytes(&keyspace->dbs[i]->table) != 0;
     return count;
 }
 

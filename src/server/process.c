@@ -20,6 +20,7 @@
 #endif
 
 #include "base/log.h"
+#include "base/mem.h"
 
 enum {
     RESERVED_FILES = 32,           /* descriptors that are not clients: listeners, log, files being saved */
@@ -31,6 +32,7 @@ extern char **environ;
 static struct {
     char *start;
     size_t room; /* bytes that the arguments and the environment took, now the title's */
+    char *name;  /* owned: the first argument as it was */
 } title;
 
 bool process_daemonize(void)
@@ -187,8 +189,14 @@ void process_init_title(int argc, char **argv)
             return;
     copy[count] = NULL;
     environ = copy;
+    title.name = mem_strdup(argv[0]);
     title.start = argv[0];
     title.room = (size_t)(end - argv[0]);
+}
+
+const char *process_name(void)
+{
+    return title.name ? title.name : "larder-server";
 }
 
 void process_set_title(const char *text)

@@ -290,7 +290,7 @@ static void set_title(const struct server *server)
     if (!server->config.set_proc_title)
         return;
     struct buf title = BUF_EMPTY;
-    config_format_title(&server->config, "larder-server", &title);
+    config_format_title(&server->config, process_name(), &title);
     process_set_title(buf_cstr(&title));
     buf_fini(&title);
 }

@@ -508,6 +508,15 @@ def test_commands_are_renamed(start_server, tmp_path):
         start_server("--rename-command", "NOSUCH", "x")
 
 
+def test_the_title_begins_with_what_the_program_was_called_as(server):
+    with Client(server.port) as client:
+        for template, title in (("{title} {listen-addr}", f"{larder_binary()} 127.0.0.1:{server.port}"),
+                                ("a {port} {title} b", f"a {server.port} {larder_binary()} b")):
+            assert client.command("CONFIG", "SET", "proc-title-template", template) == b"OK"
+            line = Path(f"/proc/{server.process.pid}/cmdline").read_text()
+            assert line.rstrip("\0") == title
+
+
 def test_committed_documents_are_those_of_the_table():
     documents = {"--print-default-config": "conf/larder.conf", "--print-config-manual": "man/larder.conf.5"}
     for option, path in documents.items():

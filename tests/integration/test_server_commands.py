@@ -398,6 +398,23 @@ def test_memory_replies(pair):
     assert b"MB" in pair.both[0].command("MEMORY", "DOCTOR")
 
 
+def test_memory_stats_of_a_database_that_was_emptied(client):
+    """Its table is small again, and is told of until it is flushed."""
+    def table(db):
+        stats = client.command("MEMORY", "STATS")
+        stats = stats if isinstance(stats, dict) else dict(zip(stats[::2], stats[1::2]))
+        facts = stats.get(f"db.{db}".encode())
+        return dict(zip(facts[::2], facts[1::2])) if isinstance(facts, list) else facts
+    client.command("SELECT", 3)
+    assert table(3) is None
+    client.load(("SET", f"k{i}", "v") for i in range(1000))
+    full = table(3)[b"overhead.hashtable.main"]
+    client.load(("DEL", f"k{i}") for i in range(1000))
+    assert 0 < table(3)[b"overhead.hashtable.main"] < 400 < full
+    client.command("FLUSHDB")
+    assert table(3) is None
+
+
 def test_lolwut_tells_the_version(client):
     assert b"Redis ver. 7.4.0" in client.command("LOLWUT")
     assert b"Redis ver." in client.command("LOLWUT", "VERSION", 5, 1, 1)
