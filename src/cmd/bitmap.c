@@ -188,32 +188,24 @@ static bool resolve_range(int64_t start, int64_t end, uint64_t unit, size_t len,
 
 static void run_bitcount(struct call *call)
 {
-    const struct entry *entry = call_read(call, 1);
-    if (!entry) {
-        reply_int(call->reply, 0);
-        return;
-    }
-    if (!call_expect_type(call, entry, ENTRY_STRING))
-        return;
     int64_t start = 0, end = -1;
     uint64_t unit = 8;
     if (call->argc == 3 || call->argc > 5) {
         reply_fail(call->reply, ERROR_SYNTAX);
         return;
     }
-    if (call->argc > 3 && (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &start) ||
-                              !call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, &end)))
+    if ((call->argc > 3 && (!call_arg_i64(call, 2, INT64_MIN, INT64_MAX, NULL, &start) ||
+                               !call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, &end))) ||
+        (call->argc > 4 && !read_unit(call, 4, &unit)))
         return;
-    if (start < 0 && end < 0 && start > end) { /* even where both lie before the string; and before the unit is read */
-        reply_int(call->reply, 0);
-        return;
-    }
-    if (call->argc > 4 && !read_unit(call, 4, &unit))
+    const struct entry *entry = call_read(call, 1);
+    if (entry && !call_expect_type(call, entry, ENTRY_STRING))
         return;
     struct string_scratch scratch;
-    struct bytes text = string_view(entry, &scratch);
+    struct bytes text = entry ? string_view(entry, &scratch) : BYTES("");
     struct scan scan = { 0 };
-    if (resolve_range(start, end, unit, text.len, &scan))
+    bool backwards = start < 0 && end < 0 && start > end; /* even where both lie before the string */
+    if (entry && !backwards && resolve_range(start, end, unit, text.len, &scan))
         run_scan(call, entry, text, &scan);
     else
         reply_int(call->reply, 0);
@@ -229,13 +221,6 @@ static void run_bitpos(struct call *call)
         reply_error(call->reply, BYTES("ERR The bit argument must be 1 or 0."));
         return;
     }
-    const struct entry *entry = call_read(call, 1);
-    if (!entry) {
-        reply_int(call->reply, bit ? -1 : 0);
-        return;
-    }
-    if (!call_expect_type(call, entry, ENTRY_STRING))
-        return;
     if (call->argc > 6) {
         reply_fail(call->reply, ERROR_SYNTAX);
         return;
@@ -243,6 +228,13 @@ static void run_bitpos(struct call *call)
     if ((call->argc > 3 && !call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, &start)) ||
         (call->argc > 5 && !read_unit(call, 5, &unit)) ||
         (call->argc > 4 && !call_arg_i64(call, 4, INT64_MIN, INT64_MAX, NULL, &end)))
+        return;
+    const struct entry *entry = call_read(call, 1);
+    if (!entry) {
+        reply_int(call->reply, bit ? -1 : 0);
+        return;
+    }
+    if (!call_expect_type(call, entry, ENTRY_STRING))
         return;
     struct string_scratch scratch;
     struct bytes text = string_view(entry, &scratch);

@@ -84,6 +84,21 @@ def test_counting_and_finding_in_large_strings(client, seed):
     assert client.command("BITPOS", "ones", 0, 0, -1) == -1
 
 
+@pytest.mark.parametrize("key", ["none", "text", "list"])
+@pytest.mark.parametrize("words, error", [
+    ("BITCOUNT {} 0", "ERR syntax error"), ("BITCOUNT {} 0 1 BITS", "ERR syntax error"),
+    ("BITCOUNT {} 0 1 BIT BIT", "ERR syntax error"), ("BITCOUNT {} -1 -2 NONE", "ERR syntax error"),
+    ("BITCOUNT {} a 1", "ERR value is not an integer or out of range"),
+    ("BITPOS {} 1 a", "ERR value is not an integer or out of range"),
+    ("BITPOS {} 0 0 b", "ERR value is not an integer or out of range"),
+    ("BITPOS {} 1 0 1 BITS", "ERR syntax error"), ("BITPOS {} 1 0 1 BIT BIT", "ERR syntax error"),
+])
+def test_words_that_mean_nothing_are_an_error_whatever_the_key_is(client, key, words, error):
+    client.command("SET", "text", "abc")
+    client.command("RPUSH", "list", "a")
+    assert client.command(*words.format(key).split()) == ErrorReply(error)
+
+
 def test_a_count_is_of_the_moment_it_was_asked_for(client, module_server):
     client.command("SETBIT", "big", 8 * 20 * MB, 1)
     with Client(module_server.port) as other:

@@ -161,6 +161,12 @@ def _unbalanced(a, b):
     return a.raw == b.raw or all(r.raw.startswith(b"-ERR Unbalanced ") for r in (a, b))
 
 
+def _ill_formed(a, b):
+    """From version 7.2 on, words that mean nothing are an error before anybody looks for the key."""
+    errors = (b"-ERR syntax error\r\n", b"-ERR value is not an integer or out of range\r\n")
+    return a.raw == b.raw or (a.raw in errors and (b.raw in (b":0\r\n", b":-1\r\n") or b.raw[:10] == b"-WRONGTYPE"))
+
+
 def _words_of_refusal(reply):
     """What access control says, in the words of 7.0: from 7.2 on it names the user, and says less of keys."""
     text = reply.value if isinstance(reply.value, bytes) else reply.raw
@@ -184,6 +190,8 @@ COMPARERS = {
     "XREAD": _unbalanced,
     "XREADGROUP": _unbalanced,
     **dict.fromkeys(SEARCHES, _unordered_places),
+    "BITCOUNT": _ill_formed,
+    "BITPOS": _ill_formed,
     "HGETALL": _pairs,
     "HKEYS": _unordered,
     "HVALS": _unordered,
