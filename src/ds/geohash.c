@@ -235,20 +235,22 @@ static double end_of(int64_t index, double max, int level)
     return -max + (double)index / (double)(1 << level) * (2 * max);
 }
 
-/* True if a shape reaches beyond the cells around the centre's. */
+/*
+ * True if a shape reaches beyond the cells around the centre's, as far as Redis sees it: which cells those are decides
+ * the order of what is not sorted. Its box is as wide as at the side nearer to a pole, and the map's last cell has the
+ * first one behind it.
+ */
 static bool reaches_beyond(const struct geo_shape *shape, int level, int64_t column, int64_t row)
 {
-    double radius = outer_radius(shape), latitude = shape->centre.latitude, longitude = shape->centre.longitude;
-    struct geo_place sides[] = {
-        { longitude, end_of(row + 2, GEO_LATITUDE_MAX, level) },
-        { longitude, end_of(row - 1, GEO_LATITUDE_MAX, level) },
-        { end_of(column + 2, GEO_LONGITUDE_MAX, level), latitude },
-        { end_of(column - 1, GEO_LONGITUDE_MAX, level), latitude },
-    };
-    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++)
-        if (geo_distance(shape->centre, sides[i]) < radius)
-            return true;
-    return false;
+    double latitude = shape->centre.latitude, longitude = shape->centre.longitude;
+    double tall = degrees((shape->is_box ? shape->height / 2 : shape->radius) / EARTH_RADIUS);
+    double narrowest = cos(radians(latitude < 0 ? latitude - tall : latitude + tall));
+    double wide = degrees((shape->is_box ? shape->width / 2 : shape->radius) / EARTH_RADIUS / narrowest);
+    int64_t mask = ((int64_t)1 << level) - 1;
+    return end_of(((row + 1) & mask) + 1, GEO_LATITUDE_MAX, level) < latitude + tall ||
+           end_of((row - 1) & mask, GEO_LATITUDE_MAX, level) > latitude - tall ||
+           end_of(((column + 1) & mask) + 1, GEO_LONGITUDE_MAX, level) < longitude + wide ||
+           end_of((column - 1) & mask, GEO_LONGITUDE_MAX, level) > longitude - wide;
 }
 
 /* How often the map is halved, along both axes, to cells that are about as wide as the radius. */

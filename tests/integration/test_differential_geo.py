@@ -1,7 +1,9 @@
 """Geo commands against redis-server: chosen cases, then thousands of random searches.
 
-Nothing promises the order of an unsorted reply; in everyday searches it is the same, and so is what ANY leaves out.
+Nothing promises the order of an unsorted reply; it is the same nevertheless, and so is what ANY leaves out.
 """
+import random
+
 import pytest
 
 from geo_generators import Places
@@ -65,6 +67,20 @@ def test_order_of_unsorted_searches(pair, encoding):
                         for member in ("Berlin", "Rome", "Zurich", "London") for radius in (10, 300, 700, 1100, 2500)),
               *(f"GEOSEARCH cities FROMLONLAT 10 48 BYBOX {side} {side} km COUNT {count} ANY"
                 for side in (400, 1500, 3000) for count in (1, 3, 9)))
+
+
+def test_order_of_random_searches(pair, seed):
+    """All over the map, from a metre to all of it."""
+    rng = random.Random(seed)
+    for _ in range(60):
+        places = [(rng.uniform(-180, 180), rng.uniform(-85, 85)) for _ in range(40)]
+        pair.flush()
+        pair.same(("GEOADD", "g", *(word for i, place in enumerate(places) for word in (*place, f"p{i}"))))
+        width, height = (10 ** rng.uniform(0, 7.5) for _ in range(2))
+        for words in (("BYRADIUS", width, "m"), ("BYBOX", width, height, "m")):
+            command = ("GEOSEARCH", "g", "FROMLONLAT", *rng.choice(places), *words)
+            ours, theirs = (client.command(*command) for client in pair.both)
+            assert ours == theirs, f"{command}, seed {seed}"
 
 
 def test_new_searches(pair, encoding):
