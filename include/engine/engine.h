@@ -53,8 +53,8 @@ struct engine_settings {
     int64_t latency_threshold_ms; /* of events that are remembered (engine/latency.h); 0: none are */
     size_t bulk_max;              /* longest string, bytes */
     bool lazyfree_lazy_user_del, lazyfree_lazy_user_flush;
-    int enable_debug_command; /* 0 no, 1 yes, 2 local connections only */
-    uint32_t notify_events;   /* enum notify_class */
+    int enable_debug_command, enable_module_command; /* 0 no, 1 yes, 2 local connections only */
+    uint32_t notify_events;                          /* enum notify_class */
     struct memory_settings memory;
 };
 

@@ -1,12 +1,16 @@
 /*
  * MODULE: there are none. What other servers have as a module and this one has built in is listed nevertheless, under
- * the name by which applications ask whether it is there.
+ * the name by which applications ask whether it is there. Nothing can be loaded, and what is built in stays: who may ask
+ * (enable-module-command) hears so in the words by which clients know that it failed.
  */
 #include "cmd/module.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "cmd/families.h"
 #include "engine/call.h"
+#include "engine/engine.h"
+#include "engine/session.h"
 
 enum { JSON_LEVEL = 20803 }; /* the version of the JSON module whose commands and replies these are */
 
@@ -34,11 +38,49 @@ static void run_list(struct call *call)
     module_reply_list(call->reply);
 }
 
+/* True if the client may load and unload; otherwise answers the error. */
+static bool may_change(struct call *call)
+{
+    int setting = call->engine->settings->enable_module_command;
+    if (setting == 1 || (setting == 2 && call->session->flags & SESSION_PRIVILEGED))
+        return true;
+    reply_error(call->reply,
+        BYTES("ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it "
+              "from a local connection, otherwise you need to set this option in the configuration file, and then "
+              "restart the server."));
+    return false;
+}
+
+static void run_load(struct call *call)
+{
+    if (!may_change(call))
+        return;
+    log_write(LOG_WARNING, "A client asked to load a module, which this server cannot do.");
+    reply_error(call->reply, BYTES("ERR Error loading the extension. Please check the server logs."));
+}
+
+static void run_unload(struct call *call)
+{
+    if (!may_change(call))
+        return;
+    if (bytes_equal(call->argv[2], BYTES(MODULE_JSON)))
+        reply_error(call->reply,
+            BYTES("ERR Error unloading module: the module exports one or more module-side data types, can't unload"));
+    else
+        reply_error(call->reply, BYTES("ERR Error unloading module: no such module with that name"));
+}
+
 static void run_help(struct call *call)
 {
     static const char *const lines[] = {
         "LIST",
         "    Show what is built in that elsewhere is a module.",
+        "LOAD <path> [<arg> ...]",
+        "    Fails: there is nothing that could be loaded.",
+        "LOADEX <path> [[CONFIG <name> <value>] ...] [ARGS ...]",
+        "    Fails in the same way.",
+        "UNLOAD <name>",
+        "    Fails: what is built in stays.",
         NULL,
     };
     call_reply_help(call, lines);
@@ -64,6 +106,33 @@ static const struct command subcommands[] = {
         .complexity = "O(N) where N is the number of loaded modules.",
         .brief = "Lists what is built in that elsewhere is a module.",
         .tips = tips_list },
+    { .name = "LOAD",
+        .run = run_load,
+        .argc = AT_LEAST(3),
+        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_NO_ASYNC_LOADING,
+        .group = GROUP_SERVER,
+        .since = "4.0.0",
+        .complexity = "O(1)",
+        .usage = "path [arg [arg ...]]",
+        .brief = "Fails, as no module can be loaded." },
+    { .name = "LOADEX",
+        .run = run_load,
+        .argc = AT_LEAST(3),
+        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_NO_ASYNC_LOADING,
+        .group = GROUP_SERVER,
+        .since = "7.0.0",
+        .complexity = "O(1)",
+        .usage = "path [CONFIG name value [CONFIG name value ...]] [ARGS arg [arg ...]]",
+        .brief = "Fails, as no module can be loaded." },
+    { .name = "UNLOAD",
+        .run = run_unload,
+        .argc = EXACTLY(3),
+        .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_NO_ASYNC_LOADING,
+        .group = GROUP_SERVER,
+        .since = "4.0.0",
+        .complexity = "O(1)",
+        .usage = "name",
+        .brief = "Fails, as what is built in cannot be unloaded." },
     { 0 },
 };
 

@@ -306,6 +306,16 @@ const struct config_row config_live_rows[] = {
         .initial = "no",
         .section = SECTION_SECURITY,
         .help = "Whether DEBUG may be used: 'no', 'yes', or 'local' for clients on this machine only." },
+    { .name = "enable-module-command",
+        .type = CONFIG_CHOICE,
+        .flags = CONFIG_IMMUTABLE,
+        .choices = protected_choices,
+        FIELD(engine.enable_module_command),
+        .initial = "no",
+        .section = SECTION_SECURITY,
+        .help =
+            "Whether MODULE LOAD may be asked for: 'no', 'yes', or 'local' for clients on this machine only. Nothing "
+            "can be loaded; what clients hear is that it failed." },
 
     /* --- Clients --- */
     { .name = "maxclients",

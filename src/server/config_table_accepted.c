@@ -9,8 +9,6 @@
 
 static const struct config_choice cluster_preferred_endpoint_type_choices[] = { { "ip", 0 }, { "hostname", 1 },
     { "unknown-endpoint", 2 }, { 0 } };
-static const struct config_choice enable_module_command_choices[] = { { "no", 0 }, { "yes", 1 }, { "local", 2 },
-    { 0 } };
 static const struct config_choice propagation_error_behavior_choices[] = { { "ignore", 0 }, { "panic", 1 },
     { "panic-on-replicas", 2 }, { 0 } };
 static const struct config_choice repl_diskless_load_choices[] = { { "disabled", 0 }, { "on-empty-db", 1 },
@@ -60,11 +58,6 @@ const struct config_row config_accepted_rows[] = {
     { .name = "crash-memcheck-enabled", .type = CONFIG_BOOL, .initial = "yes" },
     { .name = "disable-thp", .type = CONFIG_BOOL, .flags = CONFIG_IMMUTABLE, .initial = "yes" },
     { .name = "dynamic-hz", .type = CONFIG_BOOL, .initial = "yes" },
-    { .name = "enable-module-command",
-        .type = CONFIG_CHOICE,
-        .choices = enable_module_command_choices,
-        .flags = CONFIG_IMMUTABLE,
-        .initial = "no" },
     { .name = "hide-user-data-from-log", .type = CONFIG_BOOL, .initial = "no" },
     { .name = "ignore-warnings", .initial = "" },
     { .name = "io-threads", .type = CONFIG_INTEGER, .flags = CONFIG_IMMUTABLE, LIMITS(1, 128), .initial = "1" },

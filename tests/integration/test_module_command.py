@@ -1,4 +1,5 @@
 """MODULE: what applications ask when they want to know whether JSON documents are there."""
+import pytest
 import redis
 
 from harness.resp import ErrorReply
@@ -18,9 +19,30 @@ def test_info_lists_it_too(client, server):
     assert module["name"] == "ReJSON" and module["ver"] >= 20000
 
 
-def test_nothing_can_be_loaded(client):
-    assert isinstance(client.command("MODULE", "LOAD", "/x.so"), ErrorReply)
-    assert client.command("MODULE", "HELP")[0].startswith(b"MODULE <subcommand>")
+CHANGES = [["LOAD", "/x.so"], ["LOAD", "/x.so", "a"], ["LOADEX", "/x.so", "CONFIG", "a", "b", "ARGS", "c"],
+           ["UNLOAD", "nosuch"]]
+
+
+def test_nobody_may_load_unless_it_is_allowed(pair):
+    """As elsewhere; and the words are checked before."""
+    pair.same(*(["MODULE", *words] for words in CHANGES), "MODULE LOAD", "MODULE LOADEX", "MODULE UNLOAD",
+              "MODULE UNLOAD a b", "MODULE NOSUCH", "COMMAND INFO module|load module|loadex module|unload")
+    assert pair.server.command("MODULE", "HELP")[0].startswith(b"MODULE <subcommand>")
+
+
+@pytest.mark.parametrize("setting", ["yes", "local"])
+def test_nothing_can_be_loaded_in_words_that_clients_know(start_server, setting):
+    server = start_server("--enable-module-command", setting)
+    assert "has no effect" not in server.log()
+    asked = redis.Redis(port=server.port)
+    for words in CHANGES[:3]:
+        with pytest.raises(redis.exceptions.ModuleError, match="Error loading the extension"):
+            asked.execute_command("MODULE", *words)
+    with pytest.raises(redis.exceptions.ModuleError, match="no such module with that name"):
+        asked.module_unload("nosuch")
+    with pytest.raises(redis.exceptions.ModuleError, match="exports one or more module-side data types"):
+        asked.module_unload("ReJSON")
+    assert asked.module_list()
 
 
 def test_its_commands_are_found_by_its_name(client):
