@@ -1,7 +1,7 @@
 /*
  * MODULE: there are none. What other servers have as a module and this one has built in is listed nevertheless, under
- * the name by which applications ask whether it is there. Nothing can be loaded, and what is built in stays: who may ask
- * (enable-module-command) hears so in the words by which clients know that it failed.
+ * the name by which applications ask whether it is there. Nothing can be loaded, and what is built in stays: those who
+ * may ask (enable-module-command) hear so in the words by which clients know that it failed.
  */
 #include "cmd/module.h"
 

@@ -32,7 +32,7 @@ ARGUMENT_DIFFERENCES = {
     "pfmerge": "the sources may be missing, and the newer documentation says so",
     "set": "conditions on the old value",
     "client|kill": "newer options",
-    "client|list": "a token with several values, not a block of one kind of value",
+    **dict.fromkeys(("client|list", "module|loadex"), "a token with several values, not a block of one kind of value"),
     **dict.fromkeys(("zcount", "zrangebyscore", "zremrangebyscore", "zrevrangebyscore"),
                     "bounds of scores are texts, for they may be exclusive"),
     **dict.fromkeys(("zrevrange", "zremrangebyrank"), "ranks are described as those of ZRANGE are"),
