@@ -14,7 +14,7 @@
 #include "json/value.h"
 
 enum {
-    JSON_NUMBER_MAX_LEN = 32,
+    JSON_NUMBER_MAX_LEN = 48,
     JSON_PRINTER_KEYS = 32,    /* keys whose text a printer keeps as it is written, ... */
     JSON_PRINTER_KEY_MAX = 32, /* ... if that takes at most so many bytes, ... */
 };

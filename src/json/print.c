@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "base/num.h"
+#include "digits_priv.h"
 #include "node_priv.h"
 #include "scan_priv.h"
 
@@ -21,12 +22,15 @@ enum {
     ESCAPED_MAX = 6,
     SMALL_STRING = 64, /* such strings are written without looking for room, ... */
     ITEM_ROOM = 512,   /* ... as there is always so much: enough for a key that is kept and any small value */
+    DIGITS_ROOM = 24,  /* for the digits of a double, 17 at most, with what is written beyond them */
 };
 
 /* json_iter.at before the first element. */
 #define ITER_AT_BEGIN UINT32_MAX
 
-_Static_assert(ITEM_ROOM >= JSON_PRINTER_KEY_MAX + SMALL_STRING * ESCAPED_MAX + 32, "an item has room");
+_Static_assert(
+    ITEM_ROOM >= JSON_PRINTER_KEY_MAX + SMALL_STRING * ESCAPED_MAX + JSON_NUMBER_MAX_LEN, "an item has room");
+_Static_assert(JSON_NUMBER_MAX_LEN >= 1 + 16 + 1 + DIGITS_ROOM, "a number has room for what is copied beyond its end");
 
 /* Room for `len` more bytes behind what there is; what is written is counted by out_end. */
 static inline char *out_room(struct buf *out, size_t len)
@@ -150,15 +154,28 @@ static char *write_escaped(char *out, const char *at, size_t len)
     return out;
 }
 
-/* Most integers are small: four digits are made at once, and zeros before them left out by a shift. */
+/* Writes eight bytes whatever the number: zeros before its first digit are left out by a shift. */
+static inline char *write_below_100000000(char *at, uint32_t value)
+{
+    uint64_t digits = print_split_digits(value);
+    unsigned zeros = (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8;
+
+    digits = (digits | UINT64_C(0x3030303030303030)) >> 8 * zeros;
+    memcpy(at, &digits, sizeof(digits));
+    return at + sizeof(digits) - zeros;
+}
+
+/* Writes up to seven bytes more than the number has. Most integers are small: four digits are made at once. */
 static inline char *write_u64(char *at, uint64_t value)
 {
-    if (value >= 10000)
+    if (value >= 100000000)
         return at + num_format_u64(at, value);
+    if (value >= 10000)
+        return write_below_100000000(at, (uint32_t)value);
     uint32_t hundreds = (uint32_t)value * 5243 >> 19, pairs = hundreds | ((uint32_t)value - hundreds * 100) << 16;
     uint32_t tens = pairs * 103 >> 10 & 0x000f000f, digits = tens | (pairs - tens * 10) << 8;
     unsigned zeros = (unsigned)__builtin_ctz(digits | 1u << 24) / 8;
-    digits = (digits + 0x30303030) >> 8 * zeros;
+    digits = (digits | 0x30303030) >> 8 * zeros;
     memcpy(at, &digits, sizeof(digits));
     return at + sizeof(digits) - zeros;
 }
@@ -174,19 +191,12 @@ static inline char *write_i64(char *at, int64_t value)
 /* Digits and zeros, a point within or behind: what has a magnitude that people read easily. */
 static char *write_plain(char *at, const char *digits, int count, int point)
 {
-    if (point <= 0) {
-        memcpy(at, "0.0000", 6);
-        at += 2 - point;
-        memcpy(at, digits, (size_t)count);
-        return at + count;
-    }
+    memcpy(at, digits, DIGITS_ROOM); /* of a fixed length, for which there is room: so it is no call */
     if (point < count) {
-        memcpy(at, digits, (size_t)point);
         at[point] = '.';
-        memcpy(at + point + 1, digits + point, (size_t)(count - point));
+        memcpy(at + point + 1, digits + point, DIGITS_ROOM);
         return at + count + 1;
     }
-    memcpy(at, digits, (size_t)count);
     memset(at + count, '0', (size_t)(point - count));
     memcpy(at + point, ".0", 2);
     return at + point + 2;
@@ -204,7 +214,7 @@ static inline char *write_few_decimals(char *at, double value)
     if ((double)thousandths / 1000 != value)
         return NULL;
     unsigned rest = (unsigned)(thousandths % 1000);
-    at += num_format_u64(at, thousandths / 1000);
+    at = write_u64(at, thousandths / 1000);
     *at++ = '.';
     *at++ = (char)('0' + rest / 100);
     if (rest % 100 != 0)
@@ -216,7 +226,7 @@ static inline char *write_few_decimals(char *at, double value)
 
 static char *write_double(char *at, double value)
 {
-    char digits[NUM_I64_MAX_LEN], *end;
+    char digits[2 * DIGITS_ROOM], *end;
     int exponent;
 
     if (signbit(value))
@@ -230,8 +240,13 @@ static char *write_double(char *at, double value)
     if (end != NULL)
         return end;
     uint64_t shortest = num_shortest_digits(value, &exponent);
-    int count = (int)num_format_u64(digits, shortest), point = count + exponent;
-    if (point > -5 && point <= 16)
+    int count = (int)num_u64_len(shortest), point = count + exponent;
+    if (point > -5 && point <= 0) {
+        memcpy(at, "0.000000", 8);
+        return write_u64(at + 2 - point, shortest);
+    }
+    write_u64(digits, shortest);
+    if (point > 0 && point <= 16)
         return write_plain(at, digits, count, point);
     *at++ = digits[0];
     if (count > 1) {
@@ -247,9 +262,9 @@ size_t json_format_number(char *out, struct json_value number)
 {
     switch (json_kind(number)) {
     case JSON_INT:
-        return num_format_i64(out, json_int(number));
+        return (size_t)(write_i64(out, json_int(number)) - out);
     case JSON_UINT:
-        return num_format_u64(out, json_uint(number));
+        return (size_t)(write_u64(out, json_uint(number)) - out);
     default:
         return (size_t)(write_double(out, json_double(number)) - out);
     }
@@ -301,6 +316,16 @@ static bool print_long(struct json_printer *printer, struct buf *out, size_t sto
     return true;
 }
 
+/* True if none of the bytes of a string in its slot needs an escape; behind its end they are 0. */
+static inline bool short_is_plain(uint64_t bytes, unsigned len)
+{
+#ifdef SCAN_SSE2
+    return (scan_block_escapes(_mm_cvtsi64_si128((long long)bytes)) & ((1u << len) - 1)) == 0;
+#else
+    return is_plain(bytes | UINT64_C(0x2020202020202020) << 8 * len);
+#endif
+}
+
 /* A string that is in its slot. */
 static inline char *write_short(char *at, struct json_value value)
 {
@@ -309,7 +334,7 @@ static inline char *write_short(char *at, struct json_value value)
     char text[8];
 
     *at++ = '"';
-    if (__builtin_expect(is_plain(bytes | UINT64_C(0x2020202020202020) << 8 * len), 1)) {
+    if (__builtin_expect(short_is_plain(bytes, len), 1)) {
         memcpy(at, &bytes, sizeof(bytes));
         at[len] = '"';
         return at + len + 1;
@@ -333,8 +358,8 @@ static inline char *write_literal(char *at, struct json_value value)
     if (value.bits > JSON_VALUE_TRUE.bits)
         return write_double(at, json_double(value));
     bool is_false = value.bits == JSON_VALUE_FALSE.bits;
-    memcpy(at, is_false ? "false" : value.bits == JSON_VALUE_TRUE.bits ? "true" : "null", is_false ? 5 : 4);
-    return at + (is_false ? 5 : 4);
+    memcpy(at, is_false ? "false\0\0" : value.bits == JSON_VALUE_TRUE.bits ? "true\0\0\0" : "null\0\0\0", 8);
+    return at + 4 + is_false;
 }
 
 static inline void print_string(struct json_printer *printer, const struct json_value *value, struct buf *out)
@@ -352,23 +377,29 @@ static inline void print_string(struct json_printer *printer, const struct json_
     out_end(out, write_text(at, text));
 }
 
-/* Opens a container that is not empty; its bracket is written before its first element. */
-static inline void container_open(struct json_printer *printer, struct json_value value)
+/* Opens a leaf that is not empty; its bracket is written before its first element. */
+static inline struct json_iter *leaf_open(struct json_printer *printer, struct json_value value)
 {
     ASSERT(printer->depth <= JSON_MAX_DEPTH);
     struct json_iter *iter = &printer->stack[printer->depth++];
-    unsigned tag = json_tag(value);
-    if (!tag_is_leaf(tag)) {
-        json_iter_init(iter, value);
-        return;
-    }
     const struct json_node *leaf = node_of(value);
-    *iter = (struct json_iter){ .at = ITER_AT_BEGIN,
-        .slot = leaf->slots,
-        .end = leaf->slots + leaf->count,
-        .keys = tag == JSON_TAG_OBJECT ? leaf_keys(leaf) : NULL,
-        .len = leaf->count,
-        .container = value };
+    iter->at = ITER_AT_BEGIN;
+    iter->slot = leaf->slots;
+    iter->end = leaf->slots + leaf->count;
+    iter->keys = json_tag(value) == JSON_TAG_OBJECT ? leaf_keys(leaf) : NULL;
+    iter->len = leaf->count;
+    iter->container = value;
+    return iter;
+}
+
+/* The same with any container that is not empty. */
+static inline void container_open(struct json_printer *printer, struct json_value value)
+{
+    ASSERT(printer->depth <= JSON_MAX_DEPTH);
+    if (tag_is_leaf(json_tag(value)))
+        leaf_open(printer, value);
+    else
+        json_iter_init(&printer->stack[printer->depth++], value);
 }
 
 static void print_container(struct json_printer *printer, struct json_value value, struct buf *out)
@@ -526,6 +557,18 @@ static inline void run_save(const struct run *run)
     run->iter->keys = run->keys;
 }
 
+/* Opens a leaf that is not empty. */
+static inline void run_open(struct run *run, struct json_printer *printer, struct json_value value)
+{
+    struct json_iter *iter = leaf_open(printer, value);
+
+    run->iter = iter;
+    run->slot = iter->slot;
+    run->end = iter->end;
+    run->keys = iter->keys;
+    run->separator = json_tag(value) == JSON_TAG_OBJECT ? '{' : '[';
+}
+
 /* At the end of a leaf: goes to the next one, or closes the container. False: that was the root. */
 static inline bool run_next_leaf(struct run *run, struct json_printer *printer)
 {
@@ -566,8 +609,7 @@ static inline bool run_value(struct run *run, struct json_printer *printer, stru
         if (node_of(value)->count == 0)
             return false;
         run_save(run);
-        container_open(printer, value);
-        run_load(run, printer);
+        run_open(run, printer, value);
         return true;
     case JSON_TAG_ARRAY_TREE:
     case JSON_TAG_OBJECT_TREE:
@@ -594,6 +636,15 @@ static inline bool run_key(struct run *run, struct json_printer *printer)
     return true;
 }
 
+/* What the element after the next points to comes into the cache: two lines, as a small record has. */
+static inline void fetch_ahead(struct json_value value)
+{
+    const char *at = json_pointer(value);
+
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+}
+
 /* Elements one after the other, as far as the budget and the room go. True if it stopped before a key that is too long
  * to be kept. */
 static bool print_run(struct json_printer *printer, struct buf *out, size_t stop)
@@ -610,8 +661,8 @@ static bool print_run(struct json_printer *printer, struct buf *out, size_t stop
                 break;
             continue;
         }
-        if (run.slot + 1 != run.end && json_tag(run.slot[1]) >= JSON_TAG_STRING)
-            __builtin_prefetch(json_pointer(run.slot[1]));
+        if (run.end - run.slot > 2 && json_tag(run.slot[2]) >= JSON_TAG_STRING)
+            fetch_ahead(run.slot[2]);
         if (run.keys == NULL)
             *run.at++ = run.separator;
         else if ((key_is_long = !run_key(&run, printer)))

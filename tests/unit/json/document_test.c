@@ -519,6 +519,38 @@ Test(document, decimals)
     }
 }
 
+static void check_integer(uint64_t value)
+{
+    char text[32], number[JSON_NUMBER_MAX_LEN + 1];
+    struct json_value unsigned_value = json_make_uint(value), signed_value = json_make_int(-(int64_t)(value >> 1));
+    struct buf out = { 0 };
+
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    number[json_format_number(number, unsigned_value)] = '\0';
+    cr_expect_str_eq(number, text);
+    json_print(&unsigned_value, &out);
+    cr_expect_str_eq(out.ptr, text);
+    snprintf(text, sizeof text, "%" PRId64, -(int64_t)(value >> 1));
+    number[json_format_number(number, signed_value)] = '\0';
+    cr_expect_str_eq(number, text);
+    json_value_destroy(unsigned_value);
+    json_value_destroy(signed_value);
+    buf_fini(&out);
+}
+
+/* Integers around every power of ten and of two, and others of every length. */
+Test(document, integers)
+{
+    struct random random = seed_random(__func__);
+    uint64_t power = 1;
+
+    for (int i = 0; i < 20; i++, power *= 10)
+        for (int more = -2; more <= 2; more++)
+            check_integer(power + (uint64_t)more);
+    for (int i = 0; i < 100000; i++)
+        check_integer(random_next(&random) >> i % 64);
+}
+
 /* Length of the character that the bytes begin with, by the definition: the number that it codes, in the fewest bytes
  * that hold it. 0: it is none. */
 static size_t naive_utf8(const unsigned char *at, size_t room)
