@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bytes;
 struct connection;
 
 /*
@@ -27,11 +28,25 @@ void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
 
 /*
+ * Within the execution of its request with these arguments, which is not offered again: if they, and the bytes they
+ * point to, are memory of the connection's own that holds nothing else, both become the caller's, who frees them
+ * (mem_free), and stay where they are. False otherwise. O(1).
+ */
+bool connection_take_request(
+    struct connection *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes);
+
+/*
  * Closes it: at once (at the end of the turn; nothing is sent any more), or after what waits was sent. Requests not yet
  * executed are dropped, but those of a batch that is being executed are still offered: the receiver passes over them.
  */
 void connection_close(struct connection *connection);
 void connection_close_after_output(struct connection *connection);
+
+/*
+ * True if so many bytes of output, beside what waits already, are above the hard limit of its class: it is closed then,
+ * and the log says so. O(1).
+ */
+bool connection_close_if_flooded(struct connection *connection, size_t more);
 
 /* The limits of reader.h for clients that have not authenticated; a new connection is not authenticated. */
 void connection_set_authenticated(struct connection *connection, bool authenticated);

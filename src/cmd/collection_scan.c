@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "engine/aside.h"
 #include "engine/call.h"
 
 enum { SCAN_COUNT = 10, STEPS_PER_ITEM = 10 };
@@ -63,6 +64,11 @@ bool collection_scan_options(struct call *call, struct collection_scan *scan, bo
         return false;
     }
     return true;
+}
+
+bool collection_scan_aside(struct call *call, const struct collection_scan *scan, size_t items)
+{
+    return call_aside(call, items < scan->count ? items : scan->count);
 }
 
 void collection_scan_reply_empty(struct call *call)

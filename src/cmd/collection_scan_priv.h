@@ -36,6 +36,14 @@ bool collection_scan_cursor(struct call *call, struct collection_scan *scan);
 /* Reads what follows; otherwise answers an error. Whether NOVALUES exists depends on the command. */
 bool collection_scan_options(struct call *call, struct collection_scan *scan, bool has_no_values);
 
+/*
+ * After the options: true if the page goes on aside (engine/aside.h), or has to wait. The collection has so many items;
+ * the caller breathes.
+ */
+bool collection_scan_aside(struct call *call, const struct collection_scan *scan, size_t items);
+
+enum { COLLECTION_SCAN_COST = 10 }; /* of an item, for fiber_breathe */
+
 /* Answers that there is nothing. */
 void collection_scan_reply_empty(struct call *call);
 

@@ -47,9 +47,17 @@ struct hit {
     size_t index; /* as found: what sorts where distances are equal */
 };
 
-struct hits {
-    struct hit *all; /* owned */
+struct chunk {
+    struct chunk *next;
     size_t count, room;
+    struct hit hits[];
+};
+
+/* Nothing of it moves when there are more: that would hold others up. */
+struct hits {
+    struct chunk *first, *last; /* owned */
+    struct hit **all;           /* owned: in order, once all are found */
+    size_t count;
     bool out_of_memory;
 };
 
@@ -248,19 +256,26 @@ static bool read_query(struct call *call, struct query *query)
 
 /* --- Searching --- */
 
+/* False when memory is out. */
+static bool add_chunk(struct hits *hits)
+{
+    enum { ROOM_FIRST = 32, ROOM_MAX = 512 };
+    size_t room = !hits->last ? ROOM_FIRST : hits->last->room < ROOM_MAX ? 2 * hits->last->room : ROOM_MAX;
+    struct chunk *chunk = mem_try_alloc(sizeof *chunk + room * sizeof *chunk->hits);
+    hits->out_of_memory = !chunk;
+    if (!chunk)
+        return false;
+    *chunk = (struct chunk){ .room = room };
+    *(hits->last ? &hits->last->next : &hits->first) = chunk;
+    hits->last = chunk;
+    return true;
+}
+
 static bool add_hit(struct call *call, struct hits *hits, const struct zset_iter *iter, const struct hit *found)
 {
-    if (hits->count == hits->room) {
-        size_t room = hits->room ? hits->room * 2 : 32;
-        struct hit *more = mem_try_realloc(hits->all, room * sizeof *more);
-        if (!more) {
-            hits->out_of_memory = true;
-            return false;
-        }
-        hits->all = more;
-        hits->room = room;
-    }
-    struct hit *hit = &hits->all[hits->count];
+    if ((!hits->last || hits->last->count == hits->last->room) && !add_chunk(hits))
+        return false;
+    struct hit *hit = &hits->last->hits[hits->last->count++];
     *hit = *found;
     hit->index = hits->count++;
     if (iter->member.ptr == iter->digits)
@@ -292,7 +307,7 @@ static bool search_span(struct call *call, const struct query *query, struct zse
 
 static int compare_ascending(const void *a, const void *b)
 {
-    const struct hit *one = a, *other = b;
+    const struct hit *one = *(struct hit *const *)a, *other = *(struct hit *const *)b;
     fiber_breathe(COST_OF_COMPARISON);
     if (one->distance != other->distance)
         return one->distance < other->distance ? -1 : 1;
@@ -301,11 +316,34 @@ static int compare_ascending(const void *a, const void *b)
 
 static int compare_descending(const void *a, const void *b)
 {
-    const struct hit *one = a, *other = b;
+    const struct hit *one = *(struct hit *const *)a, *other = *(struct hit *const *)b;
     fiber_breathe(COST_OF_COMPARISON);
     if (one->distance != other->distance)
         return one->distance > other->distance ? -1 : 1;
     return one->index < other->index ? -1 : 1;
+}
+
+/* Lists all that were found. */
+static void list_hits(struct hits *hits)
+{
+    size_t at = 0;
+    hits->all = mem_try_alloc(hits->count * sizeof(struct hit *));
+    hits->out_of_memory = !hits->all;
+    for (struct chunk *chunk = hits->first; chunk && hits->all; chunk = chunk->next) {
+        for (size_t i = 0; i < chunk->count; i++)
+            hits->all[at++] = &chunk->hits[i];
+        fiber_breathe((unsigned)chunk->count);
+    }
+}
+
+static void hits_fini(struct hits *hits)
+{
+    for (struct chunk *chunk = hits->first, *next; chunk; chunk = next) {
+        next = chunk->next;
+        fiber_breathe((unsigned)chunk->count);
+        mem_free(chunk);
+    }
+    mem_free(hits->all);
 }
 
 /* False if the search goes on aside, or has to wait. */
@@ -325,6 +363,10 @@ static bool search(struct call *call, const struct query *query, struct hits *hi
     for (size_t i = 0; i < count; i++)
         if (!search_span(call, query, spans[i], hits))
             break;
+    if (hits->count && !hits->out_of_memory)
+        list_hits(hits);
+    if (hits->out_of_memory)
+        return true;
     /* Which ones COUNT leaves out is a matter of distance, unless any will do. */
     enum order order = query->count && !query->any && query->order == NO_ORDER ? ASCENDING : query->order;
     if (hits->count && order != NO_ORDER)
@@ -341,7 +383,7 @@ static void reply_hits(struct call *call, const struct query *query, const struc
     size_t extras = (size_t)query->distance + query->hash + query->place;
     reply_array(call->reply, hits->count);
     for (size_t i = 0; i < hits->count; i++) {
-        const struct hit *hit = &hits->all[i];
+        const struct hit *hit = hits->all[i];
         if (extras)
             reply_array(call->reply, 1 + extras);
         reply_bulk(call->reply, hit->member);
@@ -360,13 +402,13 @@ static void store_hits(struct call *call, const struct query *query, const struc
     struct zset *made = zset_create();
     for (size_t i = 0; i < hits->count; i++) {
         bool is_new;
-        double *score = zset_make_member(made, hits->all[i].member, &is_new);
+        double *score = zset_make_member(made, hits->all[i]->member, &is_new);
         if (!score) {
             zset_destroy(made);
             reply_fail(call->reply, ERROR_MEMORY_REQUEST);
             return;
         }
-        *score = query->store_distance ? hits->all[i].distance / query->unit : hits->all[i].score;
+        *score = query->store_distance ? hits->all[i]->distance / query->unit : hits->all[i]->score;
         fiber_breathe(COST_OF_HIT);
     }
     zset_store_take(call, query->store, made, query->kind & STORES ? "geosearchstore" : "georadiusstore");
@@ -386,7 +428,7 @@ static void run(struct call *call, unsigned kind)
         store_hits(call, &query, &hits);
     else
         reply_hits(call, &query, &hits);
-    mem_free(hits.all);
+    hits_fini(&hits);
 }
 
 static void run_geosearch(struct call *call)

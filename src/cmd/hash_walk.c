@@ -4,6 +4,7 @@
  * The reply is written while the walk goes on, so nothing is gathered. A large hash is answered aside
  * (engine/aside.h), in slices between which others are served.
  */
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
 #include "engine/aside.h"
@@ -74,6 +75,7 @@ struct page {
 static void answer_matching(void *context, const struct hash_pair *pair)
 {
     struct page *page = context;
+    fiber_breathe(COLLECTION_SCAN_COST);
     if (!collection_scan_matches(&page->scan, pair->field))
         return;
     reply_bulk(page->reply, pair->field);
@@ -94,7 +96,8 @@ static void run_hscan(struct call *call)
         collection_scan_reply_empty(call);
         return;
     }
-    if (!collection_scan_options(call, &page.scan, true))
+    if (!collection_scan_options(call, &page.scan, true) ||
+        (page.scan.count >= CALL_AT_ONCE && collection_scan_aside(call, &page.scan, hash_len(entry, call->now_ms))))
         return;
     collection_scan_begin(call, &page.scan);
     page.scan.cursor = hash_scan(entry, page.scan.cursor, page.scan.count, call->now_ms, answer_matching, &page);

@@ -6,6 +6,7 @@
  */
 #include "set_priv.h"
 
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
 #include "engine/aside.h"
@@ -172,6 +173,7 @@ static void answer_matching(void *context, struct set_member member)
     struct page *page = context;
     struct set_scratch scratch;
     page->scan.visited++;
+    fiber_breathe(COLLECTION_SCAN_COST);
     if (!page->scan.any && !collection_scan_matches(&page->scan, set_member_bytes(member, &scratch)))
         return;
     set_reply_member(page->call, member);
@@ -190,7 +192,7 @@ static void run_sscan(struct call *call)
         collection_scan_reply_empty(call);
         return;
     }
-    if (!collection_scan_options(call, &page.scan, false))
+    if (!collection_scan_options(call, &page.scan, false) || collection_scan_aside(call, &page.scan, set_count(set)))
         return;
     collection_scan_begin(call, &page.scan);
     do

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
 #include "many_words_priv.h"
@@ -239,6 +240,7 @@ static void visit(void *context, struct bytes member, double score)
     struct page *page = context;
     char digits[NUM_DOUBLE_MAX_LEN];
     page->scan.visited++;
+    fiber_breathe(COLLECTION_SCAN_COST);
     if (!collection_scan_matches(&page->scan, member))
         return;
     reply_bulk(page->call->reply, member);
@@ -256,7 +258,7 @@ static void run_zscan(struct call *call)
         collection_scan_reply_empty(call);
         return;
     }
-    if (!collection_scan_options(call, &page.scan, false))
+    if (!collection_scan_options(call, &page.scan, false) || collection_scan_aside(call, &page.scan, zset_count(entry)))
         return;
     collection_scan_begin(call, &page.scan);
     do

@@ -22,7 +22,7 @@
 #include "resp/request.h"
 #include "wait_priv.h"
 
-enum { SLICE_NS = 80 * 1000 };
+enum { SLICE_NS = 80 * 1000, MANY_ARGUMENTS = 256 };
 
 struct aside {
     struct task task;
@@ -40,7 +40,8 @@ struct aside {
     struct wait_ready parked; /* who waits for what it has changed is served in the end */
     struct blob **blobs; /* owned array of references, for arguments that were not copied; NULL if there are none */
     uint32_t blob_count;
-    struct bytes argv[];
+    struct bytes *argv; /* owned: the arguments, copied with their bytes, or as they came ... */
+    char *bytes;        /* owned: ... with these; else NULL */
 };
 
 /* --- Running aside --- */
@@ -65,7 +66,7 @@ static void close_keys(struct aside *self)
         holds_close_many(self->many);
     for (int i = 0; i < self->key_count; i++)
         if (self->keys[i].flags & KEY_CHANGES)
-            holds_close(asides, self->argv[self->keys[i].index]);
+            holds_close(asides, self->call.argv[self->keys[i].index]);
 }
 
 static bool aside_step(struct task *task, struct call *call)
@@ -123,7 +124,18 @@ static void aside_free(struct aside *self)
         blob_unref(self->blobs[i]);
     mem_free(self->blobs);
     mem_free(self->keys);
+    mem_free(self->argv);
+    mem_free(self->bytes);
     mem_free(self);
+}
+
+static void release_keys(struct aside *self)
+{
+    struct asides *asides = self->call.engine->asides;
+    if (self->many)
+        holds_release_many(asides, self->many);
+    for (int i = 0; i < self->key_count; i++)
+        holds_release(asides, self->call.argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
 }
 
 static void aside_destroy(struct task *task)
@@ -131,10 +143,7 @@ static void aside_destroy(struct task *task)
     struct aside *self = (struct aside *)task;
     struct engine *engine = self->call.engine;
     struct asides *asides = engine->asides;
-    if (self->many)
-        holds_release_many(asides, self->many);
-    for (int i = 0; i < self->key_count; i++)
-        holds_release(asides, self->argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
+    release_keys(self);
     asides->everywhere -= self->everywhere;
     asides->storing -= self->stores;
     asides->changed -= self->changed;
@@ -154,33 +163,53 @@ static struct blob *blob_of(const struct call *call, uint32_t index)
     return NULL;
 }
 
-/* Copies the arguments behind the array of them, or takes them over. */
-static void take_arguments(struct aside *self, struct call *call)
+/* Copies the arguments behind an array of them, but for those that are blobs. False when memory is out. */
+static bool copy_arguments(struct aside *self, const struct call *call)
 {
-    char *at = (char *)&self->argv[call->argc];
-    if (call->request && call->request->blob_count)
-        self->blobs = mem_alloc(call->request->blob_count * sizeof *self->blobs);
+    size_t size = call->argc * sizeof *self->argv;
+    for (uint32_t i = 0; i < call->argc; i++)
+        size += blob_of(call, i) ? 0 : call->argv[i].len;
+    struct bytes *argv = self->argv = mem_try_alloc(size);
+    if (!argv)
+        return false;
+    char *at = (char *)&argv[call->argc];
     for (uint32_t i = 0; i < call->argc; i++) {
-        self->argv[i] = call->argv[i];
-        struct blob *blob = call->request ? call_take_blob(call, i) : NULL;
-        if (blob) {
-            self->blobs[self->blob_count++] = blob;
+        argv[i] = call->argv[i];
+        if (blob_of(call, i))
             continue;
-        }
-        self->argv[i].ptr = at;
+        argv[i].ptr = at;
         if (call->argv[i].len)
             memcpy(at, call->argv[i].ptr, call->argv[i].len);
         at += call->argv[i].len;
     }
+    return true;
 }
 
-/* A copy of the call that outlives it. NULL when memory is out. */
+/* Takes the arguments over: very many as they lie, if that can be. False when memory is out. */
+static bool take_arguments(struct aside *self, struct call *call)
+{
+    const struct request *request = call->request;
+    const struct session *session = call->session;
+    bool takes = request && call->argc >= MANY_ARGUMENTS && session->transport->take_request &&
+                 session->transport->take_request(session->connection, call->argv, &self->argv, &self->bytes);
+    if (!takes && !copy_arguments(self, call))
+        return false;
+    self->call.argv = self->argv;
+    if (!request || !request->blob_count)
+        return true;
+    self->blobs = mem_alloc(request->blob_count * sizeof *self->blobs);
+    for (uint32_t i = 0; i < request->blob_count; i++) {
+        struct blob *blob = call_take_blob(call, request->blobs[i].index);
+        if (blob)
+            self->blobs[self->blob_count++] = blob;
+    }
+    return true;
+}
+
+/* A copy of the call, without its arguments as yet. NULL when memory is out. */
 static struct aside *aside_create(struct call *call)
 {
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < call->argc; i++)
-        bytes += blob_of(call, i) ? 0 : call->argv[i].len;
-    struct aside *self = mem_try_alloc(sizeof *self + call->argc * sizeof *self->argv + bytes);
+    struct aside *self = mem_try_alloc(sizeof *self);
     if (!self)
         return NULL;
     *self = (struct aside){ .call = *call };
@@ -189,7 +218,6 @@ static struct aside *aside_create(struct call *call)
         mem_free(self);
         return NULL;
     }
-    take_arguments(self, call);
     arena_init(&self->arena);
     self->ghost = (struct session){ .engine = call->engine,
         .id = call->session->id,
@@ -198,7 +226,6 @@ static struct aside *aside_create(struct call *call)
         .db = call->db };
     self->call.session = &self->ghost;
     self->call.arena = &self->arena;
-    self->call.argv = self->argv;
     self->call.key_arg = 0;
     self->call.request = NULL;
     return self;
@@ -218,19 +245,19 @@ static void drop_expired(struct call *call, const struct key_position *keys, int
         }
 }
 
-/* False, with nothing held, when memory is out. */
+/* False, with nothing held, when memory is out. The arguments are not taken over yet. */
 static bool hold_keys(struct aside *self, const struct key_position *keys, int count)
 {
     struct asides *asides = self->call.engine->asides;
     drop_expired(&self->call, keys, count);
     if (count >= HOLDS_MANY_KEYS) {
-        self->many = holds_add_many(asides, self->argv, keys, (size_t)count);
+        self->many = holds_add_many(asides, self->call.argv, keys, (size_t)count);
         return self->many;
     }
     self->key_count = count;
     self->keys = mem_dup(keys, (size_t)count * sizeof *keys);
     for (int i = 0; i < count; i++)
-        holds_add(asides, self->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
+        holds_add(asides, self->call.argv[keys[i].index], keys[i].flags & KEY_CHANGES);
     return true;
 }
 
@@ -260,7 +287,10 @@ static bool go_aside(struct call *call, enum scope scope)
         return true;
     }
     struct aside *self = aside_create(call);
-    if (!self || !hold_keys(self, keys, count)) {
+    bool held = self && hold_keys(self, keys, count);
+    if (!held || !take_arguments(self, call)) {
+        if (held)
+            release_keys(self);
         if (self)
             aside_free(self);
         return false;

@@ -47,6 +47,20 @@ static inline void session_push_late(struct engine *engine)
     engine->current = NULL;
 }
 
+/* A call of the session's that has nothing to execute yet, and takes no time. */
+static inline struct call session_call(struct session *session)
+{
+    struct engine *engine = session->engine;
+    return (struct call){
+        .keyspace = engine->keyspace,
+        .db = session->db,
+        .session = session,
+        .engine = engine,
+        .reply = &session->reply,
+        .arena = &engine->arena,
+    };
+}
+
 /* Counts what is kept for a session until it says otherwise, for limits to clients' memory. */
 static inline void session_keeps(struct session *session, size_t bytes)
 {

@@ -20,20 +20,14 @@
 
 static struct call make_call(struct exec *exec, const struct queued *queued)
 {
-    struct engine *engine = exec->engine;
-    return (struct call){
-        .keyspace = engine->keyspace,
-        .db = exec->session->db,
-        .session = exec->session,
-        .engine = engine,
-        .reply = exec->reply,
-        .arena = &engine->arena,
-        .argv = queued->argv,
-        .argc = queued->argc,
-        .now_ms = exec->now_ms,
-        .command = queued->command,
-        .exec = exec,
-    };
+    struct call call = session_call(exec->session);
+    call.reply = exec->reply;
+    call.argv = queued->argv;
+    call.argc = queued->argc;
+    call.now_ms = exec->now_ms;
+    call.command = queued->command;
+    call.exec = exec;
+    return call;
 }
 
 /* Shows it to those who want to know what was executed. */

@@ -250,17 +250,6 @@ static void note_strictness(struct engine *engine)
                         pubsub_is_behind(engine);
 }
 
-/* True if nothing can be said against the command; admit finds out what there is. */
-static inline bool is_admissible(const struct call *call)
-{
-    const struct command_info *command = call->command;
-    const struct session *session = call->session;
-    uint32_t state = session->flags & (SESSION_AUTHENTICATED | SESSION_MONITOR | SESSION_LIMITED);
-    bool is_plain = !session->transaction & !session->subscriber & !call->engine->is_strict &
-                    (state == SESSION_AUTHENTICATED) & !(command->flags & CMD_PROTECTED);
-    return is_plain && command_argc_fits(command, call->argc) && command->row->run;
-}
-
 /* What every command must pass before its handler runs; false if it was answered with an error. */
 static __attribute__((noinline)) bool admit(struct call *call)
 {
@@ -537,20 +526,13 @@ static __attribute__((noinline)) void release_blobs(struct request *request)
 /* Executes one request of a session that may execute; returns the ticks at its end. */
 static uint64_t execute(struct engine *engine, struct session *session, struct request *request, uint64_t start)
 {
-    struct call call = {
-        .keyspace = engine->keyspace,
-        .db = session->db,
-        .session = session,
-        .engine = engine,
-        .reply = &session->reply,
-        .arena = &engine->arena,
-        .argv = request->argv,
-        .argc = request->argc,
-        .key_hash = request->hash,
-        .now_ms = engine->now_ms,
-        .command = request->plan,
-        .request = request,
-    };
+    struct call call = session_call(session);
+    call.argv = request->argv;
+    call.argc = request->argc;
+    call.key_hash = request->hash;
+    call.now_ms = engine->now_ms;
+    call.command = request->plan;
+    call.request = request;
     session->last_ms = engine->now_ms;
     if (__builtin_expect(session->subscriber != NULL, 0))
         publications_catch_up(session);
@@ -560,7 +542,7 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         before = output_mark(session->reply.out);
     if (!call.command)
         fail_unknown(&call);
-    else if ((!call.command->subs || find_subcommand(&call)) && (is_admissible(&call) || admit(&call))) {
+    else if ((!call.command->subs || find_subcommand(&call)) && admit(&call)) {
         if (__builtin_expect(engine->is_strict, 0)) {
             if (must_wait(engine, session, call.command))
                 return start;
@@ -633,16 +615,9 @@ static inline bool is_plain(const struct engine *engine, const struct session *s
 /* What all plain requests of a session have in common, as long as none of another kind comes between them. */
 static struct call begin_series(struct engine *engine, struct session *session)
 {
-    session->last_ms = engine->now_ms;
-    return (struct call){
-        .keyspace = engine->keyspace,
-        .db = session->db,
-        .session = session,
-        .engine = engine,
-        .reply = &session->reply,
-        .arena = &engine->arena,
-        .now_ms = engine->now_ms,
-    };
+    struct call call = session_call(session);
+    call.now_ms = session->last_ms = engine->now_ms;
+    return call;
 }
 
 /* Executes a plain request, in the series that `call` has begun; returns the ticks at its end. */

@@ -202,17 +202,10 @@ bool engine_replay(struct session *session, const struct bytes *argv, uint32_t a
     struct command_info *command = argc ? command_resolve(engine->registry, argv, argc) : NULL;
     if (!command || !command->row->run || !command_argc_fits(command, argc))
         return false;
-    struct call call = {
-        .keyspace = engine->keyspace,
-        .db = session->db,
-        .session = session,
-        .engine = engine,
-        .reply = &session->reply,
-        .arena = &engine->arena,
-        .argv = argv,
-        .argc = argc,
-        .command = command,
-    };
+    struct call call = session_call(session);
+    call.argv = argv;
+    call.argc = argc;
+    call.command = command;
     reply_begin(call.reply);
     uint64_t dirty = propagate_begin(&call);
     command->row->run(&call);

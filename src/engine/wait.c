@@ -178,20 +178,11 @@ void wait_abandon(struct session *session)
 
 static void make_call(struct waiter *waiter, struct call *call)
 {
-    struct session *session = waiter->session;
-    struct engine *engine = session->engine;
-    *call = (struct call){
-        .keyspace = engine->keyspace,
-        .db = session->db,
-        .session = session,
-        .engine = engine,
-        .reply = &session->reply,
-        .arena = &engine->arena,
-        .argv = waiter->argv,
-        .argc = waiter->argc,
-        .now_ms = engine->now_ms,
-        .command = waiter->command,
-    };
+    *call = session_call(waiter->session);
+    call->argv = waiter->argv;
+    call->argc = waiter->argc;
+    call->now_ms = call->engine->now_ms;
+    call->command = waiter->command;
     reply_begin(call->reply);
 }
 

@@ -400,6 +400,7 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
         return false;
     }
     offer->at = reader->at;
+    input->whole = offer->at == offer->len;
     if (reader->argc > 0) {
         batch_push(batch, offer->connection->owner, reader, input->argv.ptr);
         offer->count++;

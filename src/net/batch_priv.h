@@ -42,6 +42,7 @@ struct input {
     struct parked *parked; /* owned; NULL if none */
     size_t blob_bytes;     /* in the blobs of the unfinished request */
     size_t accounted;      /* bytes that net's input_memory counts for it */
+    bool whole;            /* `buf` and `argv` hold one request, which is whole, and nothing else */
     bool bad;              /* the reader found an error, to be told once the parked requests are done */
 };
 

@@ -55,6 +55,21 @@ void input_account(struct connection *connection)
     input->accounted = memory;
 }
 
+bool connection_take_request(
+    struct connection *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes)
+{
+    struct input *input = connection->input;
+    if (input == NULL || !input->whole || input->argv.ptr != argv || input->parked != NULL || input->blob != NULL)
+        return false;
+    *own_argv = input->argv.ptr;
+    *own_bytes = input->buf;
+    argv_init(&input->argv);
+    input->buf = NULL;
+    input->start = input->at = input->len = input->cap = 0;
+    input->whole = false;
+    return true;
+}
+
 void input_drop(struct connection *connection)
 {
     struct input *input = connection->input;

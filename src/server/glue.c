@@ -52,6 +52,17 @@ static void transport_patient(void *connection, bool yes)
     connection_set_patient(connection, yes);
 }
 
+static bool transport_take_request(
+    void *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes)
+{
+    return connection_take_request(connection, argv, own_argv, own_bytes);
+}
+
+static bool transport_flooded(void *connection, size_t more)
+{
+    return connection_close_if_flooded(connection, more);
+}
+
 static void transport_peer(void *connection, char *out, size_t size)
 {
     struct connection_facts facts;
@@ -67,7 +78,9 @@ static const struct transport transport = {
     .authenticated = transport_authenticated,
     .set_class = transport_set_class,
     .patient = transport_patient,
+    .flooded = transport_flooded,
     .peer = transport_peer,
+    .take_request = transport_take_request,
 };
 
 struct connection *glue_connection(const struct session *session)

@@ -5,7 +5,7 @@ import pytest
 
 from aof_files import AOF, loaded, rewritten
 from harness.resp import Client, encode
-from harness.waiting import begin, has_answered, hold
+from harness.waiting import begin, has_answered, hold, until
 
 PROTOCOLS = (2,)
 MANY = 2400
@@ -120,6 +120,47 @@ def test_others_meanwhile(ports, command):
         after = other.command(size, command[1])
         seen.append(reader.read().value)
         assert set(seen) <= {before, after}
+
+
+BLOB = b"blob" * 20_000
+
+
+@pytest.mark.parametrize("behind", ["nothing", "a-request", "half", "the-same", "close"])
+@pytest.mark.parametrize("command", ["SADD", "MSET", "with-blobs"])
+def test_what_comes_behind_it(ports, command, behind):
+    """Its arguments are taken over as they lie, unless something else lies beside them."""
+    words = {"SADD": ("SADD", "k", *NAMES), "MSET": ("MSET", *PAIRS),
+             "with-blobs": ("MSET", "k", BLOB, *PAIRS, "l", BLOB)}[command]
+    request, rest = encode(words), encode(("ECHO", "x" * 300))
+    with Client(ports[0]) as worker, Client(ports[0]) as other:
+        for _ in range(3):
+            fill(other)
+            with hold(other):
+                worker.send_raw(request[:9000])
+                other.command("PING")
+                more = {"a-request": rest, "half": rest[:150], "the-same": request}.get(behind, b"")
+                worker.send_raw(request[9000:] + more)
+                for _ in range(20):
+                    assert other.command("ECHO", "y" * 500) == b"y" * 500
+            if behind == "close":
+                worker.close()
+                worker = Client(ports[0])
+            else:
+                assert worker.read().value in (MANY, b"OK")
+            if behind == "half":
+                worker.send_raw(rest[150:])
+            if behind in ("half", "a-request"):
+                assert worker.read().value == b"x" * 300
+            elif behind == "the-same":
+                assert worker.read().value in (0, b"OK")
+            if command == "SADD":
+                until(lambda: other.command("SCARD", "k") == MANY)
+                assert set(other.command("SMEMBERS", "k")) == set(NAMES)
+            else:
+                until(lambda: other.command("EXISTS", *PAIRS[::2]) == MANY // 2)
+                assert other.command("MGET", *PAIRS[::2]) == [str(value).encode() for value in PAIRS[1::2]]
+                assert command == "MSET" or other.command("MGET", "k", "l") == [BLOB, BLOB]
+        worker.close()
 
 
 FUTURE = 32503680000  # seconds since 1970
