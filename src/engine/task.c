@@ -81,8 +81,11 @@ static bool step(struct engine *engine, struct task *task, struct task_link *lin
     }
     uint64_t dirty = propagate_begin(call);
     call->propagated = true; /* it has no words of its own */
+    struct session *before = engine->stepping;
+    engine->stepping = link->session;
     bool finished = task->type->step(task, call);
     propagate_end(call, dirty);
+    engine->stepping = before;
     arena_reset(call->arena);
     uint64_t ticks = clock_ticks() - start;
     link->ticks += ticks;
@@ -211,6 +214,15 @@ void engine_wake_tasks(struct engine *engine)
         link->task->asleep = false;
 }
 
+/* What collects apart counts against its client's limit, too: true if that was closed, and with it perhaps the task. */
+static bool is_flooded(const struct task_link *link)
+{
+    const struct session *session = link->session;
+    if (!session || link->silent || !session->transport->flooded || output_len(&link->out) <= OUTPUT_CHUNK)
+        return false;
+    return session->transport->flooded(session->connection, output_memory(&link->out));
+}
+
 /* One step of the task whose turn it is; true if it has answered and is not done yet. */
 static bool run_next(struct engine *engine)
 {
@@ -221,8 +233,10 @@ static bool run_next(struct engine *engine)
         engine->task_steps--;
     struct call call;
     make_call(engine, link, &call);
-    if (!step(engine, link->task, link, &call))
-        return link->sent != sent;
+    if (!step(engine, link->task, link, &call)) {
+        bool answered = link->sent != sent;
+        return !is_flooded(link) && answered;
+    }
     finish(engine, link);
     return false;
 }
@@ -253,6 +267,7 @@ static void finish_now(struct engine *engine, struct task_link *link)
 {
     struct call call;
     make_call(engine, link, &call);
+    engine->finished_others |= engine->executing && link->session;
     while (!step(engine, link->task, link, &call))
         if (link->task->asleep)
             nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);

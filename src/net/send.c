@@ -94,18 +94,32 @@ static bool send_is_over_limit(struct net *net, struct connection *connection)
     return now_s - connection->soft_since_s > limit->soft_s;
 }
 
-void send_check_limit(struct connection *connection)
+/* Closes a connection whose output takes so many bytes. */
+static void close_over_limit(struct connection *connection, size_t held)
 {
-    struct net *net = connection->net;
-    if (!send_is_over_limit(net, connection))
-        return;
     char peer[sizeof((struct connection_facts){ 0 }.peer)];
     address_format(&connection->peer, connection->listener->path, peer, sizeof(peer));
     log_write(LOG_WARNING,
         "Client addr=%s fd=%d omem=%zu scheduled to be closed ASAP for overcoming of output buffer limits.", peer,
-        connection->io.fd, output_memory(&connection->out));
-    net->stats.output_limit_closed++;
+        connection->io.fd, held);
+    connection->net->stats.output_limit_closed++;
     connection_close(connection);
+}
+
+void send_check_limit(struct connection *connection)
+{
+    if (send_is_over_limit(connection->net, connection))
+        close_over_limit(connection, output_memory(&connection->out));
+}
+
+bool connection_close_if_flooded(struct connection *connection, size_t more)
+{
+    size_t limit = connection->net->settings->output_limits[connection->limit_class].hard_bytes;
+    size_t held = output_memory(&connection->out);
+    if (connection->closing || limit == 0 || (held <= limit && more <= limit - held))
+        return connection->closing;
+    close_over_limit(connection, held + more);
+    return true;
 }
 
 /* Bytes that one connection gets at most in this turn. */

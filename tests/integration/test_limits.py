@@ -165,3 +165,31 @@ def test_ten_thousand_idle_connections_are_cheap(start_server):
             for s in idle:
                 s.close()
         until(lambda: client.info("clients")["connected_clients"] == "1")
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes", "--client-output-buffer-limit", "normal 200000 0 0")
+@pytest.mark.parametrize("command", ("LRANGE l 0 -1", "KEYS *"))
+def test_a_long_reply_is_given_up_when_it_breaks_the_limit(server, command):
+    """Slice by slice: what has been written so far counts, and is never much more than the limit."""
+    with Client(server.port) as client, Client(server.port) as swamped:
+        if command == "KEYS *":
+            client.command("DEBUG", "POPULATE", 200_000, "k" * 100, 1)
+        else:
+            client.load([("RPUSH", "l", *["x" * 1000] * 1000)] * 20)
+
+        def info(name):
+            text = client.command("INFO").decode()
+            return int(next(line for line in text.splitlines() if line.startswith(name + ":")).split(":")[1])
+
+        before = info("used_memory")
+        client.command("DEBUG", "TASK-STEPS", 0)
+        swamped.send(*command.split())
+        until(lambda: b" cmd=" + command.split()[0].lower().encode() in client.command("CLIENT", "LIST"))
+        while not info("client_output_buffer_limit_disconnections"):
+            assert info("used_memory") - before < 3_000_000
+            client.command("DEBUG", "TASK-STEPS", 1)
+        client.command("DEBUG", "TASK-STEPS", -1)
+        with pytest.raises((ConnectionError, ConnectionClosed)):
+            swamped.read()
+        until(lambda: info("connected_clients") == 1)
+        assert info("used_memory") - before < 3_000_000 and info("total_net_output_bytes") < 2_000_000
