@@ -36,8 +36,6 @@ struct transport {
     void (*patient)(void *connection, bool yes);            /* its client waits: silence is no reason to close */
     /* Closes it and returns true if so much output beside what waits is above its limit; NULL: there is none. */
     bool (*flooded)(void *connection, size_t more);
-    /* Closes it and returns true if so much output beside what waits is above its limit; NULL: there is none. */
-    bool (*flooded)(void *connection, size_t more);
     void (*peer)(void *connection, char *out, size_t size); /* writes its address, terminated: "127.0.0.1:6379" */
     /* The request under way becomes the caller's, who frees both, if it has memory of its own; NULL: it never has. */
     bool (*take_request)(void *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes);

@@ -48,12 +48,6 @@ void connection_close_after_output(struct connection *connection);
  */
 bool connection_close_if_flooded(struct connection *connection, size_t more);
 
-/*
- * True if so many bytes of output, beside what waits already, are above the hard limit of its class: it is closed then,
- * and the log says so. O(1).
- */
-bool connection_close_if_flooded(struct connection *connection, size_t more);
-
 /* The limits of reader.h for clients that have not authenticated; a new connection is not authenticated. */
 void connection_set_authenticated(struct connection *connection, bool authenticated);
 

@@ -63,11 +63,6 @@ static bool transport_flooded(void *connection, size_t more)
     return connection_close_if_flooded(connection, more);
 }
 
-static bool transport_flooded(void *connection, size_t more)
-{
-    return connection_close_if_flooded(connection, more);
-}
-
 static void transport_peer(void *connection, char *out, size_t size)
 {
     struct connection_facts facts;
@@ -83,7 +78,6 @@ static const struct transport transport = {
     .authenticated = transport_authenticated,
     .set_class = transport_set_class,
     .patient = transport_patient,
-    .flooded = transport_flooded,
     .flooded = transport_flooded,
     .peer = transport_peer,
     .take_request = transport_take_request,
