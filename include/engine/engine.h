@@ -123,6 +123,8 @@ struct engine {
     const struct request *batch, *batch_end; /* borrowed: what is being executed */
     uint32_t executing;                      /* depth of commands, retries and steps of tasks under way */
     struct session *current;                 /* borrowed: whose command is executed; NULL between commands */
+    struct session *stepping;                /* borrowed: whose task has a step under way; NULL: none, or he has left */
+    bool finished_others;                    /* a command had tasks of other clients carried out */
     struct output late;                      /* what was pushed to it meanwhile, to be sent behind its reply, ... */
     bool has_late;                           /* ... if anything was */
     struct arena arena;                      /* of the command under way */

@@ -45,9 +45,8 @@ struct aof_member {
 struct aof_crew {
     struct aof_member *members; /* owned, each client once */
     size_t count, room;
-    size_t again;      /* of these were in the group before */
     uint64_t began_ns; /* when the first of them came; 0: nobody has */
-    bool others;       /* and some that nobody can name */
+    bool others;       /* and some whom nobody can name */
 };
 
 /* Who must not hear of his changes before they are on the disk (aof_group.c). */
@@ -58,8 +57,9 @@ struct aof_group {
     uint64_t joined_ns;      /* when somebody joined it last */
     uint64_t left_ns;        /* when the one that flies took off; 0: none does */
     uint64_t landed_ns;      /* when the last one landed */
-    size_t last_count;       /* clients in it */
-    size_t expected;         /* clients of the last two: more will hardly come */
+    uint64_t census;         /* number of the group with which counting different clients began */
+    size_t counted;          /* of them, since */
+    size_t crowd;            /* of them, when they were last counted to the end */
     struct aof_pace pace;
 };
 

@@ -63,7 +63,7 @@ static void tell_loop(void *context)
     net_notify(server->net);
 }
 
-/* On the worker: it mostly waits for the disk, and is to go on at once when that is through, however busy others are. */
+/* On the worker: it mostly waits for the disk, and is to go on as soon as that is through, however busy others are. */
 static void ask_for_latency(void *context)
 {
     process_ask_for_latency((int)(intptr_t)context);
@@ -326,7 +326,7 @@ static bool sync_if_due(struct server *server, bool force)
     return true;
 }
 
-/* Whose group gathers, and how what it changed becomes durable: at once if nobody knows who waits for it. */
+/* Whose group gathers, and how what it changed becomes durable: at once if nobody knows all who wait for it. */
 static bool sync_group(struct server *server)
 {
     struct aof *aof = server->aof;

@@ -7,7 +7,8 @@
  * answered by the time of the take-off; whoever is in the next group already gets no more than that.
  *
  * Groups are numbered, and a session keeps the number of the last one it joined. So nobody is in a group twice, and how
- * many different clients the last two groups had is known without comparing them.
+ * many different clients the last CENSUS groups had is known without comparing them: that is the crowd of those who
+ * will come again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "net/connection.h"
+
+enum { CENSUS = 16 }; /* groups */
 
 static void crew_add(struct aof_crew *crew, uint64_t id)
 {
@@ -30,14 +33,14 @@ static void crew_add(struct aof_crew *crew, uint64_t id)
 
 static void crew_empty(struct aof_crew *crew)
 {
-    crew->count = crew->again = 0;
+    crew->count = 0;
     crew->began_ns = 0;
     crew->others = false;
 }
 
 void aof_group_init(struct aof_group *group)
 {
-    *group = (struct aof_group){ .number = 1 };
+    *group = (struct aof_group){ .number = 1, .census = 1 };
 }
 
 void aof_group_fini(struct aof_group *group)
@@ -47,26 +50,27 @@ void aof_group_fini(struct aof_group *group)
     aof_group_init(group);
 }
 
-/* Nobody is answered that something expired. */
-void aof_group_add(struct aof_group *group, const struct engine *engine)
+/*
+ * Nobody is answered that something expired, or what a task does whose client has left. Where a command had tasks of
+ * others carried out, what these changed is part of its unit, and nobody can say who they are.
+ */
+void aof_group_add(struct aof_group *group, struct engine *engine)
 {
-    struct session *session = engine->current;
+    struct session *session = engine->current ? engine->current : engine->stepping;
     struct aof_crew *crew = &group->gathers;
-    if (!engine->executing || (session && !(session->last_command->flags & (CMD_WRITE | CMD_RUNS_QUEUE))))
+    crew->others |= engine->finished_others;
+    engine->finished_others = false;
+    if (!engine->executing || !session || !(session->last_command->flags & (CMD_WRITE | CMD_RUNS_QUEUE)))
         return;
-    uint64_t before = session ? session->group : 0;
-    if (before == group->number)
+    uint64_t before = session->group;
+    struct connection *connection = glue_connection(session);
+    if (before == group->number || !connection)
         return;
     group->joined_ns = clock_mono_ns();
     if (!crew->began_ns)
         crew->began_ns = group->joined_ns;
-    struct connection *connection = session ? glue_connection(session) : NULL;
-    if (!connection) {
-        crew->others = true;
-        return;
-    }
     session->group = group->number;
-    crew->again += before + 1 == group->number;
+    group->counted += before < group->census;
     crew_add(crew, session->id);
     connection_hold(connection);
 }
@@ -78,6 +82,11 @@ void aof_group_take_off(struct aof_group *group, const struct engine *engine)
     group->gathers = crew;
     crew_empty(&group->gathers);
     group->number++;
+    if (group->number - group->census >= CENSUS) {
+        group->census = group->number;
+        group->crowd = group->counted;
+        group->counted = 0;
+    }
     group->left_ns = clock_mono_ns();
     for (size_t i = 0; i < group->flies.count; i++) {
         struct aof_member *member = &group->flies.members[i];
@@ -105,11 +114,8 @@ void aof_group_land(struct aof_group *group, const struct engine *engine)
     if (!group->left_ns)
         return;
     release(crew, engine, group->number);
-    if (crew->count) {
+    if (crew->count)
         aof_pace_note(&group->pace, crew->count, crew->began_ns, now_ns - group->left_ns, now_ns);
-        group->expected = crew->count - crew->again + group->last_count;
-        group->last_count = crew->count;
-    }
     group->landed_ns = now_ns;
     group->left_ns = 0;
     crew_empty(crew);
@@ -130,7 +136,7 @@ uint64_t aof_group_wait_until(const struct aof_group *group)
     uint64_t landed_ns = group->landed_ns;
     struct aof_gathering gathering = {
         .count = crew->count,
-        .expected = group->expected,
+        .crowd = group->crowd > group->counted ? group->crowd : group->counted,
         .began_ns = crew->began_ns > landed_ns ? crew->began_ns : landed_ns,
         .joined_ns = group->joined_ns > landed_ns ? group->joined_ns : landed_ns,
     };

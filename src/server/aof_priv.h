@@ -29,10 +29,13 @@ void aof_temporary_name(int pid, struct buf *out);
 
 extern const char aof_temporary_increment[];
 
-/* aof_group.c: the client whose command is executed joins the group that gathers; nothing is sent to it from now on. */
+/*
+ * aof_group.c: the client whose command, or task, is executed joins the group that gathers; nothing is sent to it from
+ * now on.
+ */
 void aof_group_init(struct aof_group *group);
 void aof_group_fini(struct aof_group *group);
-void aof_group_add(struct aof_group *group, const struct engine *engine);
+void aof_group_add(struct aof_group *group, struct engine *engine);
 
 /* What the group that gathers has changed is being synchronised, and another one gathers. None flies. */
 void aof_group_take_off(struct aof_group *group, const struct engine *engine);

@@ -357,6 +357,30 @@ def test_always_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, fau
         assert writer.command("SET", "k", "2") == b"OK"
 
 
+def test_always_makes_wait_who_has_a_long_command_and_nobody_else(start_server, tmp_path, faults):
+    """What a task changes is synchronised like what a command does: its client hears of it then, others go on."""
+    server = start_server(*AOF, "--appendfsync", "always")
+    waiting = tmp_path / "faults.held"
+    with loaded(server) as reader, Client(server.port) as writer, Client(server.port) as leaver:
+        for key in range(2):
+            for start in range(0, 60000, 20000):
+                reader.command("SADD", f"set{key}", *(f"{key}:{i}" for i in range(start, start + 20000)))
+        faults("held=1")
+        writer.send("SUNIONSTORE", "all", "set0", "set1")
+        until(lambda: reader.command("EXISTS", "all") == 1 and waiting.exists() and waiting.read_text())
+        first = int(waiting.read_text())
+        leaver.send("SUNIONSTORE", "other", "set0", "set1")
+        until(lambda: reader.command("EXISTS", "other") == 1)
+        assert persistence(reader)["aof_pending_bio_fsync"] == "1"
+        assert not is_answered(writer) and not is_answered(leaver)
+        faults(f"held={first + 1}")
+        assert writer.read().value == 120000
+        until(lambda: int(waiting.read_text()) == first + 1)
+        assert reader.command("PING") == b"PONG" and not is_answered(leaver)
+        faults()
+        assert leaver.read().value == 120000
+
+
 @pytest.mark.parametrize("change", [("CONFIG", "SET", "appendfsync", "everysec"), ("CONFIG", "SET", "appendonly", "no"),
                                     ("BGREWRITEAOF",), ("DEBUG", "LOADAOF")])
 def test_always_answers_whatever_else_is_asked_for(start_server, faults, change):

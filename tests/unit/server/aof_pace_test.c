@@ -1,5 +1,5 @@
 /*
- * When waiting for more clients pays: the moment until which is waited, and which of the two ways trials end up with on
+ * When waiting for more clients pays: the moment until which is waited, and which of the ways trials end up with on
  * simulated disks, where the test is the clock.
  */
 #include <criterion/criterion.h>
@@ -20,22 +20,44 @@ static void run(struct aof_pace *pace, uint64_t *now_ns, int groups, size_t coun
 
 Test(aof_pace, nobody_waits_where_it_cannot_pay)
 {
-    struct aof_pace pace = { .commit_ns = 1000 * US };
-    struct aof_gathering gathering = { .count = 20, .expected = 50, .began_ns = 10000 * US, .joined_ns = 10100 * US };
-    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 10300 * US, "nobody has joined for 200 us by then");
-    gathering.joined_ns = 10490 * US;
-    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 10500 * US, "half of what synchronising takes");
+    struct aof_pace pace = { .commit_ns = 300 * US, .apart_ns = 10 * US };
+    struct aof_gathering gathering = { .count = 20, .crowd = 50, .began_ns = 10000 * US, .joined_ns = 10100 * US };
+    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 10250 * US, "nobody has joined for 150 us by then");
+    gathering.joined_ns = 11190 * US;
+    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 11200 * US, "four times what synchronising takes");
     pace.commit_ns = 100 * 1000 * US;
+    gathering.joined_ns = 13500 * US;
+    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 13700 * US, "200 us after the last");
     gathering.joined_ns = 13950 * US;
     cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 14000 * US, "4 ms at most");
-    gathering.count = 50;
-    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 0, "all are there");
-    gathering.count = 20;
-    pace.commit_ns = 99 * US;
+    pace.commit_ns = 50 * US;
+    gathering.joined_ns = 10010 * US;
+    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 10060 * US, "some time is given to them in any case");
+    pace.commit_ns = 49 * US;
     cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 0, "the disk is so fast that waiting takes longer");
-    pace.commit_ns = 1000 * US;
-    pace.alone = true;
-    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 0, "the other way is on trial");
+    pace.commit_ns = 300 * US;
+    pace.apart_ns = 480 * US;
+    cr_assert_neq(aof_pace_wait_until(&pace, &gathering), 0, "five more may come in time");
+    pace.apart_ns = 481 * US;
+    cr_assert_eq(aof_pace_wait_until(&pace, &gathering), 0, "they come too seldom");
+}
+
+Test(aof_pace, it_is_waited_for_half_of_the_crowd_or_for_more_or_for_all)
+{
+    struct aof_pace pace = { .commit_ns = 300 * US, .apart_ns = 10 * US };
+    static const size_t wanted[AOF_PACE_WAYS][2] = { { 25, 3 }, { 38, 4 }, { 50, 5 } };
+    for (pace.way = 0; pace.way < AOF_PACE_WAYS; pace.way++) {
+        struct aof_gathering large = { .crowd = 50, .count = wanted[pace.way][0] };
+        struct aof_gathering small = { .crowd = 5, .count = wanted[pace.way][1] };
+        cr_assert_eq(aof_pace_wait_until(&pace, &large), 0);
+        cr_assert_eq(aof_pace_wait_until(&pace, &small), 0);
+        large.count--;
+        small.count--;
+        cr_assert_neq(aof_pace_wait_until(&pace, &large), 0);
+        cr_assert_neq(aof_pace_wait_until(&pace, &small), 0);
+        struct aof_gathering lonely = { .crowd = 1, .count = 1 };
+        cr_assert_eq(aof_pace_wait_until(&pace, &lonely), 0, "nobody else ever comes");
+    }
 }
 
 Test(aof_pace, what_synchronising_takes_is_an_average_that_forgets)
@@ -48,40 +70,60 @@ Test(aof_pace, what_synchronising_takes_is_an_average_that_forgets)
     cr_assert(pace.commit_ns < 100 * US);
 }
 
-/* Where waiting serves all in 1.2 of the time that serves half of them, and the other way round. */
-static int trials_that_wait(uint64_t together_ns, uint64_t half_ns, int groups)
+/* What a group has and takes by each way. */
+struct disk {
+    uint64_t took_ns[AOF_PACE_WAYS];
+};
+
+static const size_t served[AOF_PACE_WAYS] = { CLIENTS / 2, CLIENTS * 3 / 4, CLIENTS };
+
+/* How many of the groups went each way. */
+static void try(struct aof_pace *pace, uint64_t *now_ns, const struct disk *disk, int groups, int went[AOF_PACE_WAYS])
 {
-    struct aof_pace pace = { 0 };
-    uint64_t now_ns = 1000;
-    int waited = 0;
+    for (uint32_t way = 0; way < AOF_PACE_WAYS; way++)
+        went[way] = 0;
     for (int i = 0; i < groups; i++) {
-        waited += !pace.alone;
-        run(&pace, &now_ns, 1, pace.alone ? CLIENTS / 2 : CLIENTS, pace.alone ? half_ns : together_ns);
+        went[pace->way]++;
+        run(pace, now_ns, 1, served[pace->way], disk->took_ns[pace->way]);
     }
-    return waited;
 }
 
-Test(aof_pace, the_way_that_serves_more_clients_is_kept_to_and_the_other_tried_now_and_then)
+/* Each is best by one way. */
+static const struct disk disks[AOF_PACE_WAYS] = {
+    { { 250 * US, 450 * US, 600 * US } },
+    { { 400 * US, 500 * US, 800 * US } },
+    { { 1000 * US, 1100 * US, 1200 * US } },
+};
+
+Test(aof_pace, the_way_that_serves_more_clients_is_kept_to_and_the_others_tried_now_and_then)
 {
     enum { GROUPS = 24 * 80 };
-    int waited = trials_that_wait(1200 * US, 1000 * US, GROUPS);
-    cr_assert(waited > GROUPS * 3 / 4 && waited < GROUPS, "%d of %d groups waited", waited, GROUPS);
-    waited = trials_that_wait(600 * US, 250 * US, GROUPS);
-    cr_assert(waited > 0 && waited < GROUPS / 4, "%d of %d groups waited", waited, GROUPS);
+    for (uint32_t best = 0; best < AOF_PACE_WAYS; best++) {
+        struct aof_pace pace = { 0 };
+        uint64_t now_ns = 1000;
+        int went[AOF_PACE_WAYS];
+        try(&pace, &now_ns, &disks[best], GROUPS, went);
+        for (uint32_t way = 0; way < AOF_PACE_WAYS; way++)
+            if (way == best)
+                cr_assert(went[way] > GROUPS * 3 / 4, "%d of %d groups", went[way], GROUPS);
+            else
+                cr_assert(went[way] >= 24 * 4, "%d of %d groups", went[way], GROUPS);
+    }
 }
 
 Test(aof_pace, it_changes_its_mind_when_the_disk_changes)
 {
-    struct aof_pace pace = { 0 };
-    uint64_t now_ns = 1000;
-    for (int i = 0; i < 24 * 40; i++)
-        run(&pace, &now_ns, 1, pace.alone ? CLIENTS / 2 : CLIENTS, pace.alone ? 250 * US : 600 * US);
-    int waited = 0;
-    for (int i = 0; i < 24 * 80; i++) {
-        waited += i >= 24 * 40 && !pace.alone;
-        run(&pace, &now_ns, 1, pace.alone ? CLIENTS / 2 : CLIENTS, pace.alone ? 4000 * US : 4500 * US);
-    }
-    cr_assert(waited > 24 * 40 * 3 / 4, "%d of %d", waited, 24 * 40);
+    enum { GROUPS = 24 * 80 };
+    for (uint32_t first = 0; first < AOF_PACE_WAYS; first++)
+        for (uint32_t then = 0; then < AOF_PACE_WAYS; then++) {
+            struct aof_pace pace = { 0 };
+            uint64_t now_ns = 1000;
+            int went[AOF_PACE_WAYS];
+            try(&pace, &now_ns, &disks[first], GROUPS, went);
+            try(&pace, &now_ns, &disks[then], GROUPS, went);
+            try(&pace, &now_ns, &disks[then], GROUPS, went);
+            cr_assert(went[then] > GROUPS * 3 / 4, "from %u to %u: %d of %d", first, then, went[then], GROUPS);
+        }
 }
 
 Test(aof_pace, a_pause_between_requests_says_nothing)
