@@ -5,6 +5,8 @@
  * of a command's arguments is read out of the row's usage text (usage_priv.h). Replies are built anew each time: nobody
  * asks often, and all of them together take a fraction of a millisecond.
  */
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/glob.h"
@@ -359,6 +361,60 @@ static void reply_history(struct reply *reply, const struct command *row)
     }
 }
 
+/*
+ * What COMMAND DOCS warns of: commands that newer ones do the work of, since when, and how; and those that are for
+ * servers and their testers ("syscmd"), which nothing replaces.
+ */
+struct superseded {
+    const char *name, *since, *by; /* since NULL: for servers */
+};
+
+static const struct superseded *find_superseded(const char *name)
+{
+    static const struct superseded all[] = {
+        { "brpoplpush", "6.2.0", "`BLMOVE source destination RIGHT LEFT timeout`" },
+        { "debug", NULL, NULL },
+        { "georadius", "6.2.0", "`GEOSEARCH` or `GEOSEARCHSTORE`, `FROMLONLAT` with `BYRADIUS`" },
+        { "georadius_ro", "6.2.0", "`GEOSEARCH`, `FROMLONLAT` with `BYRADIUS`" },
+        { "georadiusbymember", "6.2.0", "`GEOSEARCH` or `GEOSEARCHSTORE`, `FROMMEMBER` with `BYRADIUS`" },
+        { "georadiusbymember_ro", "6.2.0", "`GEOSEARCH`, `FROMMEMBER` with `BYRADIUS`" },
+        { "getset", "6.2.0", "`SET key value GET`" },
+        { "hmset", "4.0.0", "`HSET`, which takes as many pairs" },
+        { "pfdebug", NULL, NULL },
+        { "pfselftest", NULL, NULL },
+        { "psetex", "2.6.12", "`SET key value PX milliseconds`" },
+        { "quit", "7.2.0", "closing the connection" },
+        { "restore-asking", NULL, NULL },
+        { "rpoplpush", "6.2.0", "`LMOVE source destination RIGHT LEFT`" },
+        { "setex", "2.6.12", "`SET key value EX seconds`" },
+        { "setnx", "2.6.12", "`SET key value NX`" },
+        { "slaveof", "5.0.0", "`REPLICAOF`" },
+        { "substr", "2.0.0", "`GETRANGE`" },
+        { "zrangebylex", "6.2.0", "`ZRANGE key start stop BYLEX`" },
+        { "zrangebyscore", "6.2.0", "`ZRANGE key start stop BYSCORE`" },
+        { "zrevrange", "6.2.0", "`ZRANGE key start stop REV`" },
+        { "zrevrangebylex", "6.2.0", "`ZRANGE key start stop BYLEX REV`" },
+        { "zrevrangebyscore", "6.2.0", "`ZRANGE key start stop BYSCORE REV`" },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i].name, name) == 0)
+            return &all[i];
+    return NULL;
+}
+
+static void reply_superseded(struct reply *reply, const struct superseded *superseded)
+{
+    reply_bulk_cstr(reply, "doc_flags");
+    reply_set(reply, 1);
+    if (!superseded->since) {
+        reply_status(reply, BYTES("syscmd"));
+        return;
+    }
+    reply_status(reply, BYTES("deprecated"));
+    reply_named(reply, "deprecated_since", superseded->since);
+    reply_named(reply, "replaced_by", superseded->by);
+}
+
 /* A command's name and its documentation: a pair of the map that COMMAND DOCS answers. */
 static void reply_docs(struct reply *reply, const struct command_info *info, struct arena *scratch)
 {
@@ -366,13 +422,17 @@ static void reply_docs(struct reply *reply, const struct command_info *info, str
     const struct usage_arg *args = usage_parse(scratch, row);
     reply_bulk_cstr(reply, info->full_name);
     bool module = row->group == GROUP_JSON;
-    reply_map(reply, 4u + module + (row->history != NULL) + (args != NULL) + (info->sub_count != 0));
+    const struct superseded *superseded = find_superseded(info->full_name);
+    unsigned warnings = !superseded ? 0 : superseded->since ? 3 : 1;
+    reply_map(reply, 4u + module + warnings + (row->history != NULL) + (args != NULL) + (info->sub_count != 0));
     reply_named(reply, "summary", row->brief);
     reply_named(reply, "since", row->since);
     reply_named(reply, "group", group_name(row->group));
     reply_named(reply, "complexity", row->complexity);
     if (module)
         reply_named(reply, "module", MODULE_JSON);
+    if (superseded)
+        reply_superseded(reply, superseded);
     if (row->history) {
         reply_bulk_cstr(reply, "history");
         reply_history(reply, row);

@@ -144,6 +144,18 @@ def test_docs_agree(both, common):
     assert not faults, "\n".join(faults)
 
 
+def test_docs_warn_of_the_same_commands(both, common):
+    """And of four more, which only newer versions count among them."""
+    newer = {"psetex", "quit", "setex", "setnx"}
+    ours, theirs = (docs_of(client, common) for client in both)
+    for name in common:
+        for field in (b"doc_flags", b"deprecated_since"):
+            assert (ours[name].get(field) == theirs[name].get(field)) != (name in newer), (name, field)
+        assert (b"replaced_by" in ours[name]) == (b"deprecated_since" in ours[name]), name
+    assert ours["rpoplpush"][b"replaced_by"].startswith(b"`LMOVE ")
+    assert newer < set(common) and all(ours[name][b"doc_flags"] == [b"deprecated"] for name in newer)
+
+
 def test_every_command_is_documented(both, common):
     client, oracle = both
     known_without = {name for name, docs in docs_of(oracle, common).items() if b"arguments" not in docs}
