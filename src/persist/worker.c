@@ -90,8 +90,8 @@ void worker_submit(struct worker *worker, void (*run)(void *argument), void *arg
     pthread_mutex_lock(&worker->lock);
     *worker->last = job;
     worker->last = &job->next;
-    pthread_cond_signal(&worker->more);
     pthread_mutex_unlock(&worker->lock);
+    pthread_cond_signal(&worker->more); /* after that: it may run at once, and would find the lock taken */
 }
 
 void worker_drain(struct worker *worker)
