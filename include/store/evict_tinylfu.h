@@ -8,13 +8,13 @@
  * much of memory the window gets is what decides between recency and frequency. Where what is popular changes fast,
  * counts are always late: by the rule of reuse who was used in the window stays without a contest, who was not is
  * remembered as a ghost and passes the window by when it comes again soon (2Q, Johnson, Shasha, VLDB 1994), and the
- * main region loses who rests longest for its uses. No single answer is good for all loads, so four models of at most
+ * main region loses who rests longest for its uses. No single answer is good for all loads, so five models of at most
  * 2048 keys run beside the cache, on the uses of a sample of keys (Einziger, Eytan, Friedman, Manes, "Adaptive software
- * cache management", Middleware 2018): by frequency with windows of 1 and 40 %, by reuse with one of 10 %, and plain
+ * cache management", Middleware 2018): by frequency with windows of 1, 12 and 40 %, by reuse with one of 10 %, and as
  * LRU. The cache does as the model did that had the most hits of late.
  *
  * Memory: 1 to 2 bytes a key for the sketch (counters of four bits, never less than 64 KB), 4 bytes for each key in the
- * window, 2 bytes for each ghost, of which there are as many as keys, and about 200 KB for the models. Nobody but
+ * window, 2 bytes for each ghost, of which there are as many as keys, and about 220 KB for the models. Nobody but
  * store/evict.c uses this.
  */
 #pragma once

@@ -589,9 +589,9 @@ static size_t samples_wanted(const struct evict *evict)
 
 /*
  * Which of those gathered LFU looks at in its look number `look`. It has many equals, and which of them goes matters:
- * loops want it to be the one that came last, for else nobody stays until he comes round again, and where what is popular
- * drifts, that would keep the old for too long. In a bucket newer ones stand behind older ones. One may be looked at
- * twice: fewer looks mean that some leave before their time, which is what makes LFU follow changes.
+ * loops want it to be the one that came last, for else nobody stays until he comes round again, and where what is
+ * popular drifts, that would keep the old for too long. In a bucket newer ones stand behind older ones. One may be
+ * looked at twice: fewer looks mean that some leave before their time, which is what makes LFU follow changes.
  */
 static struct entry *choose_look(struct evict *evict, const struct gathered *gathered, size_t look)
 {
@@ -633,7 +633,7 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
 {
     struct tinylfu *tinylfu = keyspace->evict->tinylfu;
     /* A window that is to be smaller gives keys to the main region, some at a time. */
-    for (int i = 0; i < WINDOW_EXCESS && tinylfu_window_len(tinylfu) > target + target / 8 + WINDOW_EXCESS; i++)
+    for (int i = 0; i < WINDOW_EXCESS && tinylfu_window_len(tinylfu) > target + target / 8; i++)
         if (find_in_window(keyspace, tinylfu_window_pop(tinylfu), out))
             leave_window(out->entry);
     for (int turns = 0; tinylfu_window_len(tinylfu) >= target && tinylfu_window_len(tinylfu);) {

@@ -1,5 +1,5 @@
 /*
- * Four caches of hashes. Each has at most MODEL_KEYS slots, a chained index over them, and a ring of the slots that are
+ * Five caches of hashes. Each has at most MODEL_KEYS slots, a chained index over them, and a ring of the slots that are
  * in its window. They do what evict.c does with real keys: the window is a queue that the used go round, or leave for
  * good by the rule of reuse; victims are sought among random slots. The sketch they ask is the real one, the ghosts are
  * their own.
@@ -19,7 +19,7 @@
 #include "store/evict_tinylfu.h"
 
 enum {
-    MODELS = 4,
+    MODELS = 5,
     MODEL_KEYS = 2048,
     INDEX = 4096,
     NONE = UINT16_MAX,
@@ -43,15 +43,16 @@ static const struct {
     unsigned permille; /* of the window */
 } kind_of[MODELS] = {
     { TINYLFU_FREQUENCY, 10 },
-    { TINYLFU_REUSE, 100 },
+    { TINYLFU_FREQUENCY, 120 },
     { TINYLFU_FREQUENCY, 400 },
+    { TINYLFU_REUSE, 100 },
     { TINYLFU_RECENCY, 1000 },
 };
 
 struct model_slot {
     uint64_t hash;
-    uint64_t used_at;
-    uint16_t next; /* of the index's chain */
+    uint32_t used_at; /* by the models' clock, cut: only differences count */
+    uint16_t next;    /* of the index's chain */
     bool in_window;
     uint8_t uses; /* since it came, or went round the window, or left it: at most 3 */
 };
@@ -139,14 +140,14 @@ static uint16_t window_pop(struct model *model)
 }
 
 /* Who rests longest outside the window; NONE if none was met. */
-static uint16_t idlest_of_main(const struct model *model, struct random *random, uint64_t now)
+static uint16_t idlest_of_main(const struct model *model, struct random *random, uint32_t now)
 {
     uint16_t best = NONE;
     uint64_t longest = 0;
     for (int i = 0; i < REUSE_SAMPLES; i++) {
         uint16_t slot = (uint16_t)random_below(random, model->count);
         const struct model_slot *candidate = &model->slots[slot];
-        uint64_t rest = tinylfu_rest(now - candidate->used_at, candidate->uses);
+        uint64_t rest = tinylfu_rest((uint32_t)(now - candidate->used_at), candidate->uses);
         if (candidate->in_window || (best != NONE && rest <= longest))
             continue;
         best = slot;
@@ -155,12 +156,12 @@ static uint16_t idlest_of_main(const struct model *model, struct random *random,
     return best;
 }
 
-static uint16_t oldest_of_sample(const struct model *model, struct random *random)
+static uint16_t oldest_of_sample(const struct model *model, struct random *random, uint32_t now)
 {
     uint16_t best = (uint16_t)random_below(random, model->count);
     for (int i = 1; i < LRU_SAMPLES; i++) {
         uint16_t slot = (uint16_t)random_below(random, model->count);
-        if (model->slots[slot].used_at < model->slots[best].used_at)
+        if (now - model->slots[slot].used_at > now - model->slots[best].used_at)
             best = slot;
     }
     return best;
@@ -168,7 +169,7 @@ static uint16_t oldest_of_sample(const struct model *model, struct random *rando
 
 /* The least frequent outside the window, the last used of equals; NONE if none was met. */
 static uint16_t victim_of_main(
-    const struct model *model, const struct tinylfu *tinylfu, struct random *random, unsigned *frequency)
+    const struct model *model, const struct tinylfu *tinylfu, struct random *random, uint32_t now, unsigned *frequency)
 {
     uint16_t best = NONE;
     for (int i = 0, found = 0; i < TRIES && found < MAIN_SAMPLES; i++) {
@@ -178,7 +179,7 @@ static uint16_t victim_of_main(
         found++;
         unsigned value = tinylfu_frequency(tinylfu, model->slots[slot].hash);
         if (best == NONE || value < *frequency ||
-            (value == *frequency && model->slots[slot].used_at > model->slots[best].used_at)) {
+            (value == *frequency && now - model->slots[slot].used_at < now - model->slots[best].used_at)) {
             best = slot;
             *frequency = value;
         }
@@ -210,10 +211,11 @@ static uint16_t leave_window(struct model *model, enum tinylfu_rule rule, size_t
 }
 
 /* Who leaves the window against who would go for it: the loser. */
-static uint16_t contest(struct model *model, uint16_t leaver, const struct tinylfu *tinylfu, struct random *random)
+static uint16_t contest(
+    struct model *model, uint16_t leaver, const struct tinylfu *tinylfu, struct random *random, uint32_t now)
 {
     unsigned weight = 0;
-    uint16_t victim = victim_of_main(model, tinylfu, random, &weight);
+    uint16_t victim = victim_of_main(model, tinylfu, random, now, &weight);
     if (leaver == NONE || victim == NONE)
         return leaver == NONE ? victim : leaver;
     unsigned own = tinylfu_frequency(tinylfu, model->slots[leaver].hash);
@@ -229,20 +231,21 @@ static uint16_t make_room(struct model_set *models, int m, const struct tinylfu 
 {
     struct model *model = &models->models[m];
     enum tinylfu_rule rule = kind_of[m].rule;
+    uint32_t now = (uint32_t)models->clock;
     uint16_t slot;
     if (rule == TINYLFU_RECENCY) {
-        slot = oldest_of_sample(model, random);
+        slot = oldest_of_sample(model, random, now);
     } else {
         size_t target = models->capacity * kind_of[m].permille / 1000;
         target = target ? target : 1;
         shrink_window(model, target);
         slot = leave_window(model, rule, target);
         if (rule == TINYLFU_FREQUENCY)
-            slot = contest(model, slot, tinylfu, random);
+            slot = contest(model, slot, tinylfu, random, now);
         else if (slot != NONE)
             evict_ghosts_add(&model->ghosts, model->slots[slot].hash, models->capacity);
         else
-            slot = idlest_of_main(model, random, models->clock);
+            slot = idlest_of_main(model, random, now);
         if (slot == NONE)
             slot = window_pop(model);
     }
@@ -263,7 +266,7 @@ static void take_in(
         slot = make_room(models, m, tinylfu, random);
     model->slots[slot] = (struct model_slot){
         .hash = hash,
-        .used_at = models->clock,
+        .used_at = (uint32_t)models->clock,
         .next = *bucket_of(model, hash),
         .in_window = kind_of[m].rule != TINYLFU_RECENCY && !evict_ghosts_take(&model->ghosts, hash),
     };
@@ -367,7 +370,7 @@ void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, stru
             continue;
         }
         model->hits++;
-        model->slots[slot].used_at = models->clock;
+        model->slots[slot].used_at = (uint32_t)models->clock;
         model->slots[slot].uses += model->slots[slot].uses < 3;
     }
     if (models->clock >= models->round_end)

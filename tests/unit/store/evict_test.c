@@ -237,6 +237,18 @@ static size_t next_of_passers_by(struct random *random, size_t at)
     return at % 4 ? 1000000 + at : (size_t)(random_double(random) * random_double(random) * 3000);
 }
 
+/* Every second request is for one of a hundred keys, the others for one of ten thousand. */
+static size_t next_of_two_pools(struct random *random, size_t at)
+{
+    return at % 2 ? random_below(random, 100) : 100 + random_below(random, 10000);
+}
+
+/* A loop in which neighbours change places: some come again soon, all come again late. */
+static size_t next_of_rough_loop(struct random *random, size_t at)
+{
+    return (at + random_below(random, 100)) % 3000;
+}
+
 static size_t hits_of(int policy, size_t capacity, size_t requests, size_t (*next)(struct random *, size_t at))
 {
     struct fixture f = make(policy);
@@ -294,6 +306,23 @@ Test(evict, wtinylfu_tells_guests_from_passers_by)
     size_t lfu = hits_of(EVICT_LFU, 1000, REQUESTS, next_of_passers_by);
     size_t tiny = hits_of(EVICT_WTINYLFU, 1000, REQUESTS, next_of_passers_by);
     cr_assert(tiny + REQUESTS / 2 / 200 >= lfu, "lfu %zu, W-TinyLFU %zu", lfu, tiny);
+}
+
+Test(evict, wtinylfu_gives_a_small_cache_to_those_who_deserve_it)
+{
+    enum { REQUESTS = 60000 };
+    size_t tiny = hits_of(EVICT_WTINYLFU, 99, REQUESTS, next_of_two_pools);
+    cr_assert(tiny > REQUESTS / 2 * 47 / 100, "W-TinyLFU had %zu hits", tiny);
+}
+
+Test(evict, wtinylfu_is_as_good_as_any_where_some_return_soon_and_all_return_late)
+{
+    enum { REQUESTS = 100000 };
+    size_t lru = hits_of(EVICT_LRU, 1200, REQUESTS, next_of_rough_loop);
+    size_t lfu = hits_of(EVICT_LFU, 1200, REQUESTS, next_of_rough_loop);
+    size_t tiny = hits_of(EVICT_WTINYLFU, 1200, REQUESTS, next_of_rough_loop);
+    size_t best = lru > lfu ? lru : lfu;
+    cr_assert(tiny + REQUESTS / 2 / 100 >= best, "lru %zu, lfu %zu, W-TinyLFU %zu", lru, lfu, tiny);
 }
 
 Test(evict, every_policy_stands_deletions_renames_flushes_and_other_policies)
