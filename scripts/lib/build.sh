@@ -14,9 +14,10 @@ build_in() {
     set_up "$@" && ninja -C "build/$1"
 }
 
-# build_target NAME TARGET [MESON OPTION...]: the same, but one target only.
-build_target() {
-    local name=$1 target=$2
+# build_targets NAME "TARGET..." [MESON OPTION...]: the same, but these targets only.
+build_targets() {
+    local name=$1 targets
+    read -ra targets <<<"$2"
     shift 2
-    set_up "$name" "$@" && ninja -C "build/$name" "$target"
+    set_up "$name" "$@" && ninja -C "build/$name" "${targets[@]}"
 }
