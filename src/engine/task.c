@@ -214,13 +214,19 @@ void engine_wake_tasks(struct engine *engine)
         link->task->asleep = false;
 }
 
-/* What collects apart counts against its client's limit, too: true if that was closed, and with it perhaps the task. */
-static bool is_flooded(const struct task_link *link)
+/*
+ * What collects apart counts against its client's limit, too. True if that was closed, and its task with it, unless it
+ * lasts.
+ */
+static bool is_flooded(struct task_link *link)
 {
-    const struct session *session = link->session;
-    if (!session || link->silent || !session->transport->flooded || output_len(&link->out) <= OUTPUT_CHUNK)
+    struct session *session = link->session;
+    if (!session || link->silent || !session->transport->flooded || output_len(&link->out) <= OUTPUT_CHUNK ||
+        !session->transport->flooded(session->connection, output_memory(&link->out)))
         return false;
-    return session->transport->flooded(session->connection, output_memory(&link->out));
+    if (!link->task->lasts)
+        task_abandon(session);
+    return true;
 }
 
 /* One step of the task whose turn it is; true if it has answered and is not done yet. */
