@@ -22,8 +22,8 @@ struct task_type {
     /*
      * Does a small piece of work, some 20 to 50 us; true when it is finished. It answers through call->reply, which
      * collects apart from the session's output, but counts against its client's limit: whoever asked for too much is
-     * closed between two steps, and a task that does not last ends with that. call->argv is empty: the task copied what it needs. call->now_ms is current, and so is
-     * call->db.
+     * closed between two steps, and a task that does not last ends with that. call->argv is empty: the task copied what
+     * it needs. call->now_ms is current, and so is call->db.
      */
     bool (*step)(struct task *task, struct call *call);
     /* Frees the task; also when its client left before it was finished, unless it lasts. */
