@@ -14,7 +14,10 @@ class HyperLogLogs(Generator):
         return args if args[0] == "SADD" else Generator._spoil(rng, args)
 
     def element(self, rng):
-        return rng.choice((str(rng.randrange(10**6)), str(rng.randrange(50)), rng.randbytes(rng.randrange(40))))
+        kind = rng.random() * 3
+        if kind < 2:
+            return str(int(rng.random() * (10**6 if kind < 1 else 50)))
+        return rng.randbytes(int(rng.random() * 40))
 
     def make_pfadd(self, rng):
         return ["PFADD", self.key(rng), *(self.element(rng) for _ in range(rng.randrange(5)))]

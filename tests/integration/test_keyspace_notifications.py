@@ -67,8 +67,9 @@ def compare(ears, commands):
     for i, (mine, other) in enumerate(zip(ours, theirs)):
         if commands[i] and str(commands[i][0]).upper().startswith("SORT"):  # patterns look keys up in any order
             mine, other = sorted(mine), sorted(other)
-        before = "\n  ".join(shown(args) for args in commands[max(0, i - 15):i + 1])
-        assert mine == other, f"after\n  {before}\n ours   {mine}\n oracle {other}"
+        if mine != other:
+            before = "\n  ".join(shown(args) for args in commands[max(0, i - 15):i + 1])
+            pytest.fail(f"after\n  {before}\n ours   {mine}\n oracle {other}")
     return ours
 
 

@@ -133,15 +133,12 @@ class Client:
         for _ in range(count):
             yield self._read_value([])
 
-    def _read_exactly(self, count):
-        data = self._file.read(count)
-        if len(data) != count:
-            raise ConnectionClosed(f"closed within a reply: {len(data)} of {count} bytes")
-        return data
-
     def _read_value(self, pieces):
-        line = self._file.readline()
-        if not line.endswith(b"\r\n"):
+        return self._read_after(self._file.readline(), pieces)
+
+    def _read_after(self, line, pieces):
+        """The value that begins with this line."""
+        if line[-2:] != b"\r\n":
             raise ConnectionClosed(f"closed after {line!r}")
         pieces.append(line)
         kind, rest = line[:1], line[1:-2]
@@ -153,18 +150,40 @@ class Client:
             return rest
         if kind == b"*":
             count = int(rest)
-            return None if count < 0 else [self._read_value(pieces) for _ in range(count)]
+            return None if count < 0 else self._read_array(count, pieces)
         if kind == b"-":
             return ErrorReply(rest.decode(errors="backslashreplace"))
         return self._read_resp3(kind, rest, pieces)
 
+    def _read_array(self, count, pieces):
+        """Most values are short strings, and tests read millions of them: these are read here and now."""
+        values, readline, read = [], self._file.readline, self._file.read
+        for _ in range(count):
+            line = readline()
+            if line[:1] == b"$" and line[1:2] != b"-" and line[-2:] == b"\r\n":
+                length = int(line[1:-2])
+                data = read(length + 2)
+                if len(data) != length + 2 or data[-2:] != b"\r\n":
+                    raise self._broken_blob(data, length)
+                pieces += (line, data)
+                values.append(data[:-2])
+            else:
+                values.append(self._read_after(line, pieces))
+        return values
+
+    @staticmethod
+    def _broken_blob(data, length):
+        if len(data) != length + 2:
+            return ConnectionClosed(f"closed within a reply: {len(data)} of {length + 2} bytes")
+        return AssertionError(f"a bulk string of {length} bytes does not end with CR LF")
+
     def _read_blob(self, length, pieces):
         if length < 0:
             return None
-        data = self._read_exactly(length + 2)
+        data = self._file.read(length + 2)
+        if len(data) != length + 2 or data[-2:] != b"\r\n":
+            raise self._broken_blob(data, length)
         pieces.append(data)
-        if data[-2:] != b"\r\n":
-            raise AssertionError(f"a bulk string of {length} bytes does not end with CR LF")
         return data[:-2]
 
     def _read_resp3(self, kind, rest, pieces):
@@ -177,17 +196,16 @@ class Client:
         if kind == b"(":
             return int(rest)
         if kind == b"%":
-            return _pairs([self._read_value(pieces) for _ in range(2 * int(rest))])
+            return _pairs(self._read_array(2 * int(rest), pieces))
         if kind == b"~":
-            return [self._read_value(pieces) for _ in range(int(rest))]
+            return self._read_array(int(rest), pieces)
         if kind == b">":
-            return Push(self._read_value(pieces) for _ in range(int(rest)))
+            return Push(self._read_array(int(rest), pieces))
         if kind == b"=":
             return self._read_blob(int(rest), pieces)[4:]
         if kind == b"!":
             return ErrorReply(self._read_blob(int(rest), pieces).decode(errors="backslashreplace"))
         if kind == b"|":
-            for _ in range(2 * int(rest)):
-                self._read_value(pieces)
+            self._read_array(2 * int(rest), pieces)
             return self._read_value(pieces)
         raise AssertionError(f"no RESP reply begins like this: {kind + rest!r}")
