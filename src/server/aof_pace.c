@@ -15,18 +15,16 @@
  * tried in turn, and the one that serves more clients in a time is kept to; one trial in eight goes another way, to see
  * whether that has changed.
  *
- * Nobody is waited for who will not come: not where clients come so seldom that it would take long, and no longer than
- * a moment after the last who came.
+ * Nobody is waited for who will not come: not where clients come so seldom that it would take long, no longer than a
+ * moment after the last who came, and in all at most for half of what synchronising took lately.
  */
 #include "server/aof_pace.h"
 
 enum {
     WORTH_NS = 50 * 1000, /* synchronising that takes less is not waited for */
-    WAIT_COMMITS = 4,     /* synchronisations, in whose time enough must have come ... */
     WAIT_MAX_NS = 4 * 1000 * 1000,
-    HOPE_COMMITS = 8,          /* ... and must be likely to come */
-    STALL_MIN_NS = 50 * 1000,  /* nobody joined for half a synchronisation: nobody will */
-    STALL_MAX_NS = 200 * 1000, /* at most, and at least */
+    STALL_NS = 200 * 1000,     /* nobody joined for so long: nobody will */
+    HOPE_COMMITS = 8,          /* enough must be likely to come in the time of so many synchronisations */
     COMMIT_WEIGHT = 8,         /* of the past, in averages */
     TRIAL = 24,                /* groups */
     SETTLE = 4,                /* of these, that show what was before */
@@ -42,20 +40,14 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t stall_ns(const struct aof_pace *pace)
-{
-    uint64_t half_ns = least(pace->commit_ns / 2, STALL_MAX_NS);
-    return half_ns < STALL_MIN_NS ? STALL_MIN_NS : half_ns;
-}
-
 uint64_t aof_pace_wait_until(const struct aof_pace *pace, const struct aof_gathering *gathering)
 {
     size_t wanted = (gathering->crowd * quarters[pace->way] + 3) / 4;
     if (gathering->count >= wanted || pace->commit_ns < WORTH_NS ||
         (wanted - gathering->count) * pace->apart_ns > pace->commit_ns * HOPE_COMMITS)
         return 0;
-    uint64_t end_ns = gathering->began_ns + least(pace->commit_ns * WAIT_COMMITS, WAIT_MAX_NS);
-    return least(end_ns, gathering->joined_ns + stall_ns(pace));
+    uint64_t end_ns = gathering->began_ns + least(pace->commit_ns / 2, WAIT_MAX_NS);
+    return least(end_ns, gathering->joined_ns + STALL_NS);
 }
 
 /* The way that is known to be best, the first that is not known yet, or now and then another. */
