@@ -29,9 +29,13 @@ def pytest_generate_tests(metafunc):
 
 
 # Workers take whole modules: those that take longest first, so that none is left alone with one in the end.
-LONG_MODULES = ("test_long_commands", "test_tls", "test_aof_faults", "test_scan", "test_json_documents",
-                "test_maxmemory", "test_hash_commands", "test_there_and_back", "test_rdb_faults", "test_insight",
-                "test_stream_commands", "test_rdb_encodings", "test_zset_commands", "test_aof_files", "test_metrics")
+LONG_MODULES = ("test_long_commands", "test_aof_faults", "test_long_changes", "test_aof_files", "test_tls",
+                "test_json_documents", "test_maxmemory", "test_many_arguments", "test_rdb_saving",
+                "test_differential_streams", "test_differential_hyperloglog", "test_keyspace_notifications",
+                "test_rdb_encodings", "test_redis_tools", "test_hash_commands", "test_stream_commands",
+                "test_differential_lists", "test_differential_zsets", "test_experiment_tracker", "test_config",
+                "test_long_transactions", "test_long_many_keys", "test_security_regressions", "test_there_and_back",
+                "test_rdb_faults", "test_insight", "test_stampede")
 
 
 def pytest_collection_modifyitems(items):
