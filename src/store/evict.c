@@ -35,7 +35,9 @@ enum {
     LFU_MAX = 255,
     LFU_USES_PER_KEY = 128, /* that make counters decay by one, as lfu-decay-time does */
     LFU_KEYS_PER_GHOST = 2,
-    LFU_NEWER_PERCENT = 60, /* of the looks are at the newest of those gathered: see choose_look */
+    LFU_NEWER_PERCENT = 75, /* of the looks are at the newest of those gathered, see choose_look, ... */
+    LFU_NEWS_PER_USED = 10, /* ... while of so many that come not even one is used again */
+    LFU_NEWS_MIN = 64,
     TINY_WINDOW = 1 << 23,
     TINY_USE = 1 << 21,
     TINY_USES = 3 * TINY_USE,
@@ -56,6 +58,7 @@ struct evict {
     size_t full_keys;            /* when a key had to go last */
     size_t lfu_uses;             /* towards the next turnover */
     uint32_t lfu_turnovers;      /* steps of decay that uses made */
+    size_t lfu_news, lfu_used;   /* of late: who came for the first time, and who of them was used again */
     bool fine;                   /* ticks follow the uses */
     struct candidate pool[POOL]; /* by score, best last */
     size_t pooled;
@@ -63,7 +66,6 @@ struct evict {
     struct evict_clock clock;
     uint64_t ticks; /* as keyspace->clock, not cut to an entry's bits */
     int64_t ticked_ms;
-    int64_t now_ms;
     struct tinylfu *tinylfu;    /* owned; NULL under other policies */
     struct evict_ghosts ghosts; /* under LFU: who went lately */
     uint64_t search_cursor;
@@ -197,6 +199,15 @@ static void lfu_count(struct evict *evict)
     evict->lfu_turnovers++;
 }
 
+/* Counts who comes; what was counted fades as the keys are replaced. */
+static void lfu_count_news(struct evict *evict)
+{
+    if (++evict->lfu_news > 2 * evict->full_keys + LFU_NEWS_MIN) {
+        evict->lfu_news /= 2;
+        evict->lfu_used /= 2;
+    }
+}
+
 static unsigned lfu_decayed(const struct keyspace *keyspace, const struct entry *entry)
 {
     unsigned counter = entry->clock & LFU_MAX;
@@ -283,7 +294,9 @@ void evict_touch(struct keyspace *keyspace, struct entry *entry)
     struct evict *evict = keyspace->evict;
     if (keyspace->access == ACCESS_LFU) {
         lfu_count(evict);
-        lfu_set(keyspace, entry, lfu_grown(evict, lfu_decayed(keyspace, entry)));
+        unsigned counter = lfu_decayed(keyspace, entry);
+        evict->lfu_used += counter <= LFU_INITIAL;
+        lfu_set(keyspace, entry, lfu_grown(evict, counter));
     } else if (keyspace->access == ACCESS_TINYLFU) {
         uint32_t flags = entry->clock & (TINY_WINDOW | TINY_USES);
         flags += (flags & TINY_USES) == TINY_USES ? 0 : TINY_USE;
@@ -324,7 +337,10 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
     if (keyspace->access == ACCESS_LFU) {
         lfu_count(evict);
         /* Who went a short while ago is more likely to come a third time than who comes for the first. */
-        lfu_set(keyspace, entry, LFU_INITIAL + evict_ghosts_take(&evict->ghosts, key->hash));
+        bool returns = evict_ghosts_take(&evict->ghosts, key->hash);
+        lfu_set(keyspace, entry, LFU_INITIAL + returns);
+        if (!returns)
+            lfu_count_news(evict);
     }
     if (keyspace->access != ACCESS_TINYLFU)
         return;
@@ -588,14 +604,14 @@ static size_t samples_wanted(const struct evict *evict)
 }
 
 /*
- * Which of those gathered LFU looks at in its look number `look`. It has many equals, and which of them goes matters:
- * loops want it to be the one that came last, for else nobody stays until he comes round again, and where what is
- * popular drifts, that would keep the old for too long. In a bucket newer ones stand behind older ones. One may be
- * looked at twice: fewer looks mean that some leave before their time, which is what makes LFU follow changes.
+ * Which of those gathered LFU looks at in its look number `look`; one may come twice, which makes LFU follow changes.
+ * It has many equals, and which of them goes matters: loops want it to be the one that came last, for else nobody stays
+ * until he comes round again; elsewhere that keeps the old too long. In a bucket newer ones stand behind older ones.
  */
 static struct entry *choose_look(struct evict *evict, const struct gathered *gathered, size_t look)
 {
-    bool newer = random_below(&evict->random, 100) < LFU_NEWER_PERCENT;
+    bool in_vain = evict->lfu_used * LFU_NEWS_PER_USED < evict->lfu_news;
+    bool newer = in_vain && random_below(&evict->random, 100) < LFU_NEWER_PERCENT;
     size_t left = gathered->count - look;
     return gathered->entries[newer ? left - 1 : look + random_below(&evict->random, left)];
 }
