@@ -57,6 +57,12 @@ static inline struct key call_key(const struct call *call, uint32_t index)
 /* The argument as a blob, which the caller then owns, if it was large enough to be read into one; otherwise NULL. */
 struct blob *call_take_blob(struct call *call, uint32_t index);
 
+/*
+ * All arguments, if they are very many, without a copy: they and the bytes that they point to become the caller's, who
+ * frees both (mem_free); those that are blobs are taken apart. The call's argv stays good as long. False: it cannot be.
+ */
+bool call_take_arguments(struct call *call, struct bytes **argv, char **bytes);
+
 /* Look-ups by a call's argument; see store/keyspace.h. */
 static inline struct entry *call_read(struct call *call, uint32_t index)
 {

@@ -22,7 +22,7 @@
 #include "resp/request.h"
 #include "wait_priv.h"
 
-enum { SLICE_NS = 80 * 1000, MANY_ARGUMENTS = 256 };
+enum { SLICE_NS = 80 * 1000 };
 
 struct aside {
     struct task task;
@@ -189,10 +189,7 @@ static bool copy_arguments(struct aside *self, const struct call *call)
 static bool take_arguments(struct aside *self, struct call *call)
 {
     const struct request *request = call->request;
-    const struct session *session = call->session;
-    bool takes = request && call->argc >= MANY_ARGUMENTS && session->transport->take_request &&
-                 session->transport->take_request(session->connection, call->argv, &self->argv, &self->bytes);
-    if (!takes && !copy_arguments(self, call))
+    if (!call_take_arguments(call, &self->argv, &self->bytes) && !copy_arguments(self, call))
         return false;
     self->call.argv = self->argv;
     if (!request || !request->blob_count)

@@ -30,6 +30,14 @@ struct blob *call_take_blob(struct call *call, uint32_t index)
     return NULL;
 }
 
+bool call_take_arguments(struct call *call, struct bytes **argv, char **bytes)
+{
+    enum { MANY_ARGUMENTS = 256 }; /* fewer are copied sooner */
+    const struct session *session = call->session;
+    return call->request && call->argc >= MANY_ARGUMENTS && session->transport->take_request &&
+           session->transport->take_request(session->connection, call->argv, argv, bytes);
+}
+
 bool call_expect_type(struct call *call, const struct entry *entry, enum entry_type type)
 {
     if (!entry || entry->type == type)

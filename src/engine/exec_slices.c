@@ -37,9 +37,9 @@ struct exec_slices {
     struct task task;
     struct exec exec;
     enum { GATHERING, RUNNING, RELEASING } phase;
-    const struct queued *next;   /* to be run */
-    const struct queued *unheld; /* the first whose keys are not held yet */
-    const struct queued *open;   /* the first whose keys are not closed yet */
+    const struct queued *next; /* to be run */
+    struct queued *unheld;     /* the first whose keys are not held yet */
+    const struct queued *open; /* the first whose keys are not closed yet */
     bool everywhere, stores, changes_any, changed, closed_all;
     bool silent, owns_session;
     uint64_t dirty; /* changes so far */
@@ -87,10 +87,39 @@ static void visit_keys(struct exec_slices *self, const struct queued *queued,
     arena_reset(&engine->arena);
 }
 
+/* Holds the keys of one command: very many of them together. */
+static void hold_keys(struct exec_slices *self, struct queued *queued)
+{
+    struct engine *engine = self->exec.engine;
+    struct key_position few[HOLDS_FEW_KEYS], *keys;
+    int count = holds_find_keys(&engine->arena, queued->command, queued->argv, queued->argc, few, &keys);
+    if (count >= HOLDS_MANY_KEYS)
+        queued->many = holds_add_many(engine->asides, queued->argv, keys, (size_t)count);
+    for (int i = 0; i < count && !queued->many; i++)
+        holds_add(engine->asides, queued->argv[keys[i].index], keys[i].flags & KEY_CHANGES);
+    arena_reset(&engine->arena);
+}
+
+static void release_keys(struct exec_slices *self, const struct queued *queued)
+{
+    if (queued->many)
+        holds_release_many(self->exec.engine->asides, queued->many);
+    else
+        visit_keys(self, queued, holds_release);
+}
+
 static void close_if_stored(struct asides *asides, struct bytes name, bool stores)
 {
     if (stores)
         holds_close(asides, name);
+}
+
+static void close_keys(struct exec_slices *self, const struct queued *queued)
+{
+    if (queued->many)
+        holds_close_many(queued->many);
+    else
+        visit_keys(self, queued, close_if_stored);
 }
 
 /* There will be another slice: what was changed so far is nobody else's to see. */
@@ -103,7 +132,7 @@ static void close_changed(struct exec_slices *self)
     self->changed = true;
     const struct queued *end = self->fiber && !self->own_dirty ? self->exec.current : self->next;
     for (; self->open != end; self->open = self->open->next) {
-        visit_keys(self, self->open, close_if_stored);
+        close_keys(self, self->open);
         uint32_t flags = self->open->command->flags;
         if (flags & CMD_WHOLE_KEYSPACE && !(flags & CMD_READ) && !self->closed_all) {
             self->closed_all = true;
@@ -271,7 +300,7 @@ static void gather_some(struct exec_slices *self)
     struct engine *engine = self->exec.engine;
     uint64_t end_ns = clock_mono_ns() + SLICE_NS;
     while (self->unheld && clock_mono_ns() < end_ns) {
-        visit_keys(self, self->unheld, holds_add);
+        hold_keys(self, self->unheld);
         self->unheld = self->unheld->next;
     }
     if (self->unheld)
@@ -285,7 +314,7 @@ static void gather_some(struct exec_slices *self)
 /* Lets go of the keys of the queue's first command, and of the command. */
 static void release_first(struct exec_slices *self)
 {
-    visit_keys(self, self->exec.transaction->first, holds_release);
+    release_keys(self, self->exec.transaction->first);
     transaction_drop_first(self->exec.engine, self->exec.transaction);
 }
 
@@ -429,7 +458,7 @@ static void hold_all(struct exec_slices *self, bool large)
     engine->asides->everywhere += large;
     engine->asides->anything += large;
     for (; self->unheld && !large; self->unheld = self->unheld->next)
-        visit_keys(self, self->unheld, holds_add);
+        hold_keys(self, self->unheld);
 }
 
 bool exec_slices_begin(struct exec *exec, bool large)

@@ -1,8 +1,8 @@
 /*
  * The queue of a transaction.
  *
- * A queued command is one allocation: header, argument vector, bytes. To everyone the queue is one unit (exec.c); what
- * waits for keys that it changed is served after it.
+ * A queued command is one allocation: header, argument vector, bytes; or very many arguments lie where they were read.
+ * To everyone the queue is one unit (exec.c); what waits for keys that it changed is served after it.
  */
 #include "engine/transaction.h"
 
@@ -23,6 +23,8 @@ static void queued_destroy(struct queued *queued)
 {
     for (uint32_t i = 0; i < queued->blob_count; i++)
         blob_unref(queued->blobs[i].blob);
+    mem_free(queued->taken);
+    mem_free(queued->taken_bytes);
     mem_free(queued);
 }
 
@@ -97,12 +99,6 @@ bool transaction_any(const struct session *session,
     return queued != NULL;
 }
 
-/* The blob that the request's argument is, taken from the request; NULL if it is none. */
-static struct blob *take_blob(struct call *call, uint32_t index)
-{
-    return call->request && call->request->blob_count ? call_take_blob(call, index) : NULL;
-}
-
 /* Bytes to copy: all arguments but those that are blobs. */
 static size_t copied_bytes(const struct call *call)
 {
@@ -125,32 +121,67 @@ static void note_kind(struct transaction *transaction, const struct command_info
     transaction->changes_any |= whole && !(flags & CMD_READ);
 }
 
+/* Copies the arguments, but for those that are blobs, to where `argv` is, and their bytes to `at`. */
+static void copy_arguments(struct queued *queued, const struct call *call, char *at)
+{
+    const struct reader_blob *blob = queued->blobs, *end = blob + queued->blob_count;
+    for (uint32_t i = 0; i < call->argc; i++) {
+        struct bytes arg = call->argv[i];
+        if (blob < end && blob->index == i) {
+            queued->argv[i] = blob_bytes(blob++->blob);
+            continue;
+        }
+        queued->argv[i] = bytes_make(at, arg.len);
+        if (arg.len)
+            memcpy(at, arg.ptr, arg.len);
+        at += arg.len;
+    }
+}
+
+static void take_blobs(struct queued *queued, struct call *call, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = call->request->blobs[i].index;
+        struct blob *blob = call_take_blob(call, index);
+        if (!blob)
+            continue;
+        queued->blobs[queued->blob_count++] = (struct reader_blob){ .index = index, .blob = blob };
+        queued->size += blob->cap;
+    }
+}
+
+/* The call, to be run later. NULL when memory is out. */
+static struct queued *queued_create(struct call *call)
+{
+    uint32_t blobs = call->request->blob_count;
+    struct queued made = { .command = call->command, .argc = call->argc };
+    bool taken = call_take_arguments(call, &made.taken, &made.taken_bytes);
+    size_t vector = call->argc * sizeof(struct bytes), text = copied_bytes(call);
+    size_t size = sizeof made + blobs * sizeof(struct reader_blob) + (taken ? 0 : vector + text);
+    struct queued *queued = mem_try_alloc(size);
+    if (!queued) {
+        mem_free(made.taken);
+        mem_free(made.taken_bytes);
+        return NULL;
+    }
+    made.size = size + (taken ? vector + text : 0);
+    made.blobs = (struct reader_blob *)(queued + 1);
+    made.argv = taken ? made.taken : (struct bytes *)&made.blobs[blobs];
+    *queued = made;
+    take_blobs(queued, call, blobs);
+    if (!taken)
+        copy_arguments(queued, call, (char *)&queued->argv[call->argc]);
+    return queued;
+}
+
 void transaction_queue(struct call *call)
 {
     struct transaction *transaction = call->session->transaction;
-    uint32_t blobs = call->request->blob_count;
-    size_t size = sizeof(struct queued) + call->argc * sizeof(struct bytes) + blobs * sizeof(struct reader_blob);
-    size += copied_bytes(call);
-    struct queued *queued = mem_try_alloc(size);
+    struct queued *queued = queued_create(call);
     if (!queued) {
         transaction->tainted = true;
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return;
-    }
-    *queued = (struct queued){ .command = call->command, .argc = call->argc, .size = size };
-    queued->blobs = (struct reader_blob *)&queued->argv[call->argc];
-    char *at = (char *)&queued->blobs[blobs];
-    for (uint32_t i = 0; i < call->argc; i++) {
-        struct bytes arg = call->argv[i];
-        struct blob *blob = take_blob(call, i);
-        queued->argv[i] = blob ? blob_bytes(blob) : bytes_make(at, arg.len);
-        if (blob) {
-            queued->blobs[queued->blob_count++] = (struct reader_blob){ .index = i, .blob = blob };
-            queued->size += blob->cap;
-        } else if (arg.len) {
-            memcpy(at, arg.ptr, arg.len);
-            at += arg.len;
-        }
     }
     *transaction->last = queued;
     transaction->last = &queued->next;

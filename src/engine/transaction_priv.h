@@ -9,6 +9,7 @@
 
 struct command_info;
 struct engine;
+struct held_many;
 struct reader_blob;
 
 enum { TRANSACTION_LARGE = 2000 }; /* words of all commands: above that even finding the keys is work for slices */
@@ -18,8 +19,11 @@ struct queued {
     struct command_info *command;
     size_t size; /* bytes of this allocation and of the blobs */
     uint32_t argc, blob_count;
-    struct reader_blob *blobs; /* owned, behind argv; large arguments as they came */
-    struct bytes argv[];
+    struct reader_blob *blobs; /* owned, in this allocation; large arguments as they came */
+    struct held_many *many;    /* owned: its keys, while they are held and very many (holds_many.c); or NULL */
+    struct bytes *argv;        /* in this allocation, with their bytes; or `taken` */
+    struct bytes *taken; /* owned, with their bytes: very many, as they were read (call_take_arguments); or NULL */
+    char *taken_bytes;
 };
 
 struct transaction {
