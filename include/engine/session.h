@@ -33,7 +33,7 @@ struct transport {
     void (*close)(void *connection, bool after_output);
     void (*authenticated)(void *connection, bool yes);
     void (*set_class)(void *connection, int limit_class);
-    void (*patient)(void *connection, bool yes);            /* its client waits: silence is no reason to close */
+    void (*patient)(void *connection, bool yes); /* its client waits: silence is no reason to close */
     /* Closes it and returns true if so much output beside what waits is above its limit; NULL: there is none. */
     bool (*flooded)(void *connection, size_t more);
     void (*peer)(void *connection, char *out, size_t size); /* writes its address, terminated: "127.0.0.1:6379" */
