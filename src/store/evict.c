@@ -26,18 +26,18 @@ enum {
     TICKS_PER_TURNOVER = 2048, /* how finely uses are told apart: so many ticks while all keys are used once */
     TIME_SAMPLES = 4,          /* entries looked at for each of maxmemory-samples, by policies that order by time */
     WINDOW_TURNS = 16,         /* keys that go round the window once more in one step, at most */
-    WINDOW_EXCESS = 8,         /* keys that leave a window that has become too large, in one step */
+    WINDOW_EXCESS = 8,         /* keys that leave a window that is too large, in one step */
+    WINDOW_SLACK = 16,         /* it is, with so many too many (arrivals come in bursts) ... */
+    WINDOW_SLACK_SHARE = 40,   /* ... or this part of all keys */
     MAIN_SAMPLES = 6,
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-
     LFU_INITIAL = 5,
     LFU_MAX = 255,
     LFU_USES_PER_KEY = 128, /* that make counters decay by one, as lfu-decay-time does */
     LFU_KEYS_PER_GHOST = 2,
     LFU_NEWER_PERCENT = 75, /* of the looks are at the newest of those gathered, see choose_look, ... */
     LFU_NEWS_PER_USED = 10, /* ... while of so many that come not even one is used again */
-    LFU_NEWS_MIN = 64,
     TINY_WINDOW = 1 << 23,
     TINY_USE = 1 << 21,
     TINY_USES = 3 * TINY_USE,
@@ -202,10 +202,9 @@ static void lfu_count(struct evict *evict)
 /* Counts who comes; what was counted fades as the keys are replaced. */
 static void lfu_count_news(struct evict *evict)
 {
-    if (++evict->lfu_news > 2 * evict->full_keys + LFU_NEWS_MIN) {
-        evict->lfu_news /= 2;
-        evict->lfu_used /= 2;
-    }
+    bool fades = ++evict->lfu_news > 2 * (evict->full_keys + POOL);
+    evict->lfu_news >>= fades;
+    evict->lfu_used >>= fades;
 }
 
 static unsigned lfu_decayed(const struct keyspace *keyspace, const struct entry *entry)
@@ -649,7 +648,8 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
 {
     struct tinylfu *tinylfu = keyspace->evict->tinylfu;
     /* A window that is to be smaller gives keys to the main region, some at a time. */
-    for (int i = 0; i < WINDOW_EXCESS && tinylfu_window_len(tinylfu) > target + target / 8; i++)
+    size_t part = keyspace->evict->keys / WINDOW_SLACK_SHARE, slack = part < WINDOW_SLACK ? part : WINDOW_SLACK;
+    for (int i = 0; i < WINDOW_EXCESS && tinylfu_window_len(tinylfu) > target + target / 8 + slack; i++)
         if (find_in_window(keyspace, tinylfu_window_pop(tinylfu), out))
             leave_window(out->entry);
     for (int turns = 0; tinylfu_window_len(tinylfu) >= target && tinylfu_window_len(tinylfu);) {

@@ -312,7 +312,7 @@ Test(evict, wtinylfu_gives_a_small_cache_to_those_who_deserve_it)
 {
     enum { REQUESTS = 60000 };
     size_t tiny = hits_of(EVICT_WTINYLFU, 99, REQUESTS, next_of_two_pools);
-    cr_assert(tiny > REQUESTS / 2 * 47 / 100, "W-TinyLFU had %zu hits", tiny);
+    cr_assert(tiny > REQUESTS / 2 * 93 / 200, "W-TinyLFU had %zu hits", tiny);
 }
 
 Test(evict, wtinylfu_is_as_good_as_any_where_some_return_soon_and_all_return_late)
