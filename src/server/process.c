@@ -152,7 +152,7 @@ void process_ask_for_latency(int nice_value)
         wanted.nice = nice_value;
         if (set_scheduling(&wanted))
             return;
-        log_write(LOG_VERBOSE, "loop-nice %d is not permitted: %s", nice_value, strerror(errno));
+        log_write(LOG_WARNING, "loop-nice %d is not permitted: %s", nice_value, strerror(errno));
         wanted.nice = 0;
     }
     if (!set_scheduling(&wanted))

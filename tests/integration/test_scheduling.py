@@ -25,7 +25,7 @@ def granted():
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
 
 
-@pytest.mark.server_options("--rdb-key-save-delay", "1000000")
+@pytest.mark.server_options("--loop-nice", str(ASKED), "--rdb-key-save-delay", "1000000")
 def test_only_the_loop_goes_first(server, granted):
     main, others = niceness(server)
     assert main == granted and min(others) >= 0
@@ -38,12 +38,11 @@ def test_only_the_loop_goes_first(server, granted):
         client.command("CONFIG", "SET", "rdb-key-save-delay", "0")
 
 
-@pytest.mark.server_options("--loop-nice", "0")
-def test_it_can_be_left_alone(server):
+def test_it_is_left_alone_unless_asked(server):
     assert niceness(server)[0] == 0
 
 
 def test_what_the_process_was_started_with_stays(tmp_path):
-    process = ServerProcess(["nice", "-n", "3", larder_binary()], directory=tmp_path, name="server")
+    process = ServerProcess(["nice", "-n", "3", larder_binary()], ("--loop-nice", ASKED), tmp_path, name="server")
     assert niceness(process)[0] == 3
     assert process.stop() == 0
