@@ -29,7 +29,6 @@ enum {
     MERGES_AT_ONCE = 24,
     ELEMENT_COST = 3,  /* of adding one, for fiber_breathe, ... */
     SPARSE_COST = 30,  /* ... to a sparse one, ... */
-    SPARSE_WORK = 2,   /* ... which is as much as looking at so many items, ... */
     MERGE_COST = 1500, /* ... and of merging a key */
 };
 
@@ -251,7 +250,6 @@ static void run_pfcount(struct call *call)
 static bool raise_all(struct hll_buffer *buffer, const uint8_t *registers, size_t max)
 {
     for (uint32_t i = 0; i < HLL_REGISTERS; i++) {
-        fiber_breathe(registers[i] ? SPARSE_COST : 0);
         if (registers[i] && hll_raise(buffer, (struct hll_place){ i, registers[i] }, max) == HLL_CORRUPT)
             return false;
         if (hll_is_dense((struct bytes){ buffer->ptr, buffer->len })) {
@@ -262,22 +260,13 @@ static bool raise_all(struct hll_buffer *buffer, const uint8_t *registers, size_
     return true;
 }
 
-static size_t count_raised(const uint8_t *registers)
-{
-    size_t count = 0;
-    for (uint32_t i = 0; i < HLL_REGISTERS; i++)
-        count += registers[i] != 0;
-    return count;
-}
-
 static void run_pfmerge(struct call *call)
 {
     if (merges_aside(call))
         return;
     uint8_t registers[HLL_REGISTERS] = { 0 };
     bool any_dense = false;
-    if (!merge_arguments(call, 1, registers, &any_dense) ||
-        (!any_dense && call_aside(call, SPARSE_WORK * count_raised(registers))))
+    if (!merge_arguments(call, 1, registers, &any_dense))
         return;
     struct key key = call_key(call, 1);
     struct entry *entry = keyspace_write(call->keyspace, call->db, key, call->now_ms);

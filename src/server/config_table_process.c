@@ -133,7 +133,8 @@ const struct config_row config_process_rows[] = {
         .help = "Scheduling priority (nice value) of the thread that serves clients. With -10 it does not queue for a "
                 "processor behind programs that are always busy, so that others wait less while something large goes "
                 "on; but where clients share the processors with it, it interrupts them more often, and commands "
-                "without pipelines cost more. Children that save and other threads keep the usual priority. It takes "
+                "without pipelines cost more. The thread that synchronises the append-only file gets it, too; children "
+                "that save keep the usual one. It takes "
                 "root, or a limit that allows it (LimitNICE= in a unit of systemd, ulimit -e), and is left alone where "
                 "the process was started with a nice value of its own. 0 asks for nothing." },
     { .name = "oom-score-adj",
