@@ -3,7 +3,9 @@
 `larder_binary` and `oracle_binary` say where the servers are. The oracle is redis-server 7.0; Debian's redis-tools
 ships that very program under the name redis-check-rdb, so a symbolic link with the right name is enough.
 """
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+SERVER_PORTS = 10000, 32768
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer:",
                    "WARNING: ThreadSanitizer")
 
@@ -36,9 +39,12 @@ def oracle_binary(directory=None):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, below those that the kernel gives to clients: one might get it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(*SERVER_PORTS)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class StartFailed(Exception):
