@@ -327,6 +327,12 @@ def is_answered(client):
     return bool(select.select([client.sock], [], [], 0)[0])
 
 
+def number_in(path):
+    """None as long as there is none: the file is emptied before it is written anew."""
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text else None
+
+
 def test_always_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, faults):
     """Others go on while the disk is busy, even on the same keys; each synchronisation lets go of what it covers."""
     server = start_server(*AOF, "--appendfsync", "always")
@@ -337,8 +343,8 @@ def test_always_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, fau
         popper.send("BLPOP", "list", "0")
         faults("held=1")
         writer.send("SET", "k", "1")
-        until(lambda: reader.command("GET", "k") == b"1" and waiting.exists() and waiting.read_text())
-        first = int(waiting.read_text())
+        until(lambda: reader.command("GET", "k") == b"1")
+        first = until(lambda: number_in(waiting))
         writer.send("GET", "k")
         writer.send("RPUSH", "list", "a")
         leaver.send("SET", "l", "1")
@@ -348,7 +354,7 @@ def test_always_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, fau
         assert not is_answered(writer) and not is_answered(leaver) and not is_answered(popper)
         faults(f"held={first + 1}")
         assert writer.read().value == b"OK"
-        until(lambda: int(waiting.read_text()) == first + 1)
+        until(lambda: number_in(waiting) == first + 1)
         assert reader.command("PING") == b"PONG"
         assert not is_answered(writer) and not is_answered(leaver) and not is_answered(popper), "before it is on disk"
         faults()
@@ -367,15 +373,15 @@ def test_always_makes_wait_who_has_a_long_command_and_nobody_else(start_server, 
                 reader.command("SADD", f"set{key}", *(f"{key}:{i}" for i in range(start, start + 20000)))
         faults("held=1")
         writer.send("SUNIONSTORE", "all", "set0", "set1")
-        until(lambda: reader.command("EXISTS", "all") == 1 and waiting.exists() and waiting.read_text())
-        first = int(waiting.read_text())
+        until(lambda: reader.command("EXISTS", "all") == 1)
+        first = until(lambda: number_in(waiting))
         leaver.send("SUNIONSTORE", "other", "set0", "set1")
         until(lambda: reader.command("EXISTS", "other") == 1)
         assert persistence(reader)["aof_pending_bio_fsync"] == "1"
         assert not is_answered(writer) and not is_answered(leaver)
         faults(f"held={first + 1}")
         assert writer.read().value == 120000
-        until(lambda: int(waiting.read_text()) == first + 1)
+        until(lambda: number_in(waiting) == first + 1)
         assert reader.command("PING") == b"PONG" and not is_answered(leaver)
         faults()
         assert leaver.read().value == 120000
