@@ -2,15 +2,9 @@
 import time
 
 from harness.resp import Client, ErrorReply
+from harness.waiting import until
 
 AOF = ("--appendonly", "yes", "--enable-debug-command", "yes")
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this takes too long"
-        time.sleep(0.01)
 
 
 def loaded(server):
