@@ -67,8 +67,9 @@ def compare(ears, commands):
     for i, (mine, other) in enumerate(zip(ours, theirs)):
         if commands[i] and str(commands[i][0]).upper().startswith("SORT"):  # patterns look keys up in any order
             mine, other = sorted(mine), sorted(other)
-        if not mine and name_of(commands[i]) in ("BITCOUNT", "BITPOS"):
-            continue  # as from Redis 7.2 on, ill-formed ones fail before they look for the key
+        plain = {"BITCOUNT": 2, "BITPOS": 3}.get(name_of(commands[i]))
+        if plain and len(commands[i]) > plain and not mine:
+            continue  # as from Redis 7.2 on, an ill-formed range fails before anybody looks for the key
         if mine != other:
             before = "\n  ".join(shown(args) for args in commands[max(0, i - 15):i + 1])
             pytest.fail(f"after\n  {before}\n ours   {mine}\n oracle {other}")
