@@ -24,13 +24,15 @@
 #include "resp/errors.h"
 
 enum {
-    BATCH_ARGS = 4 * NET_BATCH_REQUESTS,
+    BATCH_REQUESTS = 64, /* room for so many in the beginning, */
+    BATCH_ARGS = 4 * BATCH_REQUESTS,
     BATCH_ARGS_MAX = 64 * 1024, /* a vector larger than this is not kept */
 };
 
 void batch_init(struct batch *batch)
 {
-    batch->requests = mem_alloc(NET_BATCH_REQUESTS * sizeof(*batch->requests));
+    batch->requests = mem_alloc(BATCH_REQUESTS * sizeof(*batch->requests));
+    batch->cap = BATCH_REQUESTS;
     argv_init(&batch->argv);
     batch->argv.cap = BATCH_ARGS;
     batch->argv.ptr = mem_alloc(BATCH_ARGS * sizeof(*batch->argv.ptr));
@@ -42,6 +44,36 @@ void batch_fini(struct batch *batch)
     mem_free(batch->requests);
     argv_fini(&batch->argv);
     mem_free(batch->offers);
+}
+
+static void requests_resize(struct batch *batch, size_t cap)
+{
+    batch->requests = mem_realloc(batch->requests, cap * sizeof(*batch->requests));
+    batch->cap = (uint32_t)cap;
+}
+
+/* Makes room for `more` requests, of which there will be no more than NET_BATCH_REQUESTS. */
+static inline void batch_reserve(struct batch *batch, uint32_t more)
+{
+    size_t cap = batch->cap;
+    while (cap - batch->count < more)
+        cap *= 2;
+    if (cap > batch->cap)
+        requests_resize(batch, cap);
+}
+
+void batch_trim(struct batch *batch)
+{
+    ASSERT(batch->count == 0);
+    size_t cap = trimmed(batch->cap, batch->most, BATCH_REQUESTS);
+    if (cap < batch->cap)
+        requests_resize(batch, cap);
+    size_t args = trimmed(batch->argv.cap, batch->most_args, BATCH_ARGS);
+    if (args < batch->argv.cap) {
+        batch->argv.ptr = mem_realloc(batch->argv.ptr, args * sizeof(*batch->argv.ptr));
+        batch->argv.cap = args;
+    }
+    batch->most = batch->most_args = 0;
 }
 
 static void request_release_blobs(struct request *request)
@@ -290,6 +322,8 @@ static void batch_call(struct net *net)
 
 static void batch_clear(struct batch *batch)
 {
+    batch->most = batch->count > batch->most ? batch->count : batch->most;
+    batch->most_args = batch->argv.len > batch->most_args ? batch->argv.len : batch->most_args;
     batch->count = 0;
     batch->offer_count = 0;
     batch->argv.len = 0;
@@ -309,6 +343,7 @@ void batch_execute(struct net *net)
             offer_settle(net, &batch->offers[i]);
         batch_clear(batch);
     }
+    net->area_most = net->area_used > net->area_most ? net->area_used : net->area_most;
     net->area_used = 0;
 }
 
@@ -413,7 +448,7 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
 /* Cuts plain requests off while there are some, and room for them. */
 static inline void offer_cut_plain(struct batch *batch, struct offer *offer, const struct reader_limits *limits)
 {
-    struct request *request = batch->requests + batch->count, *last = batch->requests + NET_BATCH_REQUESTS;
+    struct request *request = batch->requests + batch->count, *last = batch->requests + batch->cap;
     struct bytes *argv = batch->argv.ptr + batch->argv.len;
     const struct bytes *argv_end = batch->argv.ptr + batch->argv.cap;
     const char *at = offer->base + offer->at, *end = offer->base + offer->len;
@@ -447,6 +482,8 @@ static void offer_cut(struct net *net, struct offer *offer)
     if (offer->in_own && !offer_cut_begun(batch, offer, &limits))
         return;
     while (offer->at < offer->len) {
+        if (__builtin_expect(batch->count == batch->cap, 0) && batch->cap < NET_BATCH_REQUESTS)
+            batch_reserve(batch, 1);
         if (__builtin_expect(batch->count == NET_BATCH_REQUESTS, 0)) {
             offer = batch_execute_midway(net);
             if (offer == NULL)
@@ -454,7 +491,7 @@ static void offer_cut(struct net *net, struct offer *offer)
             limits.authenticated = connection->authenticated;
         }
         offer_cut_plain(batch, offer, &limits);
-        if (offer->at == offer->len || batch->count == NET_BATCH_REQUESTS)
+        if (offer->at == offer->len || batch->count == batch->cap)
             continue;
         const struct bytes *before = batch->argv.ptr;
         size_t before_len = batch->argv.len;
@@ -501,6 +538,7 @@ void batch_add_input(struct connection *connection)
         batch_execute(net);
     if (connection->closing || connection->finishing || connection->paused)
         return;
+    batch_reserve(&net->batch, room);
     if (input == NULL || (input->blob != NULL && input->parked == NULL)) {
         if (connection->eof)
             connection_close_after_output(connection);

@@ -68,11 +68,12 @@ struct offer {
 };
 
 struct batch {
-    struct request *requests; /* owned: NET_BATCH_REQUESTS */
-    uint32_t count;
+    struct request *requests; /* owned: `cap`, which grows up to NET_BATCH_REQUESTS */
+    uint32_t count, cap;
     struct argv argv;     /* of all requests that were cut from the area */
     struct offer *offers; /* owned */
     size_t offer_count, offer_cap;
+    size_t most, most_args; /* requests and arguments of the largest batch since the last trim */
     bool executing;
 };
 
@@ -96,6 +97,9 @@ void input_shrink(struct input *input);
 /* Moves the arguments of the unfinished request, and of the parked ones, that lie in `len` bytes at `from`. */
 void input_move(struct input *input, const char *from, size_t len, const char *to);
 
+/* Of the shared area, which is empty: makes it smaller if much of it has not been used lately. */
+void input_trim(struct net *net);
+
 /* Frees everything that waits. */
 void input_drop(struct connection *connection);
 
@@ -106,6 +110,15 @@ void input_account(struct connection *connection);
 /* batch.c */
 void batch_init(struct batch *batch);
 void batch_fini(struct batch *batch);
+
+/* The batch is empty: gives back what has not been used lately. */
+void batch_trim(struct batch *batch);
+
+/* What a buffer of `cap` should have of which `most` was used: half, if that is plenty. */
+static inline size_t trimmed(size_t cap, size_t most, size_t least)
+{
+    return most * 4 <= cap && cap / 2 >= least ? cap / 2 : cap;
+}
 
 /* Cuts `len` bytes in the shared area, of a connection that has no input waiting, into requests. */
 void batch_add_bytes(struct connection *connection, char *bytes, size_t len);

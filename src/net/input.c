@@ -2,7 +2,8 @@
  * Input: reading from connections, and what a connection holds while some of its input waits.
  *
  * Everything is read into the next free part of one area, whoever it is from: a busy server then works in the few
- * kilobytes at its beginning, which stay in the nearest cache. Only a rest that cannot be executed yet is copied to the
+ * kilobytes at its beginning, which stay in the nearest cache. The area grows when a turn was executed in parts for
+ * want of room, and shrinks when that does not happen again. Only a rest that cannot be executed yet is copied to the
  * connection's own buffer; what arrives later is appended there, until nothing waits and the buffer is freed.
  *
  * A large argument that has not arrived whole is read straight into its blob. What follows it in the stream goes into
@@ -253,17 +254,36 @@ static void input_read_blob(struct connection *connection, char *area, size_t ro
         input_offer(connection);
 }
 
+/* Nothing lies in it. */
+static void area_resize(struct net *net, size_t cap)
+{
+    mem_free(net->area);
+    net->area = mem_alloc(cap);
+    net->area_cap = cap;
+}
+
+void input_trim(struct net *net)
+{
+    size_t cap = trimmed(net->area_cap, net->area_most, NET_AREA_MIN);
+    if (cap < net->area_cap)
+        area_resize(net, cap);
+    net->area_most = 0;
+}
+
 void input_read(struct connection *connection)
 {
     struct net *net = connection->net;
-    if (NET_AREA - net->area_used < NET_READ_MIN || net->batch.offer_count >= NET_BATCH_CONNECTIONS) {
+    bool is_full = net->area_cap - net->area_used < NET_READ_MIN;
+    if (is_full || net->batch.offer_count >= NET_BATCH_CONNECTIONS) {
         batch_execute(net);
         net_send(net);
+        if (is_full && net->area_cap < NET_AREA_MAX)
+            area_resize(net, net->area_cap * 2);
         if (connection->closing || connection->finishing)
             return;
     }
     char *area = net->area + net->area_used;
-    size_t room = NET_AREA - net->area_used;
+    size_t room = net->area_cap - net->area_used;
     if (room > NET_READ_MAX)
         room = NET_READ_MAX;
     if (connection->input != NULL && connection->input->blob != NULL) {

@@ -23,6 +23,7 @@
 enum {
     HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
     HEAVY_SHARE = 8,       /* but for one in so many of them at least */
+    TRIM_SWEEPS = 100,     /* between two looks at what is larger than it has to be */
 };
 
 void connections_push(struct connections *list, struct connection *connection)
@@ -154,7 +155,13 @@ static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)
 static void on_sweep(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
     (void)timer, (void)events;
-    connection_sweep(ev_userdata(loop));
+    struct net *net = ev_userdata(loop);
+    connection_sweep(net);
+    if (++net->sweeps < TRIM_SWEEPS || net->area_used > 0 || net->batch.offer_count > 0)
+        return;
+    net->sweeps = 0;
+    input_trim(net);
+    batch_trim(&net->batch);
 }
 
 static void on_notify(struct ev_loop *loop, struct ev_async *async, int events)
@@ -184,7 +191,8 @@ struct net *net_create(const struct net_settings *settings, const struct net_rec
     ASSERT(net->loop != NULL);
     net->settings = settings;
     net->receiver = *receiver;
-    net->area = mem_alloc(NET_AREA);
+    net->area = mem_alloc(NET_AREA_MIN);
+    net->area_cap = NET_AREA_MIN;
     net->now_ms = clock_mono_ns() / 1000000;
     batch_init(&net->batch);
     ev_set_userdata(net->loop, net);

@@ -25,7 +25,8 @@
 #include "tls_priv.h"
 
 enum {
-    NET_AREA = 1024 * 1024,             /* the input buffer that connections share */
+    NET_AREA_MIN = 64 * 1024,           /* the input buffer that connections share, */
+    NET_AREA_MAX = 256 * 1024,          /* which is as large as it has to be */
     NET_READ_MAX = 64 * 1024,           /* bytes read from a connection in one turn */
     NET_READ_MIN = 16 * 1024,           /* room below which the batch gathered so far is executed first */
     NET_LARGE_READ_MAX = 256 * 1024,    /* bytes of a large argument read in one turn: about 50 us of copying */
@@ -106,9 +107,9 @@ struct net {
     struct ev_loop *loop;
     const struct net_settings *settings; /* borrowed: the server's */
     struct net_receiver receiver;
-    uint64_t now_ms; /* of this turn, monotonic */
-    char *area;      /* owned: NET_AREA bytes */
-    size_t area_used;
+    uint64_t now_ms;                       /* of this turn, monotonic */
+    char *area;                            /* owned: area_cap bytes */
+    size_t area_cap, area_used, area_most; /* the latter since the last trim */
     struct batch batch;
     struct output_pool output_pool; /* of all connections */
     struct connections all, ready, writers, closing;
@@ -117,7 +118,7 @@ struct net {
     struct connections woken;    /* by others than their own requests; NULL where one left the list */
     size_t woken_at;             /* index in `woken` of the next to be sent to */
     struct doomed *doomed;       /* owned chain */
-    size_t sweep_at;             /* index in `all` */
+    size_t sweep_at, sweeps;     /* index in `all`; sweeps since the last trim */
     size_t soft_count;           /* connections above their soft limit */
     size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
     size_t send_share;           /* bytes that each connection may get this turn */
@@ -141,10 +142,8 @@ struct net {
     bool naps;           /* the background work is content with the timer */
     uint64_t nap_end_ns; /* for when the timer is set; 0: it is not */
     struct ev_io nap;    /* of a timer descriptor: finer than libev's timers, which last a millisecond at least */
-    void (*before_send)(void *context);
-    void *before_send_context;
-    void (*after_send)(void *context);
-    void *after_send_context;
+    void (*before_send)(void *context), (*after_send)(void *context);
+    void *before_send_context, *after_send_context;
     uint64_t turn_began; /* by the processor's counter */
     struct net_stats stats;
 };
