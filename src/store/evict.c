@@ -12,10 +12,10 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "evict_lfu_priv.h"
 #include "evict_priv.h"
 #include "keyspace_priv.h"
 #include "store/evict_clock.h"
-#include "store/evict_ghost.h"
 #include "store/evict_tinylfu.h"
 
 enum {
@@ -32,12 +32,6 @@ enum {
     MAIN_SAMPLES = 6,
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    LFU_INITIAL = 5,
-    LFU_MAX = 255,
-    LFU_USES_PER_KEY = 128, /* that make counters decay by one, as lfu-decay-time does */
-    LFU_KEYS_PER_GHOST = 2,
-    LFU_NEWER_PERCENT = 75, /* of the looks are at the newest of those gathered, see choose_look, ... */
-    LFU_NEWS_PER_USED = 10, /* ... while of so many that come not even one is used again */
     TINY_WINDOW = 1 << 23,
     TINY_USE = 1 << 21,
     TINY_USES = 3 * TINY_USE,
@@ -55,10 +49,6 @@ struct candidate {
 struct evict {
     struct evict_settings settings;
     size_t keys;                 /* in all databases, as of the last second, or arrival under W-TinyLFU */
-    size_t full_keys;            /* when a key had to go last */
-    size_t lfu_uses;             /* towards the next turnover */
-    uint32_t lfu_turnovers;      /* steps of decay that uses made */
-    size_t lfu_news, lfu_used;   /* of late: who came for the first time, and who of them was used again */
     bool fine;                   /* ticks follow the uses */
     struct candidate pool[POOL]; /* by score, best last */
     size_t pooled;
@@ -66,8 +56,8 @@ struct evict {
     struct evict_clock clock;
     uint64_t ticks; /* as keyspace->clock, not cut to an entry's bits */
     int64_t ticked_ms;
-    struct tinylfu *tinylfu;    /* owned; NULL under other policies */
-    struct evict_ghosts ghosts; /* under LFU: who went lately */
+    struct tinylfu *tinylfu; /* owned; NULL under other policies */
+    struct evict_lfu lfu;
     uint64_t search_cursor;
     int search_db;
     int settle_db; /* marks of the window are being taken off in this database; -1 if not */
@@ -78,8 +68,6 @@ struct evict *evict_create(void)
 {
     struct evict *evict = mem_zalloc(sizeof *evict);
     evict->settings.samples = 5;
-    evict->settings.lfu_log_factor = 10;
-    evict->settings.lfu_decay_time = 1;
     evict->settle_db = -1;
     random_init_secret(&evict->random);
     return evict;
@@ -90,7 +78,7 @@ void evict_destroy(struct evict *evict)
     if (!evict)
         return;
     tinylfu_destroy(evict->tinylfu);
-    evict_ghosts_fini(&evict->ghosts);
+    evict_lfu_fini(&evict->lfu);
     mem_free(evict);
 }
 
@@ -139,7 +127,9 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
     enum evict_kind kind = kind_of(evict);
     evict->fine = fine && (kind == EVICT_LRU || kind == EVICT_LRM || kind == EVICT_WTINYLFU);
     evict->pooled = 0;
-    evict->full_keys = 0;
+    evict->lfu.log_factor = settings->lfu_log_factor;
+    evict->lfu.decay_minutes = settings->lfu_decay_time;
+    evict->lfu.full_keys = 0;
     keyspace->access = kind < sizeof access_of ? (enum evict_access)access_of[kind] : ACCESS_TIME;
     if (kind == EVICT_WTINYLFU && before != kind) {
         evict->tinylfu = tinylfu_create();
@@ -151,7 +141,7 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
         evict->settle_db = -1;
     }
     if (kind != EVICT_LFU)
-        evict_ghosts_fini(&evict->ghosts);
+        evict_lfu_fini(&evict->lfu);
     set_pace(keyspace);
 }
 
@@ -182,52 +172,9 @@ void evict_tick(struct keyspace *keyspace, int64_t now_ms)
 
 /* --- What a clock says --- */
 
-/* Steps by which counters have decayed so far. */
-static uint32_t lfu_era(const struct keyspace *keyspace)
+static unsigned lfu_counter(const struct keyspace *keyspace, const struct entry *entry)
 {
-    const struct evict *evict = keyspace->evict;
-    int64_t period = evict->settings.lfu_decay_time;
-    return period ? (uint32_t)(evict->ticked_ms / (60000 * period) + evict->lfu_turnovers) & 0xffff : 0;
-}
-
-/* Counts uses towards the next step. */
-static void lfu_count(struct evict *evict)
-{
-    if (!evict->full_keys || ++evict->lfu_uses < evict->full_keys * LFU_USES_PER_KEY)
-        return;
-    evict->lfu_uses = 0;
-    evict->lfu_turnovers++;
-}
-
-/* Counts who comes; what was counted fades as the keys are replaced. */
-static void lfu_count_news(struct evict *evict)
-{
-    bool fades = ++evict->lfu_news > 2 * (evict->full_keys + POOL);
-    evict->lfu_news >>= fades;
-    evict->lfu_used >>= fades;
-}
-
-static unsigned lfu_decayed(const struct keyspace *keyspace, const struct entry *entry)
-{
-    unsigned counter = entry->clock & LFU_MAX;
-    if (!keyspace->evict->settings.lfu_decay_time)
-        return counter;
-    uint32_t lost = (lfu_era(keyspace) - (entry->clock >> 8)) & 0xffff;
-    return lost > counter ? 0 : counter - lost;
-}
-
-static void lfu_set(const struct keyspace *keyspace, struct entry *entry, unsigned counter)
-{
-    entry->clock = (lfu_era(keyspace) << 8 | counter) & ENTRY_CLOCK_MASK;
-}
-
-/* Grows with a probability that falls with the counter (Morris 1978). */
-static unsigned lfu_grown(struct evict *evict, unsigned counter)
-{
-    if (counter == LFU_MAX)
-        return counter;
-    double above = counter > LFU_INITIAL ? counter - LFU_INITIAL : 0;
-    return counter + (random_double(&evict->random) < 1.0 / (above * (double)evict->settings.lfu_log_factor + 1));
+    return evict_lfu_counter(&keyspace->evict->lfu, entry->clock, keyspace->evict->ticked_ms);
 }
 
 static uint32_t time_mask(const struct keyspace *keyspace)
@@ -265,7 +212,7 @@ unsigned evict_frequency(const struct keyspace *keyspace, const struct entry *en
 {
     if (keyspace->access == ACCESS_TINYLFU)
         return tinylfu_frequency(keyspace->evict->tinylfu, hash_of(entry));
-    return keyspace->access == ACCESS_LFU ? lfu_decayed(keyspace, entry) : 0;
+    return keyspace->access == ACCESS_LFU ? lfu_counter(keyspace, entry) : 0;
 }
 
 void evict_set_idle(struct keyspace *keyspace, struct entry *entry, int64_t idle_s, int64_t now_ms)
@@ -282,8 +229,10 @@ void evict_set_idle(struct keyspace *keyspace, struct entry *entry, int64_t idle
 
 void evict_set_frequency(struct keyspace *keyspace, struct entry *entry, unsigned frequency)
 {
+    struct evict *evict = keyspace->evict;
+    unsigned counter = frequency < EVICT_LFU_MAX ? frequency : EVICT_LFU_MAX;
     if (keyspace->access == ACCESS_LFU)
-        lfu_set(keyspace, entry, frequency < LFU_MAX ? frequency : LFU_MAX);
+        entry->clock = evict_lfu_clock(&evict->lfu, counter, evict->ticked_ms) & ENTRY_CLOCK_MASK;
 }
 
 /* --- Uses and arrivals --- */
@@ -292,10 +241,7 @@ void evict_touch(struct keyspace *keyspace, struct entry *entry)
 {
     struct evict *evict = keyspace->evict;
     if (keyspace->access == ACCESS_LFU) {
-        lfu_count(evict);
-        unsigned counter = lfu_decayed(keyspace, entry);
-        evict->lfu_used += counter <= LFU_INITIAL;
-        lfu_set(keyspace, entry, lfu_grown(evict, counter));
+        entry->clock = evict_lfu_use(&evict->lfu, &evict->random, entry->clock, evict->ticked_ms) & ENTRY_CLOCK_MASK;
     } else if (keyspace->access == ACCESS_TINYLFU) {
         uint32_t flags = entry->clock & (TINY_WINDOW | TINY_USES);
         flags += (flags & TINY_USES) == TINY_USES ? 0 : TINY_USE;
@@ -333,14 +279,8 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
 {
     struct evict *evict = keyspace->evict;
     entry->clock = keyspace->clock & ENTRY_CLOCK_MASK;
-    if (keyspace->access == ACCESS_LFU) {
-        lfu_count(evict);
-        /* Who went a short while ago is more likely to come a third time than who comes for the first. */
-        bool returns = evict_ghosts_take(&evict->ghosts, key->hash);
-        lfu_set(keyspace, entry, LFU_INITIAL + returns);
-        if (!returns)
-            lfu_count_news(evict);
-    }
+    if (keyspace->access == ACCESS_LFU)
+        entry->clock = evict_lfu_arrive(&evict->lfu, key->hash, evict->ticked_ms) & ENTRY_CLOCK_MASK;
     if (keyspace->access != ACCESS_TINYLFU)
         return;
     size_t keys = evict->keys = key_count(keyspace) + 1;
@@ -470,7 +410,7 @@ static uint64_t score_of(const struct keyspace *keyspace, const struct entry *en
     const struct evict *evict = keyspace->evict;
     switch (kind_of(evict)) {
     case EVICT_LFU:
-        return LFU_MAX - lfu_decayed(keyspace, entry);
+        return EVICT_LFU_MAX - lfu_counter(keyspace, entry);
     case EVICT_TTL:
         return UINT64_MAX / 2 - (uint64_t)entry_expiry(entry);
     case EVICT_WTINYLFU:
@@ -602,19 +542,6 @@ static size_t samples_wanted(const struct evict *evict)
     return (size_t)(samples * TIME_SAMPLES < GATHERED_MAX ? samples * TIME_SAMPLES : GATHERED_MAX);
 }
 
-/*
- * Which of those gathered LFU looks at in its look number `look`; one may come twice, which makes LFU follow changes.
- * It has many equals, and which of them goes matters: loops want it to be the one that came last, for else nobody stays
- * until he comes round again; elsewhere that keeps the old too long. In a bucket newer ones stand behind older ones.
- */
-static struct entry *choose_look(struct evict *evict, const struct gathered *gathered, size_t look)
-{
-    bool in_vain = evict->lfu_used * LFU_NEWS_PER_USED < evict->lfu_news;
-    bool newer = in_vain && random_below(&evict->random, 100) < LFU_NEWER_PERCENT;
-    size_t left = gathered->count - look;
-    return gathered->entries[newer ? left - 1 : look + random_below(&evict->random, left)];
-}
-
 /* Looks at some keys; true if one was expired and went. What was seen is in `gathered`, and in the pool. */
 static bool look_around(struct keyspace *keyspace, struct db *db, struct gathered *gathered, int64_t now_ms)
 {
@@ -630,7 +557,8 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
     if (by_looks && count > samples_wanted(evict))
         count = samples_wanted(evict);
     for (size_t i = 0; i < count; i++) {
-        struct entry *entry = by_looks ? choose_look(evict, gathered, i) : gathered->entries[i];
+        size_t at = by_looks ? evict_lfu_choose(&evict->lfu, &evict->random, i, gathered->count) : i;
+        struct entry *entry = gathered->entries[at];
         if (skip_window && entry->clock & TINY_WINDOW)
             continue;
         struct candidate candidate = { .entry = entry, .db = db->index };
@@ -735,7 +663,7 @@ enum evict_result evict_one(struct keyspace *keyspace, int64_t now_ms)
     struct db *db = choose_db(keyspace);
     if (!db)
         return EVICT_IMPOSSIBLE;
-    evict->full_keys = keyspace_size(db);
+    evict->lfu.full_keys = keyspace_size(db);
     if (kind == EVICT_WTINYLFU)
         return evict_by_tinylfu(keyspace, db, now_ms);
     struct gathered gathered;
@@ -752,7 +680,7 @@ enum evict_result evict_one(struct keyspace *keyspace, int64_t now_ms)
         return EVICT_SEARCHING;
     }
     if (kind == EVICT_LFU)
-        evict_ghosts_add(&evict->ghosts, victim.hash, key_count(keyspace) / LFU_KEYS_PER_GHOST);
+        evict_lfu_forgo(&evict->lfu, victim.hash, key_count(keyspace));
     remove_candidate(keyspace, &victim);
     return EVICT_REMOVED;
 }
@@ -778,7 +706,7 @@ bool evict_settle(struct keyspace *keyspace, size_t buckets)
 size_t evict_memory(const struct keyspace *keyspace)
 {
     const struct evict *evict = keyspace->evict;
-    return mem_good_size(sizeof *evict) + evict_ghosts_memory(&evict->ghosts) +
+    return mem_good_size(sizeof *evict) + evict_ghosts_memory(&evict->lfu.ghosts) +
            (evict->tinylfu ? tinylfu_memory(evict->tinylfu) : 0);
 }
 
