@@ -23,8 +23,10 @@ struct insight;
 struct topk;
 
 enum {
-    INSIGHT_EVERY = 64,  /* commands between two looks, until the load is known */
-    INSIGHT_SLOTS = 512, /* counted keys */
+    INSIGHT_EVERY = 64,       /* commands between two looks, until the load is known */
+    INSIGHT_SLOTS = 512,      /* counted keys, of each metric, */
+    INSIGHT_LIMIT_SHARE = 64, /* or what takes so small a part of the limit of memory, but not fewer than ... */
+    INSIGHT_SLOTS_MIN = 64,
 };
 
 enum insight_metric { INSIGHT_ACCESS, INSIGHT_CPU, INSIGHT_NET, INSIGHT_METRICS };
@@ -62,6 +64,9 @@ const struct topk *insight_top(const struct insight *insight, enum insight_metri
 
 /* Seconds that the counts stand for, faded as they are: count / seconds is a rate. */
 double insight_span_s(const struct insight *insight, int64_t now_ms);
+
+/* What memory may take, 0 for no limit: where that is little, fewer keys are counted. */
+void insight_set_limit(struct insight *insight, size_t limit);
 
 /* Forgets all counts. */
 void insight_reset(struct engine *engine, int64_t now_ms);

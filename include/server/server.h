@@ -96,6 +96,7 @@ struct server {
     int64_t started_ms; /* since 1970 */
     uint64_t started_ns;
     size_t memory_at_start, memory_peak; /* bytes */
+    size_t watching_at_start;            /* memory_of_watching then */
     int64_t memory_peak_ms;
     bool tls_loaded; /* there are certificates */
     uint64_t cron_ticks;

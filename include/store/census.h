@@ -52,3 +52,5 @@ double census_progress(const struct census *census, const struct keyspace *keysp
 
 /* STRLEN, LLEN, HLEN, ... of the entry; fields that have expired and are still there count. O(1). */
 size_t census_size(const struct entry *entry);
+
+size_t census_memory(const struct census *census);

@@ -11,9 +11,9 @@
  * A key that was deleted or has expired would be missing in a cache of any size, and its next read is a miss
  * everywhere; so is the read of a key that is never stored. What lies deeper than anybody asks for is forgotten.
  *
- * Nothing is allocated before the first use. The followed share begins with all keys and falls when there are too many
- * of them, or when following them takes more than about half a percent of the time. About 50 ns for a key that is
- * followed, one comparison for others. 250 KB.
+ * The followed share begins with all keys and falls when there are too many of them, 8192 or what takes 1/32 of the
+ * limit of memory, or when following them takes more than about half a percent of the time. About 50 ns for a key that
+ * is followed, one comparison for others. 19 bytes a followed key, and 5 KB.
  */
 #pragma once
 
@@ -27,7 +27,8 @@ struct curve {
     uint64_t threshold;            /* keys whose hash is below are followed now */
     uint64_t share;                /* the same while following is not paused; */
     double rate;                   /* and as a share of all */
-    struct curve_samples *samples; /* owned; from the start, as a limit may be just above what is in use then */
+    struct curve_samples *samples; /* owned */
+    uint32_t most;                 /* that may be followed */
     size_t keys;                   /* that are in memory, as of the last curve_tick */
     uint64_t reads;                /* of all keys, as of the last look */
     uint64_t processed, budget;    /* since the last curve_tick; when there are more, less is followed at once */
@@ -58,14 +59,14 @@ void curve_remove(struct curve *curve, uint64_t hash);
 
 /*
  * To be called some ten times a second, with the keys in memory, all reads so far and the time at work since the last
- * call: adapts the followed share. Without a limit of memory nobody is evicted, and less is followed: then the share
- * falls as soon as the budget of the time is used up, or following pauses until the next call. O(1); O(samples) when it
- * falls.
+ * call: adapts the followed share. Without a limit of memory (0) nobody is evicted, and less is followed: then the
+ * share falls as soon as the budget of the time is used up, or following pauses until the next call. O(1); O(samples)
+ * when it falls.
  */
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, bool is_limited);
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, size_t limit);
 
 /* Memory has a limit from now on: the curve begins anew, as exact as it can be. Nothing if it had one. */
-void curve_set_limited(struct curve *curve, uint64_t reads);
+void curve_set_limited(struct curve *curve, uint64_t reads, size_t limit);
 
 /* Halves what was counted, so that the recent past weighs more. */
 void curve_fade(struct curve *curve, uint64_t reads);

@@ -10,7 +10,7 @@
  * database; of a long key only the beginning is kept.
  *
  * A slot is found by an open-addressed index; a heap over the slots has the least on top. O(1) for a key that has a
- * slot, O(log slots) amortised for one that gets it; 80 bytes and the key a slot.
+ * slot, O(log slots) amortised for one that gets it; 80 bytes and the key a slot, of which there are as many as needed.
  */
 #pragma once
 
@@ -34,6 +34,9 @@ struct topk_item {
 
 struct topk *topk_create(size_t slots);
 void topk_destroy(struct topk *topk);
+
+/* Keeps at most so many from now on: the greatest of those that it has. O(slots log slots). */
+void topk_set_slots(struct topk *topk, size_t slots);
 
 /* The key has `weight` more. `hash` is the key's. */
 void topk_add(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64_t weight);

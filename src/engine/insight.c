@@ -209,6 +209,15 @@ void insight_reset(struct engine *engine, int64_t now_ms)
     insight->since_ms = now_ms;
 }
 
+void insight_set_limit(struct insight *insight, size_t limit)
+{
+    enum { SLOT_BYTES = 96 };
+    size_t slots = limit / INSIGHT_LIMIT_SHARE / (INSIGHT_METRICS * SLOT_BYTES);
+    slots = !limit || slots > INSIGHT_SLOTS ? INSIGHT_SLOTS : slots < INSIGHT_SLOTS_MIN ? INSIGHT_SLOTS_MIN : slots;
+    for (int i = 0; i < INSIGHT_METRICS; i++)
+        topk_set_slots(insight->top[i], slots);
+}
+
 size_t insight_memory(const struct insight *insight)
 {
     size_t sum = sizeof *insight;

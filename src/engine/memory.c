@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/insight.h"
 #include "engine/latency.h"
 #include "store/keyspace.h"
 #include "store/reclaim.h"
@@ -35,8 +36,9 @@ void engine_refresh_memory(struct engine *engine)
     struct memory_state *state = &engine->memory;
     struct keyspace *keyspace = engine->keyspace;
     evict_configure(keyspace, &settings->evict, settings->limit != 0);
+    insight_set_limit(engine->insight, settings->limit);
     if (settings->limit && !state->limit)
-        curve_set_limited(&keyspace->curve, keyspace->stats.hits + keyspace->stats.misses);
+        curve_set_limited(&keyspace->curve, keyspace->stats.hits + keyspace->stats.misses, settings->limit);
     if (settings->limit &&
         (settings->limit < state->limit || !state->limit || settings->evict.policy != state->policy)) {
         size_t used = mem_used();

@@ -70,10 +70,9 @@ void insight_cron(struct server *server, int64_t now_ms)
     for (int i = 0; i < keyspace->db_count; i++)
         keys += keyspace_size(keyspace->dbs[i]);
     int64_t elapsed_ms = now_ms - insight->ticked_ms;
-    bool is_limited = server->config.engine.memory.limit != 0;
     uint64_t passed = elapsed_ms > 0 ? (uint64_t)elapsed_ms * 1000000 : 0, used = used_ns(insight);
     uint64_t spare_ms = (used + passed / IDLE_PART) / 1000000;
-    curve_tick(&keyspace->curve, keys, reads_of(keyspace), spare_ms, is_limited);
+    curve_tick(&keyspace->curve, keys, reads_of(keyspace), spare_ms, server->config.engine.memory.limit);
     insight->ticked_ms = now_ms;
     if (!insight->faded_ms)
         insight->faded_ms = now_ms;

@@ -8,8 +8,10 @@
 
 #include "cmd/object.h"
 #include "engine/command.h"
+#include "engine/insight.h"
 #include "engine/session.h"
 #include "server_priv.h"
+#include "store/census.h"
 #include "store/evict.h"
 #include "store/keyspace.h"
 
@@ -23,6 +25,12 @@ static size_t read_resident(void)
     int fields = fscanf(file, "%*u %lu", &pages);
     fclose(file);
     return fields == 1 ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+size_t memory_of_watching(const struct server *server)
+{
+    return evict_memory(server->keyspace) + curve_memory(&server->keyspace->curve) +
+           insight_memory(server->engine->insight) + census_memory(server->census);
 }
 
 void memory_facts_read(struct server *server, struct memory_facts *facts)
@@ -40,8 +48,8 @@ void memory_facts_read(struct server *server, struct memory_facts *facts)
         facts->tables += table_overhead_bytes(&server->keyspace->dbs[i]->table);
         facts->keys += keyspace_size(server->keyspace->dbs[i]);
     }
-    facts->overhead = facts->startup + facts->tables + facts->clients + evict_memory(server->keyspace) +
-                      curve_memory(&server->keyspace->curve);
+    facts->overhead =
+        facts->startup - server->watching_at_start + memory_of_watching(server) + facts->tables + facts->clients;
     if (facts->overhead > facts->used)
         facts->overhead = facts->used;
     facts->dataset = facts->used - facts->overhead;
@@ -102,7 +110,7 @@ static void run_stats(struct call *call)
     reply_pair_int(call, "clients.slaves", 0);
     reply_pair_int(call, "clients.normal", f.clients);
     reply_pair_int(call, "cluster.links", 0);
-    reply_pair_int(call, "aof.buffer", server_of(call)->aof->log.cap);
+    reply_pair_int(call, "aof.buffer", aof_log_waiting(&server_of(call)->aof->log));
     reply_pair_int(call, "lua.caches", 0);
     reply_pair_int(call, "functions.caches", 0);
     reply_databases(call);

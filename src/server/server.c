@@ -21,6 +21,7 @@
 #include "engine/tracking.h"
 #include "net/http.h"
 #include "server/crash.h"
+#include "server/memory.h"
 #include "server/process.h"
 #include "server_priv.h"
 #include "store/census.h"
@@ -257,6 +258,7 @@ struct server *server_create(struct config *config)
     set_signals(server);
     server_apply_settings(server);
     server->memory_at_start = server->memory_peak = mem_used();
+    server->watching_at_start = memory_of_watching(server);
     server->memory_peak_ms = server->started_ms;
     return server;
 }

@@ -15,9 +15,9 @@
 #include "store/value.h"
 
 struct tally {
-    struct census_bins *bins; /* owned: one for each database */
-    uint64_t *keys;           /* owned: counted in each */
-    struct topk *largest;     /* owned */
+    struct census_bins **bins; /* owned: one for each database, NULL for one in which nothing was counted */
+    uint64_t *keys;            /* owned: counted in each */
+    struct topk *largest;      /* owned */
 };
 
 struct census {
@@ -32,13 +32,22 @@ struct census {
 
 static void tally_init(struct tally *tally, int db_count)
 {
-    tally->bins = mem_zalloc((size_t)db_count * sizeof *tally->bins);
+    tally->bins = mem_zalloc((size_t)db_count * sizeof(struct census_bins *));
     tally->keys = mem_zalloc((size_t)db_count * sizeof *tally->keys);
     tally->largest = topk_create(CENSUS_LARGEST);
 }
 
-static void tally_fini(struct tally *tally)
+static void free_bins(struct tally *tally, int db_count)
 {
+    for (int i = 0; i < db_count; i++) {
+        mem_free(tally->bins[i]);
+        tally->bins[i] = NULL;
+    }
+}
+
+static void tally_fini(struct tally *tally, int db_count)
+{
+    free_bins(tally, db_count);
     mem_free(tally->bins);
     mem_free(tally->keys);
     topk_destroy(tally->largest);
@@ -46,7 +55,7 @@ static void tally_fini(struct tally *tally)
 
 static void tally_clear(struct tally *tally, int db_count)
 {
-    memset(tally->bins, 0, (size_t)db_count * sizeof *tally->bins);
+    free_bins(tally, db_count);
     memset(tally->keys, 0, (size_t)db_count * sizeof *tally->keys);
     topk_clear(tally->largest);
 }
@@ -65,8 +74,8 @@ void census_destroy(struct census *census)
 {
     if (!census)
         return;
-    tally_fini(&census->done);
-    tally_fini(&census->running);
+    tally_fini(&census->done, census->db_count);
+    tally_fini(&census->running, census->db_count);
     mem_free(census);
 }
 
@@ -106,7 +115,10 @@ static void visit(void *context, uint64_t *slot)
     struct walk *walk = context;
     const struct entry *entry = table_slot_item(slot);
     unsigned bin = bin_of(census_size(entry));
-    walk->tally->bins[walk->db].count[entry->type][bin < CENSUS_BINS ? bin : CENSUS_BINS - 1]++;
+    struct census_bins **bins = &walk->tally->bins[walk->db];
+    if (__builtin_expect(!*bins, 0))
+        *bins = mem_zalloc(sizeof **bins);
+    (*bins)->count[entry->type][bin < CENSUS_BINS ? bin : CENSUS_BINS - 1]++;
     walk->tally->keys[walk->db]++;
     walk->counted++;
     struct topk *largest = walk->tally->largest;
@@ -174,10 +186,13 @@ static void count_all(const struct keyspace *keyspace, int db, struct tally *tal
 /* What was counted is scaled to the keys that there are. */
 static void scale(const struct tally *tally, int db, size_t keys, struct census_bins *out)
 {
-    double factor = tally->keys[db] ? (double)keys / (double)tally->keys[db] : 0;
+    *out = (struct census_bins){ 0 };
+    if (!tally->keys[db])
+        return;
+    double factor = (double)keys / (double)tally->keys[db];
     for (int type = 0; type < ENTRY_TYPES; type++)
         for (int bin = 0; bin < CENSUS_BINS; bin++)
-            out->count[type][bin] = (uint64_t)((double)tally->bins[db].count[type][bin] * factor + 0.5);
+            out->count[type][bin] = (uint64_t)((double)tally->bins[db]->count[type][bin] * factor + 0.5);
 }
 
 void census_read(const struct census *census, const struct keyspace *keyspace, int db, struct census_bins *out)
@@ -191,8 +206,11 @@ void census_read(const struct census *census, const struct keyspace *keyspace, i
     struct tally fresh;
     tally_init(&fresh, db + 1);
     count_all(keyspace, db, &fresh);
-    *out = fresh.bins[db];
-    tally_fini(&fresh);
+    if (fresh.bins[db])
+        *out = *fresh.bins[db];
+    else
+        *out = (struct census_bins){ 0 };
+    tally_fini(&fresh, db + 1);
 }
 
 const struct topk *census_largest(struct census *census, const struct keyspace *keyspace)
@@ -203,6 +221,20 @@ const struct topk *census_largest(struct census *census, const struct keyspace *
     for (int i = 0; i < census->db_count; i++)
         count_all(keyspace, i, &census->done);
     return census->done.largest;
+}
+
+static size_t tally_memory(const struct tally *tally, int db_count)
+{
+    size_t bins = 0;
+    for (int i = 0; i < db_count; i++)
+        bins += tally->bins[i] ? sizeof **tally->bins : 0;
+    return bins + (size_t)db_count * (sizeof *tally->bins + sizeof *tally->keys) + topk_memory(tally->largest);
+}
+
+size_t census_memory(const struct census *census)
+{
+    return sizeof *census + tally_memory(&census->done, census->db_count) +
+           tally_memory(&census->running, census->db_count);
 }
 
 uint64_t census_rounds(const struct census *census)

@@ -4,7 +4,8 @@
  * that few are looked at, and moving a key costs two bits. When the positions are used up, the keys are numbered anew,
  * in one pass over them; few keys use few positions, which then stay in the nearest cache.
  *
- * When there are too many keys, what lies too deep is forgotten and, if there still are too many, the threshold falls.
+ * There is room for few keys at first, and for twice as many when it is used up. When there are too many keys, what
+ * lies too deep is forgotten and, if there still are too many, the threshold falls. Either way they move to new memory.
  *
  * Distances are counted in buckets of 1/32 of a power of two.
  */
@@ -16,17 +17,18 @@
 #include "base/mem.h"
 
 enum {
-    SAMPLES = 8192, /* at most */
-    POSITIONS = 4 * SAMPLES,
+    SAMPLES_FIRST = 512, /* room for so many at first, */
+    SAMPLES_MAX = 8192,  /* and at most */
+    SAMPLE_BYTES = 19,   /* that each of them costs, about */
+    LIMIT_SHARE = 32,    /* where memory has a limit, so small a part of it is taken */
+    SAMPLE_POSITIONS = 3,
     POSITIONS_MIN = 1024,
-    INDEX = 2 * SAMPLES,
+    NAME_SHIFT = 16,
     WORD_BITS = 64,
-    WORDS = POSITIONS / WORD_BITS,
     BLOCK_WORDS = 8, /* their counts are one word */
-    BLOCKS = WORDS / BLOCK_WORDS,
     STEP_BITS = 5,
     STEPS = 1 << STEP_BITS, /* buckets of a power of two */
-    OCTAVES = 40,
+    OCTAVES = 36,
     BUCKETS = STEPS * OCTAVES,
     SAMPLES_MIN = 2048, /* the time that following takes is no reason to go below ... */
     BUDGET_PER_S = 10 * 1000,
@@ -37,22 +39,48 @@ enum {
 };
 
 struct sample {
-    uint64_t hash;
-    uint32_t position; /* from 1 */
-    bool stored;
+    uint64_t stored : 1;
+    uint64_t position : 15; /* from 1; 0: none */
+    uint64_t name : 48;     /* the upper bits of the hash */
 };
 
+/* One allocation. Of what depends on the room, the lengths are behind it. */
 struct curve_samples {
-    struct sample samples[SAMPLES];
-    uint16_t index[INDEX];       /* by hash, linear probing */
-    uint16_t at[POSITIONS];      /* which sample has the position */
-    uint64_t bits[WORDS];        /* positions of stored samples */
-    uint8_t word_bits[WORDS];    /* how many there are in a word, */
-    uint16_t block_bits[BLOCKS]; /* and in a block of words */
-    double counts[BUCKETS];
-    uint32_t count, last, stored; /* last: the newest position */
-    uint32_t limit;               /* position at which all are numbered anew */
+    struct sample *samples; /* cap */
+    uint64_t *bits;         /* words_of(cap): positions of stored samples */
+    uint16_t *index;        /* 2 * cap: by name, linear probing */
+    uint16_t *at;           /* cap * SAMPLE_POSITIONS: which sample has the position */
+    uint16_t *block_bits;   /* how many bits there are in a block of words, */
+    uint8_t *word_bits;     /* and in a word */
+    uint32_t cap, count;
+    uint32_t last, stored; /* last: the newest position; stored: samples that are */
+    uint32_t limit;        /* position at which all are numbered anew */
+    float counts[BUCKETS];
 };
+
+static uint32_t words_of(uint32_t cap)
+{
+    return cap * SAMPLE_POSITIONS / WORD_BITS;
+}
+
+/* All empty; counts too. `cap` is a power of two. */
+static struct curve_samples *samples_create(uint32_t cap)
+{
+    uint32_t words = words_of(cap), blocks = words / BLOCK_WORDS, positions = cap * SAMPLE_POSITIONS;
+    size_t wide = cap * sizeof(struct sample) + words * sizeof(uint64_t);
+    size_t narrow = (2 * cap + positions + blocks) * sizeof(uint16_t);
+    struct curve_samples *all = mem_zalloc(sizeof *all + wide + narrow + words);
+    char *at = (char *)(all + 1);
+    all->samples = (struct sample *)(void *)at;
+    all->bits = (uint64_t *)(void *)(at + cap * sizeof(struct sample));
+    all->index = (uint16_t *)(void *)(at + wide);
+    all->at = all->index + (size_t)2 * cap;
+    all->block_bits = all->at + positions;
+    all->word_bits = (uint8_t *)(at + wide + narrow);
+    all->cap = cap;
+    memset(all->index, 0xff, (2 * cap + positions) * sizeof(uint16_t));
+    return all;
+}
 
 static void set_threshold(struct curve *curve, uint64_t threshold)
 {
@@ -64,25 +92,25 @@ static void set_threshold(struct curve *curve, uint64_t threshold)
 /* Room for as many uses again as there are samples, and more. */
 static void set_limit(struct curve_samples *all)
 {
-    uint32_t limit = POSITIONS_MIN + 4 * all->count;
-    all->limit = limit < POSITIONS - 1 ? limit : POSITIONS - 1;
+    uint32_t limit = POSITIONS_MIN + SAMPLE_POSITIONS * all->count, last = all->cap * SAMPLE_POSITIONS - 1;
+    all->limit = limit < last ? limit : last;
 }
 
-static void samples_clear(struct curve_samples *all)
+/* Samples that may be followed under a limit of memory; 0 is none. */
+static uint32_t samples_most(size_t limit)
 {
-    memset(all->index, 0xff, sizeof all->index);
-    memset(all->at, 0xff, sizeof all->at);
-    memset(all->bits, 0, sizeof all->bits);
-    memset(all->word_bits, 0, sizeof all->word_bits);
-    memset(all->block_bits, 0, sizeof all->block_bits);
-    all->count = all->last = all->stored = 0;
-    set_limit(all);
+    uint32_t most = SAMPLES_MAX;
+    while (limit && most > SAMPLES_FIRST && most * (size_t)SAMPLE_BYTES > limit / LIMIT_SHARE)
+        most /= 2;
+    return most;
 }
 
 void curve_init(struct curve *curve)
 {
-    *curve = (struct curve){ .budget = UINT64_MAX, .is_limited = true, .samples = mem_zalloc(sizeof *curve->samples) };
-    samples_clear(curve->samples);
+    *curve = (struct curve){
+        .budget = UINT64_MAX, .is_limited = true, .most = SAMPLES_MAX, .samples = samples_create(SAMPLES_FIRST)
+    };
+    set_limit(curve->samples);
     set_threshold(curve, UINT64_MAX);
 }
 
@@ -128,22 +156,18 @@ static inline uint32_t count_above(const struct curve_samples *all, uint32_t pos
 
 /* --- The index --- */
 
-static uint32_t home_of(uint64_t hash)
+/* Where in the index the sample is, or is to be. */
+static inline uint32_t seek(const struct curve_samples *all, uint64_t name)
 {
-    return (uint32_t)(hash * 0x9e3779b97f4a7c15u >> 40) % INDEX;
-}
-
-static inline uint32_t seek(const struct curve_samples *all, uint64_t hash)
-{
-    uint32_t at = home_of(hash);
-    while (all->index[at] != NONE && all->samples[all->index[at]].hash != hash)
-        at = (at + 1) % INDEX;
+    uint32_t mask = 2 * all->cap - 1, at = (uint32_t)(name * 0x9e3779b97f4a7c15u >> 40) & mask;
+    while (all->index[at] != NONE && all->samples[all->index[at]].name != name)
+        at = (at + 1) & mask;
     return at;
 }
 
 static inline struct sample *find(struct curve_samples *all, uint64_t hash)
 {
-    uint16_t number = all->index[seek(all, hash)];
+    uint16_t number = all->index[seek(all, hash >> NAME_SHIFT)];
     return number == NONE ? NULL : &all->samples[number];
 }
 
@@ -153,10 +177,11 @@ static inline struct sample *find(struct curve_samples *all, uint64_t hash)
 static inline void put_last(struct curve_samples *all, uint32_t number)
 {
     struct sample *sample = &all->samples[number];
-    sample->position = ++all->last;
-    all->at[sample->position] = (uint16_t)number;
+    uint32_t position = ++all->last;
+    sample->position = position & 0x7fff;
+    all->at[position] = (uint16_t)number;
     if (sample->stored)
-        bit_set(all, sample->position);
+        bit_set(all, position);
 }
 
 /* Numbers the samples anew from 1, oldest first. O(positions in use), which is a few for each call between two. */
@@ -177,30 +202,45 @@ static __attribute__((noinline)) void renumber(struct curve_samples *all)
     set_limit(all);
 }
 
-/* Forgets the `skipped` oldest samples and those above the threshold. O(SAMPLES): some tens of microseconds. */
-static void forget_some(struct curve_samples *all, uint64_t threshold, uint32_t skipped)
+static void append(struct curve_samples *all, struct sample sample)
 {
-    struct sample *ordered = mem_alloc(SAMPLES * sizeof *ordered);
-    uint32_t kept = 0;
-    for (uint32_t position = 1; position <= all->last; position++) {
-        if (all->at[position] == NONE)
+    uint32_t number = all->count++;
+    all->index[seek(all, sample.name)] = (uint16_t)number;
+    all->samples[number] = sample;
+    all->stored += sample.stored;
+    put_last(all, number);
+}
+
+/*
+ * Moves to room for `cap` samples, which is enough, without the `skipped` oldest and those above the threshold.
+ * O(samples): some tens of microseconds.
+ */
+static void move_to(struct curve *curve, uint32_t cap, uint32_t skipped)
+{
+    struct curve_samples *from = curve->samples, *to = samples_create(cap);
+    uint64_t end = (curve->share >> NAME_SHIFT) + 1;
+    for (uint32_t position = 1; position <= from->last; position++) {
+        if (from->at[position] == NONE)
             continue;
-        const struct sample *sample = &all->samples[all->at[position]];
+        struct sample sample = from->samples[from->at[position]];
         if (skipped)
             skipped--;
-        else if (sample->hash < threshold)
-            ordered[kept++] = *sample;
+        else if (sample.name < end)
+            append(to, sample);
     }
-    samples_clear(all);
-    for (uint32_t i = 0; i < kept; i++) {
-        all->samples[i] = ordered[i];
-        all->index[seek(all, ordered[i].hash)] = (uint16_t)i;
-        all->stored += ordered[i].stored;
-        put_last(all, i);
-    }
-    all->count = kept;
-    set_limit(all);
-    mem_free(ordered);
+    memcpy(to->counts, from->counts, sizeof to->counts);
+    set_limit(to);
+    mem_free(from);
+    curve->samples = to;
+}
+
+/* Room for as many samples as there are, at least. */
+static uint32_t room_for(uint32_t count)
+{
+    uint32_t cap = SAMPLES_FIRST;
+    while (cap < count)
+        cap *= 2;
+    return cap;
 }
 
 /* What luck would have given us so far, of all reads that were watched. */
@@ -216,26 +256,38 @@ static void scale_counts(struct curve *curve, double factor)
     curve->expected *= factor;
     curve->cold *= factor;
     for (int i = 0; i < BUCKETS; i++)
-        curve->samples->counts[i] *= factor;
+        curve->samples->counts[i] *= (float)factor;
 }
 
 static void lower_threshold(struct curve *curve, double factor)
 {
     set_threshold(curve, (uint64_t)((double)curve->share * factor));
     scale_counts(curve, factor);
-    forget_some(curve->samples, curve->share, 0);
+    move_to(curve, curve->samples->cap, 0);
 }
 
 /* Makes room for one more sample. The caller has caught up. */
 static void make_room(struct curve *curve)
 {
-    enum { WORTH_WHILE = SAMPLES / 8 };
-    struct curve_samples *all = curve->samples;
-    double depth = ((double)curve->keys * DEEPEST + SAMPLES / 4) * curve->rate;
-    if (depth < all->count - WORTH_WHILE)
-        forget_some(all, curve->share, all->count - (uint32_t)depth);
+    enum { WORTH_WHILE = 8, SPARE = 4 }; /* parts of all */
+    uint32_t cap = curve->samples->cap, count = curve->samples->count;
+    double depth = ((double)curve->keys * DEEPEST + cap / SPARE) * curve->rate;
+    if (cap < curve->most)
+        move_to(curve, cap * 2, 0);
+    else if (depth < count - cap / WORTH_WHILE)
+        move_to(curve, cap, count - (uint32_t)depth);
     else
         lower_threshold(curve, 0.875);
+}
+
+/* The limit of memory is known, or another. The caller has caught up. */
+static void set_most(struct curve *curve, size_t limit)
+{
+    curve->most = samples_most(limit);
+    while (curve->samples->count > curve->most)
+        lower_threshold(curve, 0.875);
+    if (curve->samples->cap > curve->most)
+        move_to(curve, room_for(curve->samples->count), 0);
 }
 
 /* Nobody is followed until the next tick, or all again whose hash is below the threshold. */
@@ -271,7 +323,7 @@ static inline void bring_forward(struct curve *curve, struct sample *sample, boo
             bit_clear(all, sample->position);
     }
     all->stored += (uint32_t)stored - (uint32_t)sample->stored;
-    sample->stored = stored;
+    sample->stored = stored & 1;
     put_last(all, (uint32_t)(sample - all->samples));
     if (__builtin_expect(all->last == all->limit, 0))
         renumber(all);
@@ -279,15 +331,14 @@ static inline void bring_forward(struct curve *curve, struct sample *sample, boo
 
 static __attribute__((noinline)) void follow(struct curve *curve, uint64_t hash, bool stored)
 {
-    struct curve_samples *all = curve->samples;
-    if (all->count == SAMPLES)
+    if (curve->samples->count == curve->samples->cap)
         make_room(curve);
     if (hash >= curve->share)
         return;
-    uint32_t number = all->count++;
-    all->index[seek(all, hash)] = (uint16_t)number;
-    all->samples[number] = (struct sample){ .hash = hash };
-    bring_forward(curve, &all->samples[number], stored);
+    struct curve_samples *all = curve->samples;
+    append(all, (struct sample){ .name = hash >> NAME_SHIFT, .stored = stored & 1 });
+    if (__builtin_expect(all->last == all->limit, 0))
+        renumber(all);
 }
 
 /* --- Events --- */
@@ -359,10 +410,12 @@ void curve_remove(struct curve *curve, uint64_t hash)
 
 /* --- Time --- */
 
-void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, bool is_limited)
+void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare_ms, size_t limit)
 {
+    bool is_limited = limit != 0;
     catch_up(curve, reads);
     curve->keys = keys;
+    set_most(curve, limit);
     uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (spare_ms < 1000 ? spare_ms : 1000) / 1000;
     bool was_limited = curve->is_limited;
     curve->is_limited = is_limited;
@@ -375,8 +428,9 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare
         curve_forget(curve, reads);
 }
 
-void curve_set_limited(struct curve *curve, uint64_t reads)
+void curve_set_limited(struct curve *curve, uint64_t reads, size_t limit)
 {
+    curve->most = samples_most(limit);
     if (curve->is_limited)
         return;
     curve->is_limited = true;
@@ -401,7 +455,9 @@ void curve_forget(struct curve *curve, uint64_t reads)
 {
     curve_reset(curve, reads);
     set_threshold(curve, UINT64_MAX);
-    samples_clear(curve->samples);
+    mem_free(curve->samples);
+    curve->samples = samples_create(SAMPLES_FIRST);
+    set_limit(curve->samples);
 }
 
 /* --- Answers --- */
@@ -435,5 +491,5 @@ double curve_weight(struct curve *curve, uint64_t reads)
 
 size_t curve_memory(const struct curve *curve)
 {
-    return sizeof *curve->samples;
+    return mem_usable_size(curve->samples);
 }

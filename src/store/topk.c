@@ -1,6 +1,6 @@
 /*
  * Slots, a heap of their numbers by count, and an index from hash to slot with linear probing, twice as large. Removal
- * from the index moves back what had to step aside, so that there are no tombstones.
+ * from the index moves back what had to step aside, so that there are no tombstones. All three grow by doubling.
  *
  * The heap is lazy: a count in it is at most the slot's own, which may have grown since. So what is counted again costs
  * an addition; only who asks for the least puts the top right, as often as it is not what it says.
@@ -14,6 +14,8 @@
 #include "base/mem.h"
 
 #define NONE UINT32_MAX /* no slot */
+
+enum { ROOM_FIRST = 16 };
 
 struct slot {
     uint64_t hash, count, error;
@@ -30,50 +32,13 @@ struct place {
 };
 
 struct topk {
-    struct slot *slots; /* owned */
+    struct slot *slots; /* owned: `room`, as many as may become used before that grows */
     struct place *heap; /* owned: the least first */
     uint32_t *index;    /* owned: numbers of slots, or NONE */
-    uint32_t capacity, used, mask;
+    uint32_t capacity, room, used, mask;
     size_t key_bytes;
     uint64_t total;
 };
-
-struct topk *topk_create(size_t slots)
-{
-    ASSERT(slots > 0 && slots < UINT32_MAX / 8);
-    struct topk *topk = mem_zalloc(sizeof *topk);
-    topk->capacity = (uint32_t)slots;
-    topk->mask = 1;
-    while (topk->mask < 2 * topk->capacity)
-        topk->mask *= 2;
-    topk->mask--;
-    topk->slots = mem_zalloc(slots * sizeof *topk->slots);
-    topk->heap = mem_alloc(slots * sizeof *topk->heap);
-    topk->index = mem_alloc((topk->mask + (size_t)1) * sizeof *topk->index);
-    memset(topk->index, 0xff, (topk->mask + (size_t)1) * sizeof *topk->index);
-    return topk;
-}
-
-void topk_clear(struct topk *topk)
-{
-    for (uint32_t i = 0; i < topk->used; i++)
-        mem_free(topk->slots[i].key);
-    memset(topk->index, 0xff, (topk->mask + (size_t)1) * sizeof *topk->index);
-    topk->used = 0;
-    topk->total = 0;
-    topk->key_bytes = 0;
-}
-
-void topk_destroy(struct topk *topk)
-{
-    if (!topk)
-        return;
-    topk_clear(topk);
-    mem_free(topk->slots);
-    mem_free(topk->heap);
-    mem_free(topk->index);
-    mem_free(topk);
-}
 
 /* --- The index --- */
 
@@ -106,6 +71,59 @@ static void index_remove(struct topk *topk, uint32_t at)
         at = next;
     }
     topk->index[at] = NONE;
+}
+
+/* `room` is enough for all that are used. */
+static void set_room(struct topk *topk, uint32_t room)
+{
+    size_t places = 1;
+    while (places < 2 * (size_t)room)
+        places *= 2;
+    topk->room = room;
+    topk->mask = (uint32_t)places - 1;
+    topk->slots = mem_realloc(topk->slots, room * sizeof *topk->slots);
+    topk->heap = mem_realloc(topk->heap, room * sizeof *topk->heap);
+    mem_free(topk->index);
+    topk->index = mem_alloc(places * sizeof *topk->index);
+    memset(topk->index, 0xff, places * sizeof *topk->index);
+    for (uint32_t i = 0; i < topk->used; i++)
+        topk->index[seek(topk, topk->slots[i].hash, topk->slots[i].db)] = i;
+}
+
+static uint32_t room_first(const struct topk *topk)
+{
+    return topk->capacity < ROOM_FIRST ? topk->capacity : ROOM_FIRST;
+}
+
+struct topk *topk_create(size_t slots)
+{
+    ASSERT(slots > 0 && slots < UINT32_MAX / 8);
+    struct topk *topk = mem_zalloc(sizeof *topk);
+    topk->capacity = (uint32_t)slots;
+    set_room(topk, room_first(topk));
+    return topk;
+}
+
+void topk_clear(struct topk *topk)
+{
+    for (uint32_t i = 0; i < topk->used; i++)
+        mem_free(topk->slots[i].key);
+    topk->used = 0;
+    topk->total = 0;
+    topk->key_bytes = 0;
+    set_room(topk, room_first(topk));
+}
+
+void topk_destroy(struct topk *topk)
+{
+    if (!topk)
+        return;
+    for (uint32_t i = 0; i < topk->used; i++)
+        mem_free(topk->slots[i].key);
+    mem_free(topk->slots);
+    mem_free(topk->heap);
+    mem_free(topk->index);
+    mem_free(topk);
 }
 
 /* --- The heap --- */
@@ -178,6 +196,8 @@ static struct slot *slot_take(struct topk *topk, uint64_t hash, int db, struct b
 {
     uint32_t number;
     if (topk->used < topk->capacity) {
+        if (topk->used == topk->room)
+            set_room(topk, topk->room * 2 < topk->capacity ? topk->room * 2 : topk->capacity);
         number = topk->used++;
         topk->slots[number] = (struct slot){ 0 };
         topk->heap[number] = (struct place){ 0, number };
@@ -221,6 +241,18 @@ static void slot_remove(struct topk *topk, uint32_t at)
         topk->heap[topk->slots[number].place].number = number;
     }
     topk->slots[last] = (struct slot){ 0 };
+}
+
+void topk_set_slots(struct topk *topk, size_t slots)
+{
+    ASSERT(slots > 0 && slots < UINT32_MAX / 8);
+    topk->capacity = (uint32_t)slots;
+    while (topk->used > topk->capacity) {
+        const struct slot *least = &topk->slots[settle_top(topk)];
+        slot_remove(topk, seek(topk, least->hash, least->db));
+    }
+    if (topk->room > topk->capacity)
+        set_room(topk, topk->capacity);
 }
 
 void topk_put(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64_t value)
@@ -289,6 +321,6 @@ size_t topk_best(const struct topk *topk, struct topk_item *out, size_t max)
 
 size_t topk_memory(const struct topk *topk)
 {
-    return sizeof *topk + topk->capacity * (sizeof *topk->slots + sizeof *topk->heap) +
+    return sizeof *topk + topk->room * (sizeof *topk->slots + sizeof *topk->heap) +
            (topk->mask + (size_t)1) * sizeof *topk->index + topk->key_bytes;
 }

@@ -8,7 +8,7 @@
 
 #include "fixture.h"
 
-enum { KEYS_MAX = 200000 };
+enum { KEYS_MAX = 200000, LIMIT = 1 << 30 };
 
 /* Exact LRU by the stack: distances from a Fenwick tree over all positions. */
 struct oracle {
@@ -156,12 +156,12 @@ Test(curve, what_is_deleted_or_never_stored_is_a_miss_in_any_size)
     curve_init(&curve);
     uint64_t reads = 0;
     for (int i = 0; i < 100; i++) {
-        curve_read(&curve, 1, false, ++reads); /* never stored */
-        curve_read(&curve, 2, i % 2, ++reads); /* stored, read once, deleted */
+        curve_read(&curve, hash_of(1, 1), false, ++reads); /* never stored */
+        curve_read(&curve, hash_of(1, 2), i % 2, ++reads); /* stored, read once, deleted */
         if (i % 2)
-            curve_remove(&curve, 2);
+            curve_remove(&curve, hash_of(1, 2));
         else
-            curve_write(&curve, 2, reads);
+            curve_write(&curve, hash_of(1, 2), reads);
     }
     REQUIRE(fabs(curve_hit_ratio(&curve, 1000, reads) - 0.25) < 1e-9);
     REQUIRE(curve_hit_ratio(&curve, 0, reads) == 0);
@@ -186,13 +186,13 @@ Test(curve, forgets_what_lies_too_deep_and_slows_down_under_load)
     REQUIRE(curve_rate(&curve) > 0.999);
     for (uint64_t i = 0; i < 4000; i++)
         curve_write(&curve, hash_of(4, i), reads);
-    curve_tick(&curve, 1000000, reads, 100, true);
+    curve_tick(&curve, 1000000, reads, 100, LIMIT);
     REQUIRE(curve_rate(&curve) == 0.5);
     for (int i = 0; i < 10; i++) {
         for (uint64_t j = 0; j < 100000; j++)
             if (curve_follows(&curve, hash_of(4, j % 4000)))
                 curve_write(&curve, hash_of(4, j % 4000), reads);
-        curve_tick(&curve, 1000000, reads, 100, true);
+        curve_tick(&curve, 1000000, reads, 100, LIMIT);
     }
     REQUIRE(curve_rate(&curve) >= 0.1 && curve_followed(&curve) >= 800);
     curve_forget(&curve, reads);
@@ -211,7 +211,7 @@ Test(curve, spends_no_more_than_its_budget_without_a_limit)
     size_t followed = 0;
     for (int i = 0; i < READS; i++) {
         if (i % READS_PER_TICK == 0)
-            curve_tick(&curve, KEYS, oracle.reads, 100, false);
+            curve_tick(&curve, KEYS, oracle.reads, 100, 0);
         size_t key = random_below(&random, 1 + random_below(&random, KEYS));
         followed += curve_follows(&curve, hash_of(seed, key));
         use(&curve, &oracle, seed, key);
@@ -232,7 +232,7 @@ Test(curve, writes_keep_to_the_budget_too)
     size_t followed = 0;
     for (int i = 0; i < TICKS * WRITES_PER_TICK; i++) {
         if (i % WRITES_PER_TICK == 0)
-            curve_tick(&curve, KEYS, 0, 100, false);
+            curve_tick(&curve, KEYS, 0, 100, 0);
         uint64_t hash = hash_of(5, (size_t)i % KEYS);
         if (!curve_follows(&curve, hash))
             continue;
@@ -248,14 +248,14 @@ Test(curve, begins_anew_at_the_moment_that_memory_gets_a_limit)
     struct curve curve;
     curve_init(&curve);
     uint64_t reads = 0;
-    curve_tick(&curve, 1, reads, 1000, false);
+    curve_tick(&curve, 1, reads, 1000, 0);
     for (int i = 0; i < 100; i++)
-        curve_read(&curve, 2, true, ++reads);
-    curve_set_limited(&curve, reads);
+        curve_read(&curve, hash_of(1, 2), true, ++reads);
+    curve_set_limited(&curve, reads, LIMIT);
     for (int i = 0; i < 50; i++) /* before the next tick: all this counts */
-        curve_read(&curve, (uint64_t)i, false, ++reads);
-    curve_tick(&curve, 1, reads, 100, true);
-    curve_set_limited(&curve, reads);
+        curve_read(&curve, hash_of(1, (size_t)i), false, ++reads);
+    curve_tick(&curve, 1, reads, 100, LIMIT);
+    curve_set_limited(&curve, reads, LIMIT);
     REQUIRE(curve_weight(&curve, reads) > 49.9 && curve_weight(&curve, reads) < 50.1);
     REQUIRE(curve_hit_ratio(&curve, 1000, reads) == 0);
     curve_fini(&curve);
@@ -266,12 +266,39 @@ Test(curve, without_a_limit_a_miss_is_a_miss_in_any_size)
     struct curve curve;
     curve_init(&curve);
     uint64_t reads = 0;
-    curve_tick(&curve, 1, reads, 1000, false);
+    curve_tick(&curve, 1, reads, 1000, 0);
     for (int i = 0; i < 100; i++) {
-        curve_write(&curve, 2, reads);
-        curve_read(&curve, 2, true, ++reads);
-        curve_read(&curve, 2, false, ++reads); /* deleted, which nobody told us */
+        curve_write(&curve, hash_of(1, 2), reads);
+        curve_read(&curve, hash_of(1, 2), true, ++reads);
+        curve_read(&curve, hash_of(1, 2), false, ++reads); /* deleted, which nobody told us */
     }
     REQUIRE(fabs(curve_hit_ratio(&curve, 1000, reads) - 0.5) < 1e-9);
     curve_fini(&curve);
+}
+
+Test(curve, takes_little_of_little_memory)
+{
+    struct curve curve;
+    curve_init(&curve);
+    enum { SMALL = 2 << 20, KEYS = 20000 };
+    REQUIRE(curve_memory(&curve) < 16 << 10);
+    struct oracle oracle = oracle_make(400000);
+    struct random random = seed_random(__func__);
+    for (int i = 0; i < 400000; i++) {
+        if (i % 1000 == 0)
+            curve_tick(&curve, KEYS / 4, oracle.reads, 1000, i < 100000 ? LIMIT : SMALL);
+        if (i == 99999)
+            REQUIRE(curve_followed(&curve) > 4096 && curve_memory(&curve) < 200 << 10);
+        if (i == 100001) /* it shrank, and knows what it knew */
+            REQUIRE(curve_followed(&curve) > 1024 && curve_weight(&curve, oracle.reads) > 100);
+        if (i > 100000)
+            REQUIRE(curve_followed(&curve) <= 2048 && curve_memory(&curve) < SMALL / 32);
+        use(&curve, &oracle, 9, (size_t)(pow(random_double(&random), 2) * KEYS));
+    }
+    for (size_t keys = KEYS / 4; keys <= KEYS; keys += KEYS / 4)
+        compare(&curve, &oracle, keys, 0.06);
+    curve_forget(&curve, oracle.reads);
+    REQUIRE(curve_memory(&curve) < 16 << 10);
+    curve_fini(&curve);
+    oracle_free(&oracle);
 }

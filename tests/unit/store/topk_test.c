@@ -54,6 +54,32 @@ Test(topk, counts_exactly_while_there_is_room)
     topk_destroy(topk);
 }
 
+Test(topk, takes_what_it_needs_and_can_do_with_less)
+{
+    struct topk *topk = topk_create(SLOTS);
+    char text[24];
+    REQUIRE(topk_memory(topk) < SLOTS * 80 / 8);
+    struct topk_item items[SLOTS];
+    for (uint64_t i = 1; i <= SLOTS; i++) {
+        topk_add(topk, i << 24, 0, name_of(i, text), i);
+        REQUIRE(topk_best(topk, items, SLOTS) == i && items[0].count == i && items[i - 1].count == 1);
+    }
+    size_t full = topk_memory(topk);
+    topk_set_slots(topk, SLOTS / 4);
+    REQUIRE(topk_memory(topk) < full / 3 && topk_least(topk) == SLOTS - SLOTS / 4 + 1);
+    REQUIRE(topk_best(topk, items, SLOTS) == SLOTS / 4);
+    for (uint64_t i = 0; i < SLOTS / 4; i++)
+        REQUIRE(items[i].count == SLOTS - i && number_of(items[i].key) == SLOTS - i);
+    topk_add(topk, 1, 1, name_of(7, text), 1);
+    REQUIRE(topk_best(topk, items, SLOTS) == SLOTS / 4);
+    topk_set_slots(topk, SLOTS);
+    topk_add(topk, 1, 2, name_of(8, text), 1000);
+    REQUIRE(topk_best(topk, items, SLOTS) == SLOTS / 4 + 1 && items[0].count == 1000 && items[0].error == 0);
+    topk_clear(topk);
+    REQUIRE(topk_memory(topk) < SLOTS * 80 / 8);
+    topk_destroy(topk);
+}
+
 Test(topk, finds_the_head_of_a_zipf_stream)
 {
     struct random random;
