@@ -70,8 +70,8 @@ static enum put put_member(struct json_change *change, const struct json_path *p
     }
     if (json_kind(*parent) != JSON_OBJECT)
         return PUT_NOTHING;
-    if (depth + 1 + putting->value_depth > JSON_MAX_DEPTH)
-        return PUT_NOTHING;
+    if (!json_change_fits(change, depth + 1, putting->value_depth))
+        return PUT_FAILED;
     if (putting->removes && json_kind(putting->value) == JSON_NULL)
         return PUT_DONE;
     struct json_value value = JSON_VALUE_NULL;
@@ -107,8 +107,8 @@ static enum put put_at_places(struct json_change *change, const struct putting *
     for (size_t i = 0; i < change->count; i++) {
         size_t depth;
         json_change_steps(change, i, &depth);
-        if (depth + putting->value_depth > JSON_MAX_DEPTH)
-            return PUT_NOTHING;
+        if (!json_change_fits(change, depth, putting->value_depth))
+            return PUT_FAILED;
         json_breathe(i);
     }
     json_change_open(change);

@@ -377,11 +377,15 @@ def test_bad_texts_change_nothing(filled, text):
 
 def test_depth_is_limited_wherever_a_value_goes(filled):
     assert filled.command("JSON.SET", "deep", "$", nested(127)) == b"OK"
-    assert filled.command("JSON.SET", "d", "$.a[2].k", nested(125)) is None
+    for words in (("JSON.SET", "d", "$.a[2].k", nested(125)), ("JSON.SET", "d", "$.a[2].new", nested(125)),
+                  ("JSON.MSET", "d", "$.i", "5", "d", "$.a[2].k", nested(125)),
+                  ("JSON.MERGE", "d", "$.o.i", '{"x":' * 126 + "1" + "}" * 126)):
+        reply = filled.command(*words)
+        assert isinstance(reply, ErrorReply) and "recursion limit exceeded" in reply.text, words[0]
+        assert filled.command("JSON.GET", "d") == DOC.encode(), words[0]
     assert filled.command("JSON.SET", "d", "$.a[2].k", nested(124)) == b"OK"
     assert isinstance(filled.command("JSON.ARRAPPEND", "d", "$.e", nested(126)), ErrorReply)
     assert filled.command("JSON.ARRAPPEND", "d", "$.e", nested(125)) == [1]
-    assert filled.command("JSON.MERGE", "d", "$.o.i", '{"x":' * 126 + "1" + "}" * 126) is None
     assert filled.command("JSON.GET", "deep") == nested(127).encode()
 
 
