@@ -95,7 +95,7 @@ static void append_client(struct buf *out, const struct session *session, int64_
         facts.output_len / OUTPUT_CHUNK, facts.output_memory, memory, facts.output_len ? "rw" : "r",
         session->last_command ? session->last_command->full_name : "NULL", acl_user_name(session->user).ptr,
         session->tracking ? (long long)tracking_redirect(session) : -1LL, session->reply.proto);
-    buf_printf(out, " lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu",
+    buf_printf(out, " lib-name=%s lib-ver=%s io-thread=0 tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu",
         or_empty(session->lib_name), or_empty(session->lib_version), (unsigned long long)facts.input_bytes,
         (unsigned long long)facts.output_bytes, (unsigned long long)session->commands);
 }

@@ -40,6 +40,7 @@ enum config_flag {
     CONFIG_FILE_ONLY = 1 << 5, /* unknown to CONFIG */
     CONFIG_SHARE = 1 << 7,     /* a percentage, where Redis takes bytes only: so the error text knows of none */
     CONFIG_LINES = 1 << 6,     /* in the file, each of its parts stands on a line of its own */
+    CONFIG_SAME = 1 << 8,      /* immutable, but may be set to what it is: who sets all that CONFIG GET shows can */
 };
 
 /* What must happen when a value changes while the server runs; config_set.c does it, once per kind. */

@@ -121,10 +121,20 @@ static struct change *take_effect(struct server *server, struct change *changes,
 
 /* --- Reading the request --- */
 
-static bool is_refused(const struct server *server, const struct config_row *row, bool local, struct buf *error)
+static bool is_same(const struct server *server, const struct change *change)
 {
+    struct buf now = BUF_EMPTY;
+    config_format(&server->config, change->row, &now);
+    bool same = bytes_equal(buf_bytes(&now), change->value);
+    buf_fini(&now);
+    return same;
+}
+
+static bool is_refused(const struct server *server, const struct change *change, bool local, struct buf *error)
+{
+    const struct config_row *row = change->row;
     int allowed = server->config.enable_protected_configs;
-    if (row->flags & CONFIG_IMMUTABLE)
+    if (row->flags & CONFIG_IMMUTABLE && !(row->flags & CONFIG_SAME && is_same(server, change)))
         buf_append_cstr(error, "can't set immutable config");
     else if (row->flags & CONFIG_PROTECTED && !(allowed == 1 || (allowed == 2 && local)))
         buf_append_cstr(error, "can't set protected config");
@@ -140,7 +150,7 @@ static bool find_rows(const struct server *server, struct change *changes, size_
         changes[i].row = config_row_find(changes[i].name);
         if (!changes[i].row || changes[i].row->flags & CONFIG_FILE_ONLY)
             return false;
-        if (is_refused(server, changes[i].row, local, error))
+        if (is_refused(server, &changes[i], local, error))
             return false;
         for (size_t k = 0; k < i; k++)
             if (changes[k].row == changes[i].row && bytes_equal_nocase(changes[k].name, changes[i].name)) {

@@ -125,7 +125,7 @@ const struct config_row config_process_rows[] = {
                 "{tls-port}, {unixsocket} and {config-file}." },
     { .name = "loop-nice",
         .type = CONFIG_INTEGER,
-        .flags = CONFIG_IMMUTABLE,
+        .flags = CONFIG_IMMUTABLE | CONFIG_SAME,
         FIELD(loop_nice),
         LIMITS(-20, 0),
         .initial = "0",

@@ -91,6 +91,20 @@ def test_get(pair):
             k: v for k, v in theirs.items() if k not in OWN_PLACE | OWN_CHOICE}
 
 
+def test_all_that_is_shown_may_be_set_to_what_it_is(pair, server):
+    """But for what Redis has, too, and refuses to set, and for what tells where files are."""
+    with Client(server.port) as client:
+        shown, refused = settings(client, "*"), set()
+        for name, value in shown.items():
+            reply = client.command("CONFIG", "SET", name, value)
+            if reply != b"OK":
+                assert "can't set" in reply.text, (name, reply)
+                refused.add(name)
+        assert settings(client, "*") == shown
+        assert refused <= settings(pair.oracle, "*").keys()
+        assert "can't set immutable config" in client.command("CONFIG", "SET", "loop-nice", "-5").text
+
+
 def test_a_password_may_hold_any_byte(pair):
     pair.same(("CONFIG", "SET", "requirepass", b"ab\0cd\xff"), "AUTH ab", ("AUTH", b"ab\0cd"), ("AUTH", b"ab\0cd\xff"),
               "CONFIG GET requirepass", ("CONFIG", "SET", "requirepass", b"\0"), "AUTH x", ("AUTH", b"\0"),

@@ -465,8 +465,9 @@ def test_debug_of_what_came_after_7_0(client):
     assert client.command("DEBUG", "LISTPACK", "h") == b"Listpack structure printed on stdout"
     assert client.command("DEBUG", "QUICKLIST", "h").text == "ERR Not a quicklist encoded object."
     for value in ("0", "1"):
-        assert client.command("DEBUG", "DICT-RESIZING", value) == b"OK"
-    assert isinstance(client.command("DEBUG", "DICT-RESIZING", "x"), ErrorReply)
+        for name in ("DICT-RESIZING", "KEYSIZES-HIST-ASSERT"):
+            assert client.command("DEBUG", name, value) == b"OK"
+            assert isinstance(client.command("DEBUG", name, "x"), ErrorReply)
 
 
 def test_debug_populate(pair):
