@@ -372,10 +372,11 @@ void mem_stats_read(struct mem_stats *stats)
 
     /* The figures are a snapshot that is taken when the epoch is written. */
     (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-    /* The allocator counts what threads keep for reuse as allocated. */
-    size_t cached = stat_read("stats.arenas." MEM_TEXT(MALLCTL_ARENAS_ALL) ".tcache_bytes");
+    /* The allocator counts as allocated what threads keep for reuse, and what it takes for itself to keep that. */
+    size_t not_ours = stat_read("stats.arenas." MEM_TEXT(MALLCTL_ARENAS_ALL) ".tcache_bytes") +
+                      stat_read("stats.arenas." MEM_TEXT(MALLCTL_ARENAS_ALL) ".internal");
     stats->allocated = stat_read("stats.allocated");
-    stats->allocated -= cached < stats->allocated ? cached : 0;
+    stats->allocated -= not_ours < stats->allocated ? not_ours : 0;
     stats->active = stat_read("stats.active");
     stats->resident = stat_read("stats.resident");
     stats->retained = stat_read("stats.retained");
