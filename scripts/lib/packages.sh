@@ -11,9 +11,14 @@ missing_packages() {
     done
 }
 
-# Install those of the named packages that are missing, as root or with sudo; say which when neither is possible.
+# Install those of the named packages that are missing, as root or with sudo; say which when neither is possible. On a
+# system without Debian's packages say what is needed, and go on: it may be there under other names.
 need_packages() {
     local missing as_root=()
+    if ! command -v dpkg-query >/dev/null; then
+        echo "no Debian packages here; what these hold is needed: $*" >&2
+        return 0
+    fi
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ]; then

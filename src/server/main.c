@@ -53,6 +53,25 @@ static bool answer_option(const char *option)
     return true;
 }
 
+/* Options that check a file and end. True if it was one, with the exit code in *status. */
+static bool check_file(int argc, char **argv, int *status)
+{
+    bool is_rdb = argc >= 2 && strcmp(argv[1], "--check-rdb") == 0;
+    if (!is_rdb && (argc < 2 || strcmp(argv[1], "--check-aof") != 0))
+        return false;
+    bool fix_first = argc == 4 && strcmp(argv[2], "--fix") == 0;
+    bool fix = fix_first || (argc == 4 && strcmp(argv[3], "--fix") == 0);
+    if (is_rdb && argc == 3)
+        *status = saves_check_file(argv[2]);
+    else if (!is_rdb && (argc == 3 || fix))
+        *status = aof_check_file(argv[fix_first ? 3 : 2], fix);
+    else {
+        fputs(usage, stderr);
+        *status = 1;
+    }
+    return true;
+}
+
 /* Where the log goes from here on. */
 static bool open_log(const struct config *config)
 {
@@ -175,13 +194,9 @@ int main(int argc, char **argv)
     hash_init();
     if (argc == 2 && answer_option(argv[1]))
         return 0;
-    if (argc >= 3 && argc <= 4 && strcmp(argv[1], "--check-aof") == 0) {
-        bool first = strcmp(argv[2], "--fix") == 0, fix = argc == 4 && (first || strcmp(argv[3], "--fix") == 0);
-        if (argc == 3 || fix)
-            return aof_check_file(argv[fix && first ? 3 : 2], fix);
-    }
-    if (argc == 3 && strcmp(argv[1], "--check-rdb") == 0)
-        return saves_check_file(argv[2]);
+    int status;
+    if (check_file(argc, argv, &status))
+        return status;
     struct config config;
     config_init(&config);
     if (!prepare(&config, argc, argv)) {

@@ -268,6 +268,9 @@ def test_check_tells_what_is_there(tmp_path):
     assert f"{len(VALUES)} keys read" in check.stdout and "Checksum OK" in check.stdout
     missing = subprocess.run([larder_binary(), "--check-rdb", tmp_path / "none"], capture_output=True, text=True)
     assert missing.returncode == 1 and "No such file" in missing.stderr
+    for wrong in (["--check-rdb"], ["--check-rdb", path, path], ["--check-aof"], ["--check-aof", path, path]):
+        check = subprocess.run([larder_binary(), *wrong], capture_output=True, text=True)
+        assert check.returncode == 1 and check.stderr.startswith("Usage:")
 
 
 def test_flipped_bits(tmp_path):
