@@ -48,7 +48,7 @@ struct net_receiver {
     void (*leaving)(void *context, void *owner);
 };
 
-/* What the server may change while it runs; net reads it whenever it matters. Owned by the server. */
+/* What the server may change while it runs, but for io_uring; net reads it whenever it matters. The server owns it. */
 struct net_settings {
     size_t bulk_max;          /* proto-max-bulk-len */
     size_t query_buffer_max;  /* client-query-buffer-limit */
@@ -56,6 +56,7 @@ struct net_settings {
     uint32_t idle_timeout_s;  /* timeout; 0 is never */
     uint32_t keepalive_s;     /* tcp-keepalive; 0 is off */
     int backlog;              /* tcp-backlog */
+    bool io_uring;            /* io-uring: many small answers in one system call, where the kernel can */
     struct net_output_limit { /* client-output-buffer-limit, by class; 0 is unlimited */
         uint64_t hard_bytes, soft_bytes;
         uint32_t soft_s;

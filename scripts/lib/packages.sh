@@ -1,7 +1,7 @@
 # Sourced by the scripts: Debian packages, installed only where they are missing.
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libev-dev libxxhash-dev libjemalloc-dev
-    libpcre2-dev libssl-dev libsystemd-dev)
+    libpcre2-dev libssl-dev libsystemd-dev liburing-dev)
 
 # Print those of the named packages that are not installed.
 missing_packages() {

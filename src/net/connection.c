@@ -247,6 +247,7 @@ void connection_close(struct connection *connection)
     if (connection->closing)
         return;
     connection->closing = true;
+    send_gathered(connection->net); /* the receiver may write to others */
     const struct net_receiver *receiver = &connection->net->receiver;
     if (connection->owner != NULL && receiver->leaving != NULL)
         receiver->leaving(receiver->context, connection->owner);

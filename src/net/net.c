@@ -207,6 +207,7 @@ struct net *net_create(const struct net_settings *settings, const struct net_rec
     ASSERT(timer >= 0);
     ev_io_init(&net->nap, on_nap_end, timer, EV_READ);
     ev_io_start(net->loop, &net->nap);
+    net->ring = settings->io_uring ? send_ring_create() : NULL;
     return net;
 }
 
@@ -229,6 +230,7 @@ void net_destroy(struct net *net)
         ev_signal_stop(net->loop, &signal->signal);
         mem_free(signal);
     }
+    send_ring_destroy(net->ring);
     ev_io_stop(net->loop, &net->nap);
     close(net->nap.fd);
     ev_async_stop(net->loop, &net->notify);

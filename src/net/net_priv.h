@@ -22,6 +22,7 @@
 #include "listen_priv.h"
 #include "net/connection.h"
 #include "net/net.h"
+#include "send_ring_priv.h"
 #include "tls_priv.h"
 
 enum {
@@ -113,15 +114,18 @@ struct net {
     struct batch batch;
     struct output_pool output_pool; /* of all connections */
     struct connections all, ready, writers, closing;
-    struct connections heavy;    /* readable, and to be read after those that send little, in order of arrival */
-    struct connections unread;   /* by TLS: there is more than their sockets tell of */
-    struct connections woken;    /* by others than their own requests; NULL where one left the list */
-    size_t woken_at;             /* index in `woken` of the next to be sent to */
-    struct doomed *doomed;       /* owned chain */
-    size_t sweep_at, sweeps;     /* index in `all`; sweeps since the last trim */
-    size_t soft_count;           /* connections above their soft limit */
-    size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
-    size_t send_share;           /* bytes that each connection may get this turn */
+    struct connections heavy;  /* readable, and to be read after those that send little, in order of arrival */
+    struct connections unread; /* by TLS: there is more than their sockets tell of */
+    struct connections woken;  /* by others than their own requests; NULL where one left the list */
+    size_t woken_at;           /* index in `woken` of the next to be sent to */
+    struct doomed *doomed;     /* owned chain */
+    size_t sweep_at, sweeps;   /* index in `all`; sweeps since the last trim */
+    size_t soft_count;         /* connections above their soft limit */
+    size_t bulk_senders;       /* connections that got NET_SEND_MIN and more when last was sent */
+    size_t send_share;         /* bytes that each connection may get this turn */
+    struct send_ring *ring;    /* owned: sends for many at once; NULL where there is none */
+    struct ring_send gathered[SEND_RING_MAX]; /* for it */
+    unsigned gathered_count;
     struct tls_context *tls;     /* owned: for new connections; NULL if there are none of TLS */
     char *tls_record;            /* owned: in which small chunks are gathered */
     size_t handshakes;           /* under way */
@@ -185,6 +189,9 @@ void connection_fail(struct connection *connection, struct bytes text);
 /* send.c */
 /* Sends to all writers, and to as many of the woken as a turn has time for. */
 void send_all(struct net *net);
+
+/* Sends what was gathered for the ring: before outputs change. */
+void send_gathered(struct net *net);
 
 /* Takes it out of net->woken, if it is there. */
 void send_forget_woken(struct connection *connection);

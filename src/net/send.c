@@ -1,5 +1,6 @@
 /*
- * Sending: once per turn, to each connection that has output, in one system call of a bounded size.
+ * Sending: once per turn, to each connection that has output, in one system call of a bounded size, or in one that is
+ * shared with others who get little (send_ring_priv.h).
  *
  * The bound is what connections with much output share: more of them make a turn no longer, as each gets less. How many
  * there are is known from the turn before.
@@ -164,23 +165,22 @@ static size_t share_of(const struct net *net, const struct connection *connectio
     return allowed < net->send_share ? (size_t)allowed : net->send_share;
 }
 
-static void send_one(struct net *net, struct connection *connection)
+/* `sent` bytes left, or none, as an errno below zero says: what is next for the connection? */
+static void send_settle(struct net *net, struct connection *connection, ssize_t sent)
 {
-    size_t share = share_of(net, connection);
-    if (output_len(&connection->out) > 0 && share > 0) {
-        ssize_t sent = send_front(connection, share);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            connection_close(connection);
-            return;
-        }
-        if (sent > 0) {
-            output_consume(&connection->out, (size_t)sent);
-            connection->output_bytes += (size_t)sent;
-            connection->active_ms = net->now_ms;
-            net->stats.output_bytes += (size_t)sent;
-            net->stats.writes++;
-            net->bulk_senders += sent >= NET_SEND_MIN;
-        }
+    if (connection->closing)
+        return;
+    if (sent < 0 && sent != -EAGAIN && sent != -EINTR) {
+        connection_close(connection);
+        return;
+    }
+    if (sent > 0) {
+        output_consume(&connection->out, (size_t)sent);
+        connection->output_bytes += (size_t)sent;
+        connection->active_ms = net->now_ms;
+        net->stats.output_bytes += (size_t)sent;
+        net->stats.writes++;
+        net->bulk_senders += sent >= NET_SEND_MIN;
     }
     bool was_stuck = connection->is_stuck;
     bool is_through = output_len(&connection->out) == 0;
@@ -192,7 +192,54 @@ static void send_one(struct net *net, struct connection *connection)
         connection_close(connection);
 }
 
-static void send_turn(struct net *net, struct connection *connection)
+void send_gathered(struct net *net)
+{
+    unsigned count = net->gathered_count;
+    if (count == 0)
+        return;
+    net->gathered_count = 0;
+    bool is_sound = send_ring_run(net->ring, net->gathered, count);
+    for (unsigned i = 0; i < count; i++)
+        send_settle(net, net->gathered[i].context, net->gathered[i].sent);
+    if (!is_sound) {
+        send_ring_destroy(net->ring);
+        net->ring = NULL;
+    }
+}
+
+/* Leaves the output, if it is in one piece and not large, to the system call that sends for many. */
+static bool send_gather(struct net *net, struct connection *connection, size_t share)
+{
+    struct iovec vector[2];
+    size_t len;
+    if (connection->tls != NULL || output_gather(&connection->out, vector, 2, &len) != 1 || len > share)
+        return false;
+    net->gathered[net->gathered_count++] = (struct ring_send){
+        .context = connection,
+        .fd = connection->io.fd,
+        .bytes = vector[0].iov_base,
+        .len = len,
+    };
+    if (net->gathered_count == SEND_RING_MAX)
+        send_gathered(net);
+    return true;
+}
+
+static void send_one(struct net *net, struct connection *connection, bool gathers)
+{
+    size_t share = share_of(net, connection);
+    if (output_len(&connection->out) == 0 || share == 0) {
+        send_settle(net, connection, 0);
+        return;
+    }
+    if (gathers && net->ring != NULL && send_gather(net, connection, share))
+        return;
+    ssize_t sent = send_front(connection, share);
+    send_settle(net, connection, sent < 0 ? -errno : sent);
+}
+
+/* `gathers`: send_gathered follows, before anything changes the output. */
+static void send_turn(struct net *net, struct connection *connection, bool gathers)
 {
     if (connection->closing)
         return;
@@ -202,7 +249,7 @@ static void send_turn(struct net *net, struct connection *connection)
     if (connection->is_stuck && !connection->is_writable)
         send_account(net, connection);
     else
-        send_one(net, connection);
+        send_one(net, connection, gathers);
     connection->is_writable = false;
 }
 
@@ -233,6 +280,7 @@ static void send_woken(struct net *net)
     uint64_t end_ns = 0;
     for (uint32_t sent = 0; net->woken_at < net->woken.count; sent++) {
         if (sent % WOKEN_AT_ONCE == 0) {
+            send_gathered(net);
             uint64_t now_ns = clock_mono_ns();
             if (sent == 0)
                 end_ns = now_ns + NET_WOKEN_NS;
@@ -243,8 +291,9 @@ static void send_woken(struct net *net)
         if (!connection)
             continue;
         connection->is_woken = false;
-        send_turn(net, connection);
+        send_turn(net, connection, true);
     }
+    send_gathered(net);
     compact_woken(net);
 }
 
@@ -252,6 +301,7 @@ void send_all(struct net *net)
 {
     net->send_share = send_share(net);
     net->bulk_senders = 0;
+    bool gathers = net->writers.count >= SEND_RING_MIN;
     size_t bulk = 0;
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];
@@ -260,13 +310,14 @@ void send_all(struct net *net)
             continue;
         }
         connection->is_writer = false;
-        send_turn(net, connection);
+        send_turn(net, connection, gathers);
     }
+    send_gathered(net);
     net->writers.count = bulk; /* more may come, of those that somebody's end concerns */
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];
         connection->is_writer = false;
-        send_turn(net, connection);
+        send_turn(net, connection, false);
     }
     net->writers.count = 0;
     if (net->woken.count > 0)

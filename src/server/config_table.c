@@ -69,6 +69,15 @@ const struct config_row config_live_rows[] = {
         .initial = "511",
         .section = SECTION_NETWORK,
         .help = "How many connections may wait to be accepted. The kernel's net.core.somaxconn is an upper limit." },
+    { .name = "io-uring",
+        .type = CONFIG_BOOL,
+        .flags = CONFIG_IMMUTABLE,
+        FIELD(net.io_uring),
+        .initial = "yes",
+        .section = SECTION_NETWORK,
+        .help =
+            "Send the answers of many clients in one system call, where the kernel's io_uring is there and allowed. "
+            "'no' sends each by itself, which costs a few per cent more processor time." },
     { .name = "tcp-keepalive",
         .type = CONFIG_INTEGER,
         FIELD(net.keepalive_s),

@@ -13,7 +13,7 @@ PROTOCOLS = (2,)
 SERVER_OPTIONS = ("--enable-protected-configs", "no")
 
 # Names of later versions of Redis than the oracle's, and our own.
-NEWER = {"cluster-announce-human-nodename", "hide-user-data-from-log", "locale-collate", "loop-nice",
+NEWER = {"cluster-announce-human-nodename", "hide-user-data-from-log", "io-uring", "locale-collate", "loop-nice",
          "max-new-connections-per-cycle", "max-new-tls-connections-per-cycle", "metrics-bind", "metrics-port",
          "set-max-listpack-entries", "set-max-listpack-value"}
 OWN_PLACE = {"port", "dir"}  # each server has its own

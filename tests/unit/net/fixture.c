@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -203,6 +204,7 @@ void world_init(struct world *world)
         .clients_max = WORLD_OWNERS_MAX,
         .keepalive_s = 300,
         .backlog = 511,
+        .io_uring = getenv("NET_TEST_WITHOUT_RING") == NULL,
     };
     const struct net_receiver receiver = { opened, execute, closed, world, leaving };
     world->net = net_create(&world->settings, &receiver);
