@@ -17,6 +17,7 @@
 #include "store/keyspace.h"
 
 struct blob;
+struct blob;
 struct engine;
 struct exec;
 struct random;
@@ -36,11 +37,13 @@ struct call {
     uint64_t key_hash; /* of that argument */
     int64_t now_ms;    /* ms since 1970; the same for the whole command; 0 in a replay, where nothing expires */
     struct command_info *command;
-    struct request *request; /* where argv came from; NULL if it was made by the server itself */
-    struct exec *exec;       /* the run of a transaction's queue that it belongs to; NULL outside of one */
-    bool propagated;         /* said what is to be executed again elsewhere (engine/propagate.h) */
-    bool retry;              /* executed again after call_wait (engine/wait.h), because ... */
-    uint32_t ready_arg;      /* ... the key that this argument names has changed; 0 otherwise */
+    struct request *request;  /* where argv came from; NULL if it was made by the server itself */
+    struct blob *const *kept; /* borrowed: blobs that arguments lie in whose request is gone */
+    uint32_t kept_count;
+    struct exec *exec;  /* the run of a transaction's queue that it belongs to; NULL outside of one */
+    bool propagated;    /* said what is to be executed again elsewhere (engine/propagate.h) */
+    bool retry;         /* executed again after call_wait (engine/wait.h), because ... */
+    uint32_t ready_arg; /* ... the key that this argument names has changed; 0 otherwise */
 };
 
 /* The hash of an argument. Apart, so that handlers whose key is hashed already save no registers for it. */

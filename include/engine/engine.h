@@ -136,6 +136,7 @@ struct engine {
     int64_t now_ms;         /* since 1970, as of this batch or tick */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0 if none */
     bool pause_all;         /* else only what writes */
+    bool is_jammed;         /* what writes waits for those who write it down */
     int64_t slow_us;        /* the slow log's threshold that slow_ticks was computed from */
     uint64_t slow_ticks;
     int64_t notable_ms;     /* latency_threshold_ms that notable_ticks was computed from */
@@ -176,6 +177,10 @@ void engine_tick(struct engine *engine, int64_t now_ms);
  */
 void engine_pause(struct engine *engine, int64_t until_ms, bool all);
 void engine_unpause(struct engine *engine);
+
+/* Commands that write wait until this is called again with false: what they would change cannot be written down as
+ * fast. O(clients) in the end. */
+void engine_jam(struct engine *engine, bool jammed);
 
 /* How many clients wait for the end of a pause. O(clients) while there is one. */
 size_t engine_paused(const struct engine *engine);

@@ -7,7 +7,7 @@
  * later: relative times, random choices, generated IDs, floating-point sums, blocking.
  *
  * Without a sink all of this costs one test per command. With one, each command is encoded once, into a buffer that
- * the unit's commands share.
+ * the unit's commands share; words that were read into blobs are not copied.
  */
 #pragma once
 
@@ -15,15 +15,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/pieces.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 
-/* A command of a unit, encoded as a request (RESP2 array of bulk strings). Borrowed until the sink returns. */
+/*
+ * A command of a unit, encoded as a request (RESP2 array of bulk strings), in pieces one behind the other: one without
+ * a blob, if it is short; what is long lies in blobs, which the sink may take references to. Borrowed until the sink
+ * returns.
+ */
 struct propagated {
     int db; /* index of the database in which it is to be executed */
-    struct bytes request;
+    const struct piece *pieces;
+    size_t count;
 };
 
 struct propagation_sink {
@@ -56,15 +61,15 @@ void call_propagate(struct call *call, const struct bytes *argv, uint32_t argc);
  * change is made. All zero at first.
  */
 struct propagate_later {
-    struct buf text; /* owned: commands, encoded one behind the other */
-    size_t *ends;    /* owned: where each ends */
+    struct pieces text; /* owned: commands, encoded one behind the other */
+    size_t *ends;       /* owned: where each ends */
     size_t count, room;
 };
 
 /* Breathes, if the words are very many. */
 void propagate_later_add(struct propagate_later *later, const struct bytes *argv, uint32_t argc);
 
-/* Tells of them instead of the command as it came, and frees them. O(commands): the text is not copied. */
+/* Tells of them instead of the command as it came, and frees them. O(commands): long text is not copied. */
 void call_propagate_later(struct call *call, struct propagate_later *later);
 
 /* Tells of nothing, although something may have changed. */

@@ -1,9 +1,12 @@
 /*
- * The increment of an append-only file under way: bytes collect in a buffer and are written in one piece, once a turn.
+ * The increment of an append-only file under way: bytes collect and are written once a turn.
  *
- * The file is always whole up to `size`: what a failed write left behind is cut off again, and the buffer keeps what
- * has not been written. Synchronising happens at once, or on a worker's thread (persist/worker.h) while the file is
- * written on.
+ * What is short is written at once. What is long is handed to a thread of the log's own, the writer, which takes all
+ * that has collected, and is only referred to (base/pieces.h); meanwhile more collects, and nothing else is written.
+ *
+ * The file is always whole up to `size`: what a failed write left behind is cut off again, and what has not been
+ * written is kept. Synchronising happens at once, or on a worker's thread (persist/worker.h) while the file is written
+ * on.
  */
 #pragma once
 
@@ -12,49 +15,78 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/pieces.h"
+
 struct worker;
 
 struct aof_log {
-    int fd;    /* owned; -1: closed */
-    char *buf; /* owned: not written yet */
-    size_t len, cap;
-    uint64_t size;                       /* of the file: all that was written */
+    int fd;                              /* owned; -1: closed */
+    struct pieces text;                  /* owned: not written yet, nor handed to the writer */
+    size_t before_long;                  /* bytes of that before the first long unit, ... */
+    bool has_long;                       /* ... if it has one, or for another reason is for the writer */
+    uint64_t size;                       /* of the file: all that was written, but for what the writer has */
     uint64_t synced;                     /* of that, what is known to be on the disk */
     uint64_t files;                      /* that were gone on in, this one included */
     uint64_t reserved;                   /* blocks are allocated up to here; 0: none are ahead of what is written */
     bool sync_failed;                    /* what is between the two may be lost, and nobody can say what of it */
     struct aof_sync *syncing;            /* owned: under way on the worker; NULL if none is */
-    void (*synced_later)(void *context); /* called by the worker when it is through; NULL: nobody need know */
+    struct aof_write *writing;           /* owned: under way on the writer; NULL if nothing is */
+    struct worker *writer;               /* owned; NULL: there was no need so far */
+    void (*synced_later)(void *context); /* called by either when it is through; NULL: nobody need know */
     void *context;
 };
 
 void aof_log_init(struct aof_log *log);
 
-/* Frees the buffer and closes the file, whatever is in them; waits for the worker. */
+/* Frees what was not written and closes the file, whatever is in them; waits for the worker and the writer. */
 void aof_log_fini(struct aof_log *log, struct worker *worker);
 
 /*
  * Goes on in another file from now on: `fd` is taken over, of which `size` bytes count, and which was opened for
- * appending. What the buffer holds is not touched. The old descriptor is answered, which is the caller's now; -1 if
- * there was none.
+ * appending. What was not written yet is for the new one; the writer has nothing. The old descriptor is answered, which
+ * is the caller's now; -1 if there was none.
  */
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker);
 
 /* Room for `len` more bytes, which count as appended; valid until the next call. */
-char *aof_log_extend_slow(struct aof_log *log, size_t len);
-
 static inline char *aof_log_extend(struct aof_log *log, size_t len)
 {
-    if (__builtin_expect(len > log->cap - log->len, 0))
-        return aof_log_extend_slow(log, len);
-    char *at = log->buf + log->len;
-    log->len += len;
-    return at;
+    return pieces_extend(&log->text, len);
 }
 
-/* Writes what is in the buffer. False, errno set, and the file is as it was, or has a whole part of the buffer more,
- * which the buffer then has less. */
-bool aof_log_write(struct aof_log *log);
+/* What is appended from now on is long: it will be for the writer. */
+void aof_log_begin_long(struct aof_log *log);
+
+/* Bytes that are not in the file yet; and where the file will end with them. */
+size_t aof_log_waiting(const struct aof_log *log);
+
+static inline uint64_t aof_log_end(const struct aof_log *log)
+{
+    return log->size + aof_log_waiting(log);
+}
+
+/*
+ * Writes the first `len` bytes of what has collected; the writer has nothing. False, errno set, and the file is as it
+ * was, or has some more, which has collected no longer.
+ */
+bool aof_log_write(struct aof_log *log, size_t len);
+
+/* Hands all that has collected to the writer, which has nothing. O(1), but for its thread the first time. */
+void aof_log_write_later(struct aof_log *log);
+
+/*
+ * Takes in what the writer has done, true if it is through; then `error` is 0, or the errno of what failed, and the
+ * file and what has collected are as after aof_log_write.
+ */
+bool aof_log_poll_write(struct aof_log *log, int *error);
+
+/* Waits until the writer is through. */
+void aof_log_wait(struct aof_log *log);
+
+static inline bool aof_log_is_writing(const struct aof_log *log)
+{
+    return log->writing != NULL;
+}
 
 /*
  * Has the file's next megabytes allocated before they are written, so that synchronising need not record each time

@@ -1,9 +1,11 @@
 /*
  * The append-only file: every change, as commands, in the files that a manifest names (persist/aof_manifest.h).
  *
- * The engine's sink appends units to a buffer; once a turn, before the replies leave, the buffer is written. A worker
- * synchronises; under `always` the replies to those whose changes that covers wait for it: one write and one fsync for
- * all clients that came while the disk was busy with those before. A rewrite goes through three steps: a new increment
+ * The engine's sink appends units to a buffer; once a turn, before the replies leave, the buffer is written. What is
+ * long is not copied, and written by a thread of its own (persist/aof_log.h). A worker synchronises; under `always` the
+ * replies to those whose changes that covers wait for it: one write and one fsync for all clients that came while the
+ * disk was busy with those before. Replies to what is long, and to changes that come behind it, wait for the writer
+ * under the other policies, too. A rewrite goes through three steps: a new increment
  * is opened and named in the manifest; a child writes a new base while changes go to that increment; the base takes the
  * place of what it replaces. Steps that wait for the disk run on a worker; a crash between any two of them finds a
  * complete set of files.
@@ -36,7 +38,7 @@ enum aof_rewrite_stage {
     REWRITE_FINISHING, /* the worker puts it in place */
 };
 
-/* Clients that one synchronisation is for. */
+/* Clients whose changes become safe together. */
 struct aof_member {
     uint64_t id;      /* of the session */
     uint64_t written; /* bytes to it, up to and with what that synchronisation covers */
@@ -52,10 +54,11 @@ struct aof_crew {
 /* Who must not hear of his changes before they are on the disk (aof_group.c). */
 struct aof_group {
     struct aof_crew gathers; /* whose changes are in the buffer */
-    struct aof_crew flies;   /* whose changes are in the file that is being synchronised */
+    struct aof_crew flies;   /* whose changes are being written, or in the file that is being synchronised */
     uint64_t number;         /* of the group that gathers; never 0 */
     uint64_t joined_ns;      /* when somebody joined it last */
     uint64_t left_ns;        /* when the one that flies took off; 0: none does */
+    bool syncs;              /* that waits until the worker has synchronised, no longer for the writer */
     uint64_t landed_ns;      /* when the last one landed */
     uint64_t census;         /* number of the group with which counting different clients began */
     size_t counted;          /* of them, since */
@@ -77,6 +80,7 @@ struct aof {
     int failure;           /* errno of the last write, if it failed; 0 otherwise */
     bool distrusted;       /* something that was written may be lost: only a new base heals that */
     bool healing;          /* the rewrite under way does */
+    bool drains;           /* a rewrite waits until nothing is left for the writer */
     char refusal[160];     /* what commands that write are answered meanwhile */
     uint64_t tried_ns;     /* when writing was tried last */
     uint64_t logged_ns;    /* when the log heard of a failure last */

@@ -450,7 +450,7 @@ static void propagate_pairs(struct call *call, uint32_t first, uint32_t end, int
 {
     if (!call_is_propagated(call))
         return;
-    struct propagate_later later = { .text = BUF_EMPTY };
+    struct propagate_later later = { 0 };
     struct bytes words[5] = { BYTES("SET") };
     uint32_t count = 3;
     if (at_ms == EXPIRY_KEEP) {

@@ -200,6 +200,8 @@ static bool take_arguments(struct aside *self, struct call *call)
         if (blob)
             self->blobs[self->blob_count++] = blob;
     }
+    self->call.kept = self->blobs;
+    self->call.kept_count = self->blob_count;
     return true;
 }
 

@@ -205,12 +205,26 @@ size_t engine_paused(const struct engine *engine)
     return count;
 }
 
+/* Whoever must go on waiting will be told so again. */
+static void resume_postponed(struct engine *engine)
+{
+    for (struct session *session = engine->sessions; session; session = session->next)
+        if (session->flags & SESSION_POSTPONED)
+            session_resume(session, SESSION_POSTPONED);
+}
+
 void engine_unpause(struct engine *engine)
 {
     engine->pause_until_ms = 0;
     engine->pause_all = false;
     engine->keyspace->keeps_expired = false;
-    for (struct session *session = engine->sessions; session; session = session->next)
-        if (session->flags & SESSION_POSTPONED)
-            session_resume(session, SESSION_POSTPONED);
+    resume_postponed(engine);
+}
+
+void engine_jam(struct engine *engine, bool jammed)
+{
+    bool over = engine->is_jammed && !jammed;
+    engine->is_jammed = jammed;
+    if (over)
+        resume_postponed(engine);
 }

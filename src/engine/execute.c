@@ -246,8 +246,8 @@ static bool admit_to_memory(struct call *call)
 static void note_strictness(struct engine *engine)
 {
     engine->is_strict = engine->settings->memory.limit || engine->refusal || engine->loading ||
-                        engine->pause_until_ms || engine->monitors || engine->propagation || engine->is_telling ||
-                        pubsub_is_behind(engine);
+                        engine->pause_until_ms || engine->is_jammed || engine->monitors || engine->propagation ||
+                        engine->is_telling || pubsub_is_behind(engine);
 }
 
 /* What every command must pass before its handler runs; false if it was answered with an error. */
@@ -296,10 +296,11 @@ static bool is_queued(const struct session *session, const struct command_info *
     return session->transaction && !(command->flags & CMD_UNQUEUED);
 }
 
-/* True if the command has to wait for the end of CLIENT PAUSE. What is only queued writes nothing yet. */
+/* True if the command has to wait for the end of CLIENT PAUSE, or of a jam. What is only queued writes nothing yet. */
 static bool is_paused(const struct engine *engine, const struct session *session, const struct command_info *command)
 {
-    if (!engine->pause_until_ms || (command->flags & CMD_ADMIN && command->row->group == GROUP_CONNECTION))
+    bool is_free = !engine->pause_until_ms && !engine->is_jammed;
+    if (is_free || (command->flags & CMD_ADMIN && command->row->group == GROUP_CONNECTION))
         return false;
     uint32_t flags = command->flags & CMD_RUNS_QUEUE ? transaction_flags(session) : command->flags;
     bool writes = flags & (CMD_WRITE | CMD_MAY_REPLICATE) && !is_queued(session, command);

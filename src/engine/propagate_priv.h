@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "base/buf.h"
+#include "base/pieces.h"
 
 struct call;
 struct engine;
@@ -18,7 +18,7 @@ void propagate_call_in_slices(struct call *call);
  * which is the caller's then.
  */
 struct propagate_unit {
-    struct buf text;                /* encoded */
+    struct pieces text;             /* encoded */
     struct propagate_place *places; /* owned, grows */
     size_t count, room;
 };

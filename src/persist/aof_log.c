@@ -1,5 +1,8 @@
 /*
- * The buffer, the file behind it, and its synchronising.
+ * What has collected, the file behind it, and its synchronising.
+ *
+ * The writer has a job, and the log's bytes in it, until that is done: so a failure finds the bytes where they were, in
+ * front of what came later. They are given back on the writer's thread, as that may take long, too.
  */
 #include "persist/aof_log.h"
 
@@ -13,7 +16,10 @@
 #include "base/mem.h"
 #include "persist/worker.h"
 
-enum { BUFFER_MIN = 64 * 1024, BUFFER_KEPT = 1024 * 1024, RESERVED_AHEAD = 4 * 1024 * 1024 };
+enum {
+    WRITE_MAX = 1024 * 1024, /* at once: who synchronises the same file gets in between */
+    RESERVED_AHEAD = 4 * 1024 * 1024,
+};
 
 /* A synchronisation on the worker. The worker writes `error` and then `done`; nobody touches it before. */
 struct aof_sync {
@@ -21,6 +27,18 @@ struct aof_sync {
     uint64_t size; /* of the file when it began */
     int error;
     uint64_t took_ns;
+    void (*tell)(void *context);
+    void *context;
+    atomic_bool done;
+};
+
+/* A write on the writer's thread, which owns all of this but `done` until that is set. */
+struct aof_write {
+    int fd;
+    uint64_t size; /* of the file when it began */
+    struct pieces text;
+    size_t len, written;
+    int error;
     void (*tell)(void *context);
     void *context;
     atomic_bool done;
@@ -49,13 +67,26 @@ static void end_reservation(struct aof_log *log)
     log->reserved = 0;
 }
 
+/* The write under way no longer matters. */
+static void abandon_write(struct aof_log *log)
+{
+    if (!log->writing)
+        return;
+    worker_drain(log->writer);
+    pieces_fini(&log->writing->text);
+    mem_free(log->writing);
+    log->writing = NULL;
+}
+
 void aof_log_fini(struct aof_log *log, struct worker *worker)
 {
     abandon_sync(log, worker);
+    abandon_write(log);
+    worker_destroy(log->writer);
     end_reservation(log);
     if (log->fd >= 0)
         close(log->fd);
-    mem_free(log->buf);
+    pieces_fini(&log->text);
     *log =
         (struct aof_log){ .fd = -1, .files = log->files, .synced_later = log->synced_later, .context = log->context };
 }
@@ -63,6 +94,7 @@ void aof_log_fini(struct aof_log *log, struct worker *worker)
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker)
 {
     int old = log->fd;
+    ASSERT(!log->writing);
     abandon_sync(log, worker);
     end_reservation(log);
     log->fd = fd;
@@ -72,60 +104,144 @@ int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *wo
     return old;
 }
 
-char *aof_log_extend_slow(struct aof_log *log, size_t len)
+void aof_log_begin_long(struct aof_log *log)
 {
-    size_t cap = log->cap * 2 < BUFFER_MIN ? BUFFER_MIN : log->cap * 2;
-    cap = mem_good_size(cap < log->len + len ? log->len + len : cap);
-    log->buf = mem_realloc(log->buf, cap);
-    log->cap = cap;
-    char *at = log->buf + log->len;
-    log->len += len;
-    return at;
+    if (!log->has_long)
+        log->before_long = pieces_len(&log->text);
+    log->has_long = true;
 }
 
-/* The first `len` bytes of the buffer are in the file. */
+size_t aof_log_waiting(const struct aof_log *log)
+{
+    return (log->writing ? log->writing->len : 0) + pieces_len(&log->text);
+}
+
+/* 0, or an errno; `written` counts up in either case. */
+static int write_bytes(int fd, const char *at, size_t len, size_t *written)
+{
+    while (len) {
+        ssize_t n = write(fd, at, len < WRITE_MAX ? len : WRITE_MAX);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? ENOSPC : errno;
+        at += n;
+        len -= (size_t)n;
+        *written += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_pieces(int fd, const struct pieces *text, size_t len, size_t *written)
+{
+    int error = 0;
+    *written = 0;
+    for (size_t i = 0; i < text->count && *written < len && !error; i++) {
+        struct bytes piece = text->items[i].text;
+        error = write_bytes(fd, piece.ptr, piece.len < len - *written ? piece.len : len - *written, written);
+    }
+    if (*written < len && !error)
+        error = write_bytes(fd, text->tail->data, len - *written, written);
+    return error;
+}
+
+/* The same, but what fails leaves the file as long as it was, or, where that cannot be, what was written counts. */
+static int write_or_cut(int fd, uint64_t size, const struct pieces *text, size_t len, size_t *written)
+{
+    int error = write_pieces(fd, text, len, written);
+    if (error && *written && ftruncate(fd, (off_t)size) == 0)
+        *written = 0;
+    return error;
+}
+
+/* The first `len` bytes of what has collected are in the file. */
 static void take_out(struct aof_log *log, size_t len)
 {
     log->size += len;
-    log->len -= len;
-    if (log->len) {
-        memmove(log->buf, log->buf + len, log->len);
-    } else if (log->cap > BUFFER_KEPT) {
-        mem_free(log->buf);
-        log->buf = NULL;
-        log->cap = 0;
+    log->before_long -= len < log->before_long ? len : log->before_long;
+    if (len < pieces_len(&log->text)) {
+        pieces_cut(&log->text, len);
+        return;
     }
+    pieces_clear(&log->text);
+    log->has_long = false;
 }
 
-bool aof_log_write(struct aof_log *log)
+bool aof_log_write(struct aof_log *log, size_t len)
 {
-    size_t written = 0;
-    while (written < log->len) {
-        ssize_t n = write(log->fd, log->buf + written, log->len - written);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            int reason = n == 0 ? ENOSPC : errno;
-            /* If the part cannot be cut off the rest must follow where it ends. */
-            if (written && ftruncate(log->fd, (off_t)log->size) != 0)
-                take_out(log, written);
-            errno = reason;
-            return false;
-        }
-        written += (size_t)n;
-    }
+    size_t written;
+    ASSERT(!log->writing);
+    int error = write_or_cut(log->fd, log->size, &log->text, len, &written);
     if (written)
         take_out(log, written);
+    errno = error;
+    return !error;
+}
+
+static void run_write(void *argument)
+{
+    struct aof_write *write = argument;
+    void (*tell)(void *context) = write->tell; /* it is gone as soon as it is done */
+    void *context = write->context;
+    write->error = write_or_cut(write->fd, write->size, &write->text, write->len, &write->written);
+    if (!write->error)
+        pieces_fini(&write->text);
+    atomic_store_explicit(&write->done, true, memory_order_release);
+    if (tell)
+        tell(context);
+}
+
+void aof_log_write_later(struct aof_log *log)
+{
+    ASSERT(!log->writing && log->fd >= 0);
+    if (!log->writer)
+        log->writer = worker_create();
+    struct aof_write *write = log->writing = mem_zalloc(sizeof *write);
+    write->fd = log->fd;
+    write->size = log->size;
+    write->len = pieces_len(&log->text);
+    write->text = log->text;
+    write->tell = log->synced_later;
+    write->context = log->context;
+    log->text = (struct pieces){ 0 };
+    log->has_long = false;
+    log->before_long = 0;
+    worker_submit(log->writer, run_write, write);
+}
+
+bool aof_log_poll_write(struct aof_log *log, int *error)
+{
+    struct aof_write *write = log->writing;
+    if (!write || !atomic_load_explicit(&write->done, memory_order_acquire))
+        return false;
+    *error = write->error;
+    log->size += write->written;
+    if (write->error) {
+        pieces_cut(&write->text, write->written);
+        pieces_append_pieces(&write->text, &log->text);
+        pieces_fini(&log->text);
+        log->text = write->text;
+        log->has_long = true;
+        log->before_long = 0;
+    }
+    mem_free(write);
+    log->writing = NULL;
     return true;
+}
+
+void aof_log_wait(struct aof_log *log)
+{
+    if (log->writing)
+        worker_drain(log->writer);
 }
 
 /* Where that is impossible it is not tried again before the file has grown by as much. */
 void aof_log_reserve(struct aof_log *log)
 {
-    uint64_t end = log->size + log->len;
+    uint64_t end = aof_log_end(log);
     if (end <= log->reserved)
         return;
-    (void)!fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->size, (off_t)(log->len + RESERVED_AHEAD));
+    (void)!fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->size, (off_t)(end - log->size + RESERVED_AHEAD));
     log->reserved = end + RESERVED_AHEAD;
 }
 

@@ -1,6 +1,10 @@
 /*
  * Writing: units into the buffer, the buffer into the file, the file onto the disk; and what follows when one fails.
  *
+ * A unit of many bytes is not copied and not written in a turn: from the first such unit on, what has collected goes to
+ * the log's writer, and who changed any of that waits in a group until it is in the file. Meanwhile more collects, and
+ * if that becomes very much, too, commands that write wait before they are executed.
+ *
  * Under `always` the buffer is written when the worker has synchronised what was written before, and the worker begins
  * anew; who waits for which of that, aof_group.c knows. Nobody else waits for the disk: a reply to a command that only
  * reads leaves at once, and may tell of a change that is in the file, but not yet known to be on the disk.
@@ -37,6 +41,10 @@ enum {
     POSTPONE_S = 2, /* a write waits no longer than that for the disk */
     LOG_EVERY_S = 30,
     SELECT_MAX = 64,
+    LONG_UNIT = 256 * 1024,       /* bytes that nobody should have to wait for while they are copied and written */
+    LONG_TEXT = 1024 * 1024,      /* the same of many units, where all who wrote them wait anyway */
+    REFERRED_MIN = 16 * 1024,     /* a shorter piece is copied */
+    JAM_BYTES = 64 * 1024 * 1024, /* that may collect while the disk is busy */
 };
 
 #define LITERAL(text) text, sizeof(text) - 1
@@ -97,6 +105,7 @@ void aof_settle(struct server *server)
     if (!aof)
         return;
     worker_drain(aof->worker);
+    aof_log_wait(&aof->log);
     aof->log.synced_later = NULL;
 }
 
@@ -137,26 +146,47 @@ static void append_stamp(struct aof *aof, int64_t now_s)
     aof->stamp_s = now_s;
 }
 
+static void append_command(struct aof *aof, const struct propagated *command)
+{
+    if (__builtin_expect(command->db != aof->selected_db, 0))
+        append_select(aof, command->db);
+    for (size_t i = 0; i < command->count; i++) {
+        const struct piece *piece = &command->pieces[i];
+        if (piece->blob && piece->text.len >= REFERRED_MIN)
+            pieces_append_blob(&aof->log.text, piece->blob, piece->text);
+        else
+            append(aof, piece->text.ptr, piece->text.len);
+    }
+}
+
+static size_t count_bytes(const struct propagated *commands, size_t count)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < commands[i].count; j++)
+            sum += commands[i].pieces[j].text.len;
+    return sum;
+}
+
 static void take_unit(void *context, const struct propagated *commands, size_t count)
 {
     struct server *server = context;
     struct aof *aof = server->aof;
     if (__builtin_expect(aof->log.fd < 0, 0)) /* off, or on again before the first base is begun, which will have it */
         return;
+    if (__builtin_expect(count_bytes(commands, count) >= LONG_UNIT, 0))
+        aof_log_begin_long(&aof->log);
     if (server->config.aof_timestamp_enabled && server->engine->now_ms / 1000 > aof->stamp_s)
         append_stamp(aof, server->engine->now_ms / 1000);
     if (__builtin_expect(commands[0].db != aof->selected_db, 0))
         append_select(aof, commands[0].db);
     if (count > 1)
         append(aof, LITERAL("*1\r\n$5\r\nMULTI\r\n"));
-    for (size_t i = 0; i < count; i++) {
-        if (__builtin_expect(commands[i].db != aof->selected_db, 0))
-            append_select(aof, commands[i].db);
-        append(aof, commands[i].request.ptr, commands[i].request.len);
-    }
+    for (size_t i = 0; i < count; i++)
+        append_command(aof, &commands[i]);
     if (count > 1)
         append(aof, LITERAL("*1\r\n$4\r\nEXEC\r\n"));
-    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS || aof->log.has_long || aof_log_is_writing(&aof->log))
         aof_group_add(&aof->group, server->engine);
 }
 
@@ -194,12 +224,22 @@ static void log_failure(struct aof *aof, const char *what, int reason)
         strerror(reason));
 }
 
+/* Nobody flies. Under `always` who gathers must not hear that his change succeeded. */
+static void let_down(struct server *server)
+{
+    struct aof_group *group = &server->aof->group;
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+        aof_group_drop(group, server->engine);
+    else
+        aof_group_release(group, server->engine);
+}
+
 static void fail_write(struct server *server, int reason)
 {
     struct aof *aof = server->aof;
     log_failure(aof, "Writing to", reason);
     aof->failure = reason;
-    aof_group_drop(&aof->group, server->engine);
+    let_down(server);
     aof_judge(server);
 }
 
@@ -210,11 +250,48 @@ static void fail_sync(struct server *server, int reason)
     aof->failure = reason;
     aof->distrusted = true;
     aof->healing = false;
-    aof_group_crash(&aof->group, server->engine);
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS || aof->group.syncs)
+        aof_group_crash(&aof->group, server->engine);
     aof_judge(server);
 }
 
 /* --- Writing --- */
+
+static void forget_failure(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (!aof->failure || aof->distrusted)
+        return;
+    aof->failure = 0;
+    aof->logged_ns = 0;
+    log_write(LOG_NOTICE, "AOF write error looks solved, the server can write again.");
+    aof_judge(server);
+}
+
+static bool sync_is_off(const struct server *server)
+{
+    return server->config.no_appendfsync_on_rewrite && server->child.kind != CHILD_NONE;
+}
+
+/* What the writer has written meanwhile; under `always` those who wait for it go on waiting, for the disk. */
+static void poll_write(struct server *server)
+{
+    struct aof *aof = server->aof;
+    int error;
+    if (!aof_log_poll_write(&aof->log, &error))
+        return;
+    bool always = server->config.appendfsync == APPENDFSYNC_ALWAYS;
+    if (error) {
+        if (always)
+            aof_group_crash(&aof->group, server->engine);
+        aof_group_land(&aof->group, server->engine);
+        fail_write(server, error);
+        return;
+    }
+    forget_failure(server);
+    if (!always || sync_is_off(server))
+        aof_group_land(&aof->group, server->engine);
+}
 
 /* What the worker has synchronised meanwhile. */
 static void poll_sync(struct server *server)
@@ -224,12 +301,19 @@ static void poll_sync(struct server *server)
     uint64_t took_ns;
     if (!aof_log_poll(&aof->log, &error, &took_ns))
         return;
-    if (aof->group.left_ns)
+    if (aof->group.syncs)
         latency_note(server->engine, "aof-fsync-always", took_ns / 1000);
     if (error)
         fail_sync(server, error);
-    else
+    else if (aof->group.syncs)
         aof_group_land(&aof->group, server->engine);
+}
+
+/* Waits for the writer. */
+static void finish_write(struct server *server)
+{
+    aof_log_wait(&server->aof->log);
+    poll_write(server);
 }
 
 /* Waits for the worker. */
@@ -267,7 +351,7 @@ static void note_write(struct server *server, uint64_t us)
     blame_background(server, "aof-write", us);
 }
 
-static bool write_buffer(struct server *server)
+static bool write_buffer(struct server *server, size_t len)
 {
     struct aof *aof = server->aof;
     aof->postponed_ns = 0;
@@ -276,25 +360,39 @@ static bool write_buffer(struct server *server)
         aof_log_reserve(&aof->log);
     if (aof->dawdle_us)
         usleep(aof->dawdle_us);
-    bool written = aof_log_write(&aof->log);
+    bool written = aof_log_write(&aof->log, len);
     int reason = errno;
     note_write(server, (clock_mono_ns() - aof->tried_ns) / 1000);
     if (!written) {
         fail_write(server, reason);
         return false;
     }
-    if (aof->failure && !aof->distrusted) {
-        aof->failure = 0;
-        aof->logged_ns = 0;
-        log_write(LOG_NOTICE, "AOF write error looks solved, the server can write again.");
-        aof_judge(server);
-    }
+    forget_failure(server);
     return true;
 }
 
-static bool sync_is_off(const struct server *server)
+/* True if what has collected is for the writer. */
+static bool is_long(const struct server *server)
 {
-    return server->config.no_appendfsync_on_rewrite && server->child.kind != CHILD_NONE;
+    const struct aof_log *log = &server->aof->log;
+    return log->has_long || (server->config.appendfsync == APPENDFSYNC_ALWAYS && pieces_len(&log->text) >= LONG_TEXT);
+}
+
+/*
+ * Hands to the writer what has collected. What is before that, of which nobody waits for the end, is written here,
+ * unless that can wait, too.
+ */
+static bool write_long(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (server->config.appendfsync != APPENDFSYNC_ALWAYS && aof->log.before_long && !aof_log_is_syncing(&aof->log) &&
+        !write_buffer(server, aof->log.before_long))
+        return false;
+    aof->postponed_ns = 0;
+    aof->tried_ns = clock_mono_ns();
+    aof_group_take_off(&aof->group, server->engine);
+    aof_log_write_later(&aof->log);
+    return true;
 }
 
 static bool sync_now(struct server *server)
@@ -326,6 +424,14 @@ static bool sync_if_due(struct server *server, bool force)
     return true;
 }
 
+/* For the group that flies. */
+static void sync_later(struct server *server)
+{
+    struct aof *aof = server->aof;
+    aof->group.syncs = true;
+    aof_log_sync_later(&aof->log, aof->worker);
+}
+
 /* Whose group gathers, and how what it changed becomes durable: at once if nobody knows all who wait for it. */
 static bool sync_group(struct server *server)
 {
@@ -333,12 +439,20 @@ static bool sync_group(struct server *server)
     if (aof->group.gathers.others || aof->log.synced == aof->log.size) {
         if (!sync_now(server))
             return false;
+        aof_group_land(&aof->group, server->engine);
         aof_group_release(&aof->group, server->engine);
         return true;
     }
     aof_group_take_off(&aof->group, server->engine);
-    aof_log_sync_later(&aof->log, aof->worker);
+    sync_later(server);
     return true;
+}
+
+/* True if a write that failed is not tried again as yet: one that is long costs more. */
+static bool is_too_soon(const struct aof *aof)
+{
+    uint64_t pause_ns = aof->log.has_long ? SECOND_NS : RETRY_NS;
+    return aof->failure && clock_mono_ns() - aof->tried_ns < pause_ns;
 }
 
 bool aof_flush(struct server *server, bool force)
@@ -347,21 +461,45 @@ bool aof_flush(struct server *server, bool force)
     if (aof->state == AOF_OFF)
         return true;
     bool always = server->config.appendfsync == APPENDFSYNC_ALWAYS && !force && !sync_is_off(server);
-    if (force || aof->group.gathers.others || (aof->group.left_ns && !always))
+    bool now = force || aof->group.gathers.others;
+    if (now)
+        finish_write(server);
+    poll_write(server);
+    if (now || (aof->group.syncs && !always))
         finish_sync(server);
     else
         poll_sync(server);
+    if (aof_log_is_writing(&aof->log))
+        return always || sync_if_due(server, false);
+    if (always && !now && aof->group.left_ns && !aof->group.syncs && !aof_log_is_syncing(&aof->log))
+        sync_later(server); /* the writer is through */
     if (always && aof_log_is_syncing(&aof->log))
         return true;
-    if (aof->log.len) {
-        if (!force && (postpone(server) || (aof->failure && clock_mono_ns() - aof->tried_ns < RETRY_NS)))
+    if (pieces_len(&aof->log.text)) {
+        if (!force && (is_too_soon(aof) || (!is_long(server) && postpone(server))))
             return true;
-        if (!write_buffer(server))
+        if (!now && is_long(server))
+            return write_long(server);
+        if (!write_buffer(server, pieces_len(&aof->log.text)))
             return false;
     }
     if (always)
         return sync_group(server);
     if (!sync_if_due(server, force))
+        return false;
+    aof_group_land(&aof->group, server->engine);
+    aof_group_release(&aof->group, server->engine);
+    return true;
+}
+
+bool aof_write_all(struct server *server)
+{
+    struct aof *aof = server->aof;
+    if (server->config.appendfsync == APPENDFSYNC_ALWAYS)
+        return aof_flush(server, true);
+    finish_write(server);
+    size_t len = pieces_len(&aof->log.text);
+    if (len && !write_buffer(server, len))
         return false;
     aof_group_release(&aof->group, server->engine);
     return true;
@@ -380,19 +518,33 @@ static bool waits_for_more(struct server *server)
     return true;
 }
 
+/* While the disk is busy, and so much has collected, nothing more is to. */
+static void jam_if_full(struct server *server)
+{
+    const struct aof *aof = server->aof;
+    bool full = aof->group.left_ns && pieces_len(&aof->log.text) > JAM_BYTES;
+    if (full || aof->drains || server->engine->is_jammed)
+        engine_jam(server->engine, full || aof->drains);
+}
+
 void aof_before_send(struct server *server)
 {
     struct aof *aof = server->aof;
-    if (__builtin_expect(aof->step != NULL, 0))
+    if (__builtin_expect(aof->step != NULL, 0)) {
+        poll_write(server);
         aof_rewrite_poll(server);
-    if (aof->state == AOF_OFF || (!aof->log.len && !aof->group.gathers.began_ns && !aof->group.left_ns))
+    }
+    bool idle = !pieces_len(&aof->log.text) && !aof->group.gathers.began_ns && !aof->group.left_ns;
+    if (aof->state == AOF_OFF || (idle && !server->engine->is_jammed))
         return;
     uint64_t began = clock_ticks();
     if (aof->failure && aof->group.gathers.began_ns) /* what came since must not be acknowledged either */
-        aof_group_drop(&aof->group, server->engine);
+        let_down(server);
+    poll_write(server);
     poll_sync(server);
     if (!waits_for_more(server))
         aof_flush(server, false);
+    jam_if_full(server);
     server->work.log_ticks += clock_ticks() - began;
 }
 
@@ -403,7 +555,8 @@ void aof_tick(struct server *server)
         aof_listen(server, false);
     aof_rewrite_poll(server);
     aof_flush(server, false);
-    if (aof->failure && !aof->log.len && !aof->distrusted) {
+    jam_if_full(server);
+    if (aof->failure && !aof_log_waiting(&aof->log) && !aof->distrusted) {
         aof->failure = 0;
         aof_judge(server);
     }
@@ -530,7 +683,7 @@ static bool switch_off(struct server *server)
     aof_log_fini(&aof->log, aof->worker);
     aof->state = AOF_OFF; /* the sink goes when no command is executed */
     aof->failure = 0;
-    aof->distrusted = aof->scheduled = false;
+    aof->distrusted = aof->scheduled = aof->drains = false;
     aof->base_size = aof->other_size = 0;
     aof_judge(server);
     return true;
@@ -584,6 +737,6 @@ void aof_print_info(struct server *server, struct buf *out)
         return;
     buf_printf(out, "aof_current_size:%llu\r\naof_base_size:%llu\r\naof_pending_rewrite:0\r\n",
         (unsigned long long)(aof->other_size + aof->log.size), (unsigned long long)aof->base_size);
-    buf_printf(out, "aof_buffer_length:%zu\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%llu\r\n", aof->log.len,
-        aof_log_is_syncing(&aof->log), (unsigned long long)aof->delayed);
+    buf_printf(out, "aof_buffer_length:%zu\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%llu\r\n",
+        aof_log_waiting(&aof->log), aof_log_is_syncing(&aof->log), (unsigned long long)aof->delayed);
 }

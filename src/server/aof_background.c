@@ -347,13 +347,12 @@ static void child_done(struct server *server, bool good, int signal_number)
 static bool go_on_in(struct server *server, int fd)
 {
     struct aof *aof = server->aof;
-    if (aof->state == AOF_ON) {
-        if (!aof_flush(server, server->config.appendfsync == APPENDFSYNC_ALWAYS) || aof->log.len) {
-            log_write(LOG_WARNING, "The AOF can't be rewritten: what came before can't be written");
-            return false;
-        }
-        aof->other_size += aof->log.size;
+    if (aof->log.fd >= 0 && !aof_write_all(server)) {
+        log_write(LOG_WARNING, "The AOF can't be rewritten: what came before can't be written");
+        return false;
     }
+    if (aof->state == AOF_ON)
+        aof->other_size += aof->log.size;
     uint64_t unsynced = aof->log.size - aof->log.synced;
     int old = aof_log_switch(&aof->log, fd, 0, aof->worker);
     aof->selected_db = -1;
@@ -440,11 +439,19 @@ static void finished(struct server *server, struct aof_step *step)
     log_write(LOG_NOTICE, "Background AOF rewrite finished successfully");
 }
 
+/* True if there is something for the writer, or with it, that belongs before the fork: no more is to come then. */
+static bool has_to_drain(struct aof *aof)
+{
+    const struct aof_log *log = &aof->log;
+    aof->drains = aof->stage == REWRITE_PREPARING && !aof->failure && (log->has_long || aof_log_is_writing(log));
+    return aof->drains;
+}
+
 void aof_rewrite_poll(struct server *server)
 {
     struct aof *aof = server->aof;
     struct aof_step *step = aof->step;
-    if (!step || !atomic_load_explicit(&step->done, memory_order_acquire))
+    if (!step || !atomic_load_explicit(&step->done, memory_order_acquire) || has_to_drain(aof))
         return;
     aof->step = NULL;
     if (aof->stage == REWRITE_PREPARING)

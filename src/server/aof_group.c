@@ -118,6 +118,7 @@ void aof_group_land(struct aof_group *group, const struct engine *engine)
         aof_pace_note(&group->pace, crew->count, crew->began_ns, now_ns - group->left_ns, now_ns);
     group->landed_ns = now_ns;
     group->left_ns = 0;
+    group->syncs = false;
     crew_empty(crew);
 }
 
@@ -165,5 +166,6 @@ void aof_group_crash(struct aof_group *group, struct engine *engine)
 {
     drop(&group->flies, engine);
     group->left_ns = 0;
+    group->syncs = false;
     drop(&group->gathers, engine);
 }

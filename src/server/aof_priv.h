@@ -13,6 +13,9 @@ uint64_t aof_file_size(const struct server *server, const char *name);
 /* Writes what is in the buffer and synchronises as is due; with `force`, both at once. False if something is not. */
 bool aof_flush(struct server *server, bool force);
 
+/* Writes everything, and under `always` synchronises it. False if something is not written. */
+bool aof_write_all(struct server *server);
+
 /* Tells the engine's changes to the file, or no longer. */
 void aof_listen(struct server *server, bool on);
 

@@ -167,7 +167,7 @@ static void print_memory(struct server *server, struct buf *out)
     buf_printf(out, "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_total_replication_buffers:0\r\n"
                     "mem_clients_slaves:0\r\n");
     buf_printf(out, "mem_clients_normal:%zu\r\n", facts.clients);
-    buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n", server->aof->log.cap);
+    buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n", aof_log_waiting(&server->aof->log));
     buf_printf(out, "mem_allocator:%s\r\nmem_overhead_db_hashtable_rehashing:0\r\n", mem_allocator_name());
     buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.effort);
     buf_printf(out, "lazyfree_pending_objects:%zu\r\n", reclaim_pending(server->keyspace->reclaim));

@@ -25,7 +25,7 @@ static struct waitaof_place place_now(const struct call *call, bool local)
 {
     const struct aof_log *log = &server_of(call)->aof->log;
     return (struct waitaof_place){
-        .session = call->session->id, .file = log->files, .end = log->size + log->len, .local = local
+        .session = call->session->id, .file = log->files, .end = aof_log_end(log), .local = local
     };
 }
 

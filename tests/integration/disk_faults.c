@@ -4,6 +4,7 @@
  *   write=28 fdatasync=5 fsync=5 rename=5    the call fails with that errno (write: only of files that are appended to)
  *   slow=3000                                fdatasync takes so many ms more
  *   late=30                                  write does (only of files that are appended to)
+ *   stuck=1                                  write waits as long as the file says so (of files that are appended to)
  *   held=9                                   the 9th fdatasync and those behind it wait as long as the file says so;
  *                                            the last of them stands in a file of that name with ".held" behind it
  *   stall=1                                  rename waits as long as the file says so
@@ -83,6 +84,8 @@ ssize_t write(int fd, const void *ptr, size_t len)
     bool appends = fcntl(fd, F_GETFL) & O_APPEND;
     if (appends)
         pause_ms(fault("late"));
+    while (appends && fault("stuck"))
+        pause_ms(1);
     if (appends && fails("write"))
         return -1;
     return NEXT(write)(fd, ptr, len);

@@ -60,9 +60,9 @@ def faults(faults_library, tmp_path, monkeypatch):
 class Writer(threading.Thread):
     """Counts up, in a transaction with a copy of the count; knows what was sent and what was acknowledged, and when."""
 
-    def __init__(self, port, number):
+    def __init__(self, port, number, extra=b""):
         super().__init__(daemon=True)
-        self.port, self.number, self.sent, self.acknowledged, self.history = port, number, 0, 0, []
+        self.port, self.number, self.extra, self.sent, self.acknowledged, self.history = port, number, extra, 0, 0, []
 
     def run(self):
         with contextlib.suppress(*GONE), Client(self.port) as client:
@@ -70,16 +70,17 @@ class Writer(threading.Thread):
                 size = 1 + self.sent % 4
                 for i in range(size):
                     self.sent += 1
-                    client.send_raw(b"MULTI\r\nSET a:%d %d\r\nINCR b:%d\r\nEXEC\r\n" % (self.number, self.sent,
-                                                                                    self.number))
+                    client.send_raw(b"MULTI\r\nSET a:%d %d\r\n%sINCR b:%d\r\nEXEC\r\n" % (
+                        self.number, self.sent, self.extra, self.number))
                 for i in range(size):
-                    assert [client.read().value for _ in range(3)] == [b"OK", b"QUEUED", b"QUEUED"]
+                    for expected in [b"OK"] + [b"QUEUED"] * (3 if self.extra else 2):
+                        assert client.read().value == expected
                     reply = client.read().value
                     if isinstance(reply, ErrorReply):
                         return
                     assert reply[0] == b"OK"
-                    self.acknowledged = reply[1]
-                    self.history.append((time.monotonic(), reply[1]))
+                    self.acknowledged = reply[-1]
+                    self.history.append((time.monotonic(), reply[-1]))
 
 
 def longest_pause(writers, end):
@@ -88,7 +89,7 @@ def longest_pause(writers, end):
     return max((later - at for at, later in zip(moments, moments[1:])), default=0)
 
 
-def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0.0):
+def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0.0, extra=b""):
     counts = [0] * 5
     for turn in range(rounds):
         server = start_server(*AOF, "--appendfsync", policy, directory=own)
@@ -99,7 +100,7 @@ def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0
                 assert a == b, "a transaction was half applied"
                 assert int(a or 0) >= least, f"acknowledged was {least}, there is {a} (round {turn})"
             counts = [int(client.command("GET", f"a:{i}") or 0) for i in range(len(counts))]
-            writers = [Writer(server.port, i) for i in range(len(counts))]
+            writers = [Writer(server.port, i, extra if i % 2 else b"") for i in range(len(counts))]
             for writer, count in zip(writers, counts):
                 writer.sent = writer.acknowledged = count
                 writer.start()
@@ -122,6 +123,14 @@ def test_killed_under_load(start_server, tmp_path, seed, policy, rewrites):
     """Nothing that was acknowledged is missing, nothing is half applied: what a killed process wrote is not lost."""
     print("seed", seed)
     killed_rounds(start_server, tmp_path / "own", policy, ROUNDS, random.Random(seed), rewrites)
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+def test_killed_under_load_of_much(start_server, tmp_path, seed, policy):
+    """The same where some transactions are so long that they are not written in the loop, and others come between."""
+    print("seed", seed)
+    extra = b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$700000\r\n%s\r\n" % (b"x" * 700_000)
+    killed_rounds(start_server, tmp_path / "own", policy, 50 if LONG else 3, random.Random(seed), True, extra=extra)
 
 
 def test_killed_while_the_disk_is_slow(start_server, tmp_path, faults, seed):
@@ -251,6 +260,35 @@ def test_rewrite_that_finds_no_room(start_server, tmp_path):
         rewritten(client)
         assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DEBUG", "DIGEST") == digest
         assert [kind for _, _, kind in manifest(directory(server))] == ["b", "i"]
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+def test_no_room_for_much(start_server, tmp_path, policy):
+    """What is too long to be written in the loop is cut off where there is no room, tried again, and is there then."""
+    own = tmp_path / "own"
+    server = start_server(*AOF, "--appendfsync", policy, directory=own)
+    with loaded(server) as client:
+        client.command("SET", "fill:0", "x" * 1000)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+        with Client(server.port) as writer:
+            assert writer.command("SET", "big:0", b"y" * 1_000_000) == b"OK"
+            if policy == "always":
+                with pytest.raises(GONE):
+                    writer.command("SET", "big:1", b"z" * 1_500_000)
+            else:
+                assert writer.command("SET", "big:1", b"z" * 1_500_000) == b"OK"
+        until(lambda: persistence(client)["aof_last_write_status"] == "err")
+        check_refusal(client)
+        until(lambda: 1_000_000 < last_increment(directory(server)).stat().st_size < 1_010_000)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        until(lambda: accepts(client))
+        digest = client.command("DEBUG", "DIGEST")
+    server.kill()
+    again = start_server(*AOF, directory=own)
+    with loaded(again) as client:
+        assert "Truncating" not in again.log()
+        assert client.command("STRLEN", "big:1") == 1_500_000 and client.command("GET", "again") == b"v"
+        assert client.command("DEBUG", "DIGEST") == digest
 
 
 # --- Broken disks ---
@@ -385,6 +423,59 @@ def test_always_makes_wait_who_has_a_long_command_and_nobody_else(start_server, 
         assert reader.command("PING") == b"PONG" and not is_answered(leaver)
         faults()
         assert leaver.read().value == 120000
+
+
+@pytest.mark.parametrize("policy", ["always", "everysec"])
+def test_much_makes_wait_who_wrote_and_nobody_else(start_server, tmp_path, faults, policy):
+    """While a long value is being written others read it and change what they like; they are answered when it is in
+    the file. If very much collects meanwhile those who write wait before they are executed."""
+    own = tmp_path / "own"
+    server = start_server(*AOF, "--appendfsync", policy, directory=own)
+    with loaded(server) as reader, Client(server.port) as writer, Client(server.port) as other, \
+            Client(server.port) as late:
+        writer.command("SADD", "set", *range(60000))
+        faults("stuck=1")
+        writer.send("SET", "long", b"x" * 1_000_000)
+        until(lambda: reader.command("STRLEN", "long") == 1_000_000)
+        other.send("INCR", "n")
+        until(lambda: reader.command("GET", "n") == b"1")
+        writer.send("APPEND", "long", b"y")
+        writer.send("SPOP", "set", "50000")
+        until(lambda: reader.command("SCARD", "set") == 10000 and reader.command("STRLEN", "long") == 1_000_001)
+        for i in range(3):
+            other.send("SET", f"huge:{i}", b"z" * 25_000_000)
+        until(lambda: int(persistence(reader)["aof_buffer_length"]) > 75_000_000)
+        late.send("INCR", "late")
+        assert reader.command("PING") == b"PONG" and reader.command("EXISTS", "late") == 0
+        assert not any(is_answered(client) for client in (writer, other, late))
+        faults()
+        assert writer.read().value == b"OK" and writer.read().value == 1_000_001 and len(writer.read().value) == 50000
+        assert [other.read().value for _ in range(4)] == [1, b"OK", b"OK", b"OK"] and late.read().value == 1
+        digest = reader.command("DEBUG", "DIGEST")
+        assert int(persistence(reader)["aof_buffer_length"]) == 0
+    server.kill()
+    with loaded(start_server(*AOF, directory=own)) as client:
+        assert client.command("DEBUG", "DIGEST") == digest
+
+
+def test_rewrite_while_much_is_written(start_server, tmp_path, faults):
+    """What came before the fork belongs to the old file, though it is long: the rewrite waits for it, and so do those
+    who go on writing."""
+    server = start_server(*AOF)
+    with loaded(server) as client, Client(server.port) as writer, Client(server.port) as other:
+        client.command("INCR", "n")
+        faults("stuck=1")
+        writer.send("SET", "long", b"x" * 1_000_000)
+        until(lambda: client.command("STRLEN", "long") == 1_000_000)
+        other.send("BGREWRITEAOF")
+        until(lambda: persistence(client)["aof_rewrite_in_progress"] == "1")
+        until(lambda: len(manifest(directory(server))) == 3)
+        faults()
+        assert writer.read().value == b"OK" and other.read().value.startswith(b"Background")
+        assert writer.command("INCR", "n") == 2
+        rewritten(client)
+        digest = client.command("DEBUG", "DIGEST")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DEBUG", "DIGEST") == digest
 
 
 @pytest.mark.parametrize("change", [("CONFIG", "SET", "appendfsync", "everysec"), ("CONFIG", "SET", "appendonly", "no"),

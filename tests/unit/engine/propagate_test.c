@@ -83,10 +83,11 @@ static void take_unit(void *context, const struct propagated *commands, size_t c
     cr_assert_eq(context, &told);
     for (size_t i = 0; i < count; i++) {
         buf_printf(&told, "%d:", commands[i].db);
-        for (size_t j = 0; j < commands[i].request.len; j++) {
-            char byte = commands[i].request.ptr[j];
-            if (byte != '\n')
-                buf_append_char(&told, byte == '\r' ? ' ' : byte);
+        for (size_t j = 0; j < commands[i].count; j++) {
+            struct bytes text = commands[i].pieces[j].text;
+            for (size_t at = 0; at < text.len; at++)
+                if (text.ptr[at] != '\n')
+                    buf_append_char(&told, text.ptr[at] == '\r' ? ' ' : text.ptr[at]);
         }
     }
     buf_append_char(&told, '|');

@@ -1,6 +1,6 @@
 /*
  * Tests of the append-only file's parts: manifests there and back and broken ones; commands read from files that were
- * cut at every byte; a log whose disk is full.
+ * cut at every byte; a log whose disk is full, and one that has a writer.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../base/check.h"
+#include "base/blob.h"
 #include "base/mem.h"
 #include "persist/aof_log.h"
 #include "persist/aof_manifest.h"
@@ -176,6 +178,11 @@ static void append(struct aof_log *log, char byte, size_t len)
     memset(aof_log_extend(log, len), byte, len);
 }
 
+static bool write_all(struct aof_log *log)
+{
+    return aof_log_write(log, pieces_len(&log->text));
+}
+
 static off_t size_of(int fd)
 {
     struct stat facts;
@@ -192,22 +199,110 @@ Test(aof_log, what_a_full_disk_left_is_cut_off_and_written_later)
     fcntl(fd, F_SETFL, O_APPEND);
     cr_assert_eq(aof_log_switch(&log, fd, 0, worker), -1);
     append(&log, 'a', 1000);
-    cr_assert(aof_log_write(&log) && log.len == 0 && log.size == 1000);
+    cr_assert(write_all(&log) && aof_log_waiting(&log) == 0 && log.size == 1000);
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = { 1500, RLIM_INFINITY };
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     append(&log, 'b', 1000);
     aof_log_reserve(&log);
-    cr_assert_not(aof_log_write(&log));
+    cr_assert_not(write_all(&log));
     cr_assert_eq(errno, EFBIG);
-    cr_assert(log.len == 1000 && log.size == 1000 && size_of(fd) == 1000);
+    cr_assert(aof_log_waiting(&log) == 1000 && log.size == 1000 && size_of(fd) == 1000);
     append(&log, 'c', 10);
     limit.rlim_cur = RLIM_INFINITY;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cr_assert(aof_log_write(&log) && size_of(fd) == 2010);
+    cr_assert(write_all(&log) && size_of(fd) == 2010);
     char text[2010];
     cr_assert_eq(pread(fd, text, sizeof text, 0), 2010);
     cr_assert(text[999] == 'a' && text[1000] == 'b' && text[1999] == 'b' && text[2009] == 'c');
+    aof_log_fini(&log, worker);
+    worker_destroy(worker);
+}
+
+/* What the file holds is as many letters as `counts` says, 'a' first. */
+static void check_letters(int fd, const size_t *counts, size_t letters)
+{
+    off_t at = 0;
+    for (size_t i = 0; i < letters; i++) {
+        char *text = mem_alloc(counts[i]);
+        cr_assert_eq(pread(fd, text, counts[i], at), (ssize_t)counts[i]);
+        for (size_t j = 0; j < counts[i]; j++)
+            REQUIRE(text[j] == (char)('a' + i));
+        at += (off_t)counts[i];
+        mem_free(text);
+    }
+    cr_assert_eq(size_of(fd), at);
+}
+
+static int written_later(struct aof_log *log)
+{
+    int error = -1;
+    aof_log_wait(log);
+    cr_assert(aof_log_poll_write(log, &error) && !aof_log_is_writing(log));
+    return error;
+}
+
+Test(aof_log, long_units_are_for_the_writer)
+{
+    enum { LONG = 3 * 1024 * 1024 };
+    struct worker *worker = worker_create();
+    struct aof_log log;
+    struct blob *blob = blob_create(LONG);
+    blob->len = LONG;
+    memset(blob->data, 'b', LONG);
+    aof_log_init(&log);
+    int fd = temporary_file(BYTES(""));
+    fcntl(fd, F_SETFL, O_APPEND);
+    aof_log_switch(&log, fd, 0, worker);
+    append(&log, 'a', 100);
+    aof_log_begin_long(&log);
+    pieces_append_blob(&log.text, blob, blob_bytes(blob));
+    aof_log_begin_long(&log);
+    append(&log, 'c', 200);
+    cr_assert(log.has_long && log.before_long == 100);
+    cr_assert(aof_log_write(&log, log.before_long) && log.size == 100 && log.before_long == 0);
+    aof_log_write_later(&log);
+    cr_assert(aof_log_is_writing(&log) && !log.has_long && log.size == 100);
+    append(&log, 'd', 300);
+    cr_assert(aof_log_waiting(&log) == LONG + 500 && aof_log_end(&log) == LONG + 600);
+    cr_assert_eq(written_later(&log), 0);
+    cr_assert(log.size == LONG + 300 && aof_log_waiting(&log) == 300 && !blob_is_shared(blob));
+    cr_assert(write_all(&log));
+    check_letters(fd, (size_t[]){ 100, LONG, 200, 300 }, 4);
+    blob_unref(blob);
+    aof_log_fini(&log, worker);
+    worker_destroy(worker);
+}
+
+Test(aof_log, what_the_writer_cannot_write_is_cut_off_and_written_later)
+{
+    enum { LONG = 3 * 1024 * 1024 };
+    struct worker *worker = worker_create();
+    struct aof_log log;
+    aof_log_init(&log);
+    int fd = temporary_file(BYTES(""));
+    fcntl(fd, F_SETFL, O_APPEND);
+    aof_log_switch(&log, fd, 0, worker);
+    append(&log, 'a', 1000);
+    cr_assert(write_all(&log));
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = { LONG / 2, RLIM_INFINITY };
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    aof_log_begin_long(&log);
+    append(&log, 'b', 100);
+    append(&log, 'b', LONG);
+    aof_log_write_later(&log);
+    append(&log, 'c', 10);
+    cr_assert_eq(written_later(&log), EFBIG);
+    cr_assert(log.size == 1000 && size_of(fd) == 1000 && aof_log_waiting(&log) == LONG + 110 && log.has_long);
+    limit.rlim_cur = RLIM_INFINITY;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    aof_log_write_later(&log);
+    cr_assert_eq(written_later(&log), 0);
+    check_letters(fd, (size_t[]){ 1000, LONG + 100, 10 }, 3);
+    append(&log, 'd', 1);
+    aof_log_begin_long(&log);
+    aof_log_write_later(&log); /* and nobody asks for it */
     aof_log_fini(&log, worker);
     worker_destroy(worker);
 }
@@ -230,12 +325,12 @@ Test(aof_log, synchronising_by_the_worker)
     aof_log_switch(&log, fd, 0, worker);
     append(&log, 'a', 100000);
     aof_log_reserve(&log);
-    cr_assert(aof_log_write(&log) && log.synced == 0);
+    cr_assert(write_all(&log) && log.synced == 0);
     cr_assert_eq(size_of(fd), 100000);
     aof_log_sync_later(&log, worker);
     cr_assert(aof_log_is_syncing(&log));
     append(&log, 'b', 1);
-    cr_assert(aof_log_write(&log));
+    cr_assert(write_all(&log));
     worker_drain(worker);
     cr_assert(aof_log_poll(&log, &error, &took_ns) && error == 0 && took_ns > 0 && told == 1);
     cr_assert_eq(log.synced, 100000, "what came later does not count");

@@ -57,7 +57,10 @@ static size_t read_count(struct bytes *text, char type)
 
 static void replay(const struct propagated *command)
 {
-    struct bytes text = command->request;
+    struct buf whole = BUF_EMPTY;
+    for (size_t i = 0; i < command->count; i++)
+        buf_append(&whole, command->pieces[i].text);
+    struct bytes text = buf_bytes(&whole);
     uint32_t argc = (uint32_t)read_count(&text, '*');
     struct bytes *argv = mem_alloc(argc * sizeof *argv);
     for (uint32_t i = 0; i < argc; i++) {
@@ -69,9 +72,10 @@ static void replay(const struct propagated *command)
     cr_assert_eq(text.len, 0);
     replica.client.session->db = keyspace_db(replica.keyspace, command->db);
     if (!engine_replay(replica.client.session, argv, argc))
-        cr_assert_fail("%.*s: %s", (int)command->request.len, command->request.ptr, client_take(&replica.client));
+        cr_assert_fail("%s: %s", buf_cstr(&whole), client_take(&replica.client));
     client_take(&replica.client);
     mem_free(argv);
+    buf_fini(&whole);
 }
 
 static void take_unit(void *context, const struct propagated *commands, size_t count)
