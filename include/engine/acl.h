@@ -68,7 +68,10 @@ bool acl_delete_user(struct engine *engine, struct bytes name);
 /* The password of `default` as `requirepass` has it; empty: needs none. */
 void acl_set_default_password(struct engine *engine, struct bytes password);
 
-/* Whether a new user may use all channels (acl-pubsub-default allchannels), and how long the log may become. */
+/*
+ * Whether a new user may use all channels (acl-pubsub-default allchannels), and how long the log may become: what it
+ * has beyond that goes when something is added.
+ */
 void acl_set_options(struct engine *engine, bool all_channels, size_t log_max);
 
 /*

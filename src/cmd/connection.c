@@ -1,7 +1,8 @@
 /*
  * Commands on the connection itself: who speaks, which protocol, which database.
  *
- * HELLO takes effect step by step, as clients know it: a name that was set before a wrong password stays set.
+ * HELLO takes effect as a whole or not at all, as since Redis 7.2: its options are read before any is carried out, and
+ * of one that comes twice the last counts.
  */
 #include "base/mem.h"
 #include "cmd/families.h"
@@ -52,16 +53,11 @@ static bool name_is_printable(struct bytes name)
     return true;
 }
 
-/* An empty name takes the old one away; false if that answered an error. */
-static bool set_name(struct call *call, struct bytes name)
+/* An empty name takes the old one away. */
+static void set_name(struct session *session, struct bytes name)
 {
-    if (!name_is_printable(name)) {
-        reply_error(call->reply, BYTES("ERR Client names cannot contain spaces, newlines or special characters."));
-        return false;
-    }
-    mem_free(call->session->name);
-    call->session->name = name.len ? bytes_dup_cstr(name) : NULL;
-    return true;
+    mem_free(session->name);
+    session->name = name.len ? bytes_dup_cstr(name) : NULL;
 }
 
 /* Reads the protocol version; false if that answered an error. */
@@ -79,18 +75,26 @@ static bool hello_version(struct call *call, uint8_t *proto)
     return true;
 }
 
-/* Carries out HELLO's options in their order; false if that answered an error. */
-static bool hello_options(struct call *call)
+/* What HELLO is to do: the arguments where it says so, or 0. */
+struct hello {
+    uint32_t user, name;
+};
+
+/* Reads HELLO's options; false if that answered an error. */
+static bool hello_options(struct call *call, struct hello *hello)
 {
     for (uint32_t i = 2; i < call->argc; i++) {
         uint32_t left = call->argc - i - 1;
         if (left >= 2 && call_arg_is(call, i, "AUTH")) {
-            if (!authenticate(call, call->argv[i + 1], call->argv[i + 2]))
-                return false;
+            hello->user = i + 1;
             i += 2;
         } else if (left >= 1 && call_arg_is(call, i, "SETNAME")) {
-            if (!set_name(call, call->argv[++i]))
+            hello->name = ++i;
+            if (!name_is_printable(call->argv[i])) {
+                reply_error(
+                    call->reply, BYTES("ERR Client names cannot contain spaces, newlines or special characters."));
                 return false;
+            }
         } else {
             struct bytes word = call->argv[i];
             int len = word.len < 128 ? (int)word.len : 128;
@@ -124,7 +128,10 @@ static void reply_hello(struct call *call)
 static void run_hello(struct call *call)
 {
     uint8_t proto = call->session->reply.proto;
-    if (call->argc > 1 && (!hello_version(call, &proto) || !hello_options(call)))
+    struct hello hello = { 0 };
+    if (call->argc > 1 && (!hello_version(call, &proto) || !hello_options(call, &hello)))
+        return;
+    if (hello.user && !authenticate(call, call->argv[hello.user], call->argv[hello.user + 1]))
         return;
     if (!(call->session->flags & SESSION_AUTHENTICATED)) {
         reply_error(call->reply,
@@ -133,6 +140,8 @@ static void run_hello(struct call *call)
                   "same time"));
         return;
     }
+    if (hello.name)
+        set_name(call->session, call->argv[hello.name]);
     call->session->reply.proto = proto;
     call->reply->proto = proto; /* the same, unless the replies are collected apart */
     reply_hello(call);

@@ -100,7 +100,6 @@ void acl_set_options(struct engine *engine, bool all_channels, size_t log_max)
 {
     engine->acl->new_users_all_channels = all_channels;
     engine->acl->log_max = log_max;
-    acl_log_trim(engine->acl, log_max);
 }
 
 /* --- Sessions --- */

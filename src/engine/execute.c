@@ -177,20 +177,27 @@ static bool debug_is_allowed(const struct engine *engine, const struct session *
     return setting == 1 || (setting == 2 && session->flags & SESSION_PRIVILEGED);
 }
 
-/* Resolves a subcommand; false (answered) if there is no such thing, and then there is no command to blame either. */
-static bool find_subcommand(struct call *call)
+/* Resolves a subcommand; if there is no such thing that is answered, and there is no command to blame either. */
+static void find_subcommand(struct call *call)
 {
-    struct command_info *command = call->command;
-    if (!command->subs || call->argc < 2)
-        return true;
-    struct command_info *sub = command_find_sub(command, call->argv[1]);
-    if (!sub) {
+    if (call->argc < 2)
+        return;
+    struct command_info *sub = command_find_sub(call->command, call->argv[1]);
+    if (!sub)
         fail_unknown_subcommand(call);
-        call->command = NULL;
-        return false;
-    }
     call->command = sub;
-    return true;
+}
+
+/* Finds what is called; it is the session's last command even if it is refused. False if it was answered: there is no
+ * such thing. */
+static bool find_called(struct call *call)
+{
+    if (!call->command)
+        fail_unknown(call);
+    else if (call->command->subs)
+        find_subcommand(call);
+    call->session->last_command = call->command;
+    return call->command;
 }
 
 /* In RESP2 a message cannot be told from a reply, so a client that gets messages may ask for nothing else. */
@@ -541,9 +548,7 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     struct output_mark before = { 0 };
     if (__builtin_expect(session->transaction != NULL, 0))
         before = output_mark(session->reply.out);
-    if (!call.command)
-        fail_unknown(&call);
-    else if ((!call.command->subs || find_subcommand(&call)) && admit(&call)) {
+    if (find_called(&call) && admit(&call)) {
         if (__builtin_expect(engine->is_strict, 0)) {
             if (must_wait(engine, session, call.command))
                 return start;

@@ -165,6 +165,10 @@ def test_the_log_is_bounded_and_says_who_and_when(client):
     assert [entry[b"username"] for entry in entries] == [b"user-4", b"user-3", b"user-2"]
     assert [entry[b"entry-id"] for entry in entries] == [4, 3, 2]
     assert b"cmd=auth user=default" in entries[0][b"client-info"]
+    client.command("CONFIG", "SET", "acllog-max-len", "1")
+    assert len(client.command("ACL", "LOG")) == 3, "what is there goes when something comes"
+    client.command("AUTH", "user-5", "x")
+    assert len(client.command("ACL", "LOG")) == 1
     assert entries[0][b"timestamp-created"] == entries[0][b"timestamp-last-updated"]
     assert 0 <= float(entries[0][b"age-seconds"]) < 60
 

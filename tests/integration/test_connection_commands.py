@@ -30,9 +30,35 @@ def test_hello(pair):
 def test_hello_checks(pair):
     pair.same("HELLO 4", "HELLO 1", "HELLO 0", "HELLO -2", "HELLO x", "HELLO 99999999999999999999", "HELLO 2 AUTH",
               "HELLO 2 AUTH default", "HELLO 2 AUTH foo y", "HELLO 2 SETNAME", ("HELLO", 2, "SETNAME", "a b"),
-              "HELLO 2 FOO", "HELLO 4 FOO", "HELLO 2 AUTH foo y BAD", "CLIENT GETNAME",
-              "HELLO 2 SETNAME kept AUTH q w", "CLIENT GETNAME", ("HELLO", 3, "SETNAME", "a\nb"), "CLIENT GETNAME",
+              "HELLO 2 FOO", "HELLO 4 FOO", "CLIENT GETNAME", ("HELLO", 3, "SETNAME", "a\nb"), "CLIENT GETNAME",
               "HELLO 3 AUTH x y SETNAME other", "CLIENT GETNAME", "ECHO still-the-same-protocol", "GET nothing")
+
+
+def test_hello_is_carried_out_as_a_whole(client):
+    """As since Redis 7.2: all is read first, and of what comes twice the last counts."""
+    for name in ("one", "two"):
+        client.command("ACL", "SETUSER", name, "on", ">secret", "+@all")
+    for words, error in ((("AUTH", "one", "secret", "BAD"), "ERR Syntax error in HELLO option 'BAD'"),
+                         (("SETNAME", "kept", "AUTH", "one", "wrong"), "WRONGPASS"),
+                         (("AUTH", "one", "secret", "AUTH", "two", "wrong"), "WRONGPASS"),
+                         (("AUTH", "one", "secret", "SETNAME", "a", "SETNAME", "b c"), "ERR Client names cannot")):
+        assert client.command("HELLO", 2, *words).text.startswith(error), words
+        assert client.command("ACL", "WHOAMI") == b"default"
+        assert client.command("CLIENT", "GETNAME") is None
+    client.command("HELLO", 3, "AUTH", "two", "wrong", "SETNAME", "a", "SETNAME", "b", "AUTH", "one", "secret")
+    assert [client.command("ACL", "WHOAMI"), client.command("CLIENT", "GETNAME")] == [b"one", b"b"]
+
+
+def test_the_last_command_is_shown_even_if_it_was_refused(pair, module_server, module_oracle):
+    watchers = Pair(module_server.port, module_oracle.port, 2)
+    for words in ("GET", "GET a b", "nosuch", "CLIENT nosuch", "MULTI", "INCR x", "SET", "EXEC", "PING a b c"):
+        shown = []
+        for client, watcher in zip(pair.both, watchers.both):
+            client.command(*words.split())
+            rows = watcher.command("CLIENT", "LIST", "TYPE", "normal").split(b"\n")
+            shown.append([row.split(b" cmd=")[1].split()[0] for row in rows if row and b"|list" not in row])
+        assert shown[0] == shown[1], words
+    watchers.close()
 
 
 def test_hello_sets_the_name(pair):
