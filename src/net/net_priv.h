@@ -43,8 +43,6 @@ enum {
     NET_BATCH_REQUESTS = 1024,          /* requests in one call of execute */
     NET_BATCH_CONNECTIONS = 256,        /* in one batch: more are answered before others are read */
     NET_SWEEP_MS = 100,                 /* between two looks at a tenth of the connections */
-    NET_HANDSHAKE_NS = 500 * 1000,      /* time in one turn for TLS handshakes, or one step of one */
-    NET_HANDSHAKE_MS = 10 * 1000,       /* from accepting to the end of the handshake */
 };
 
 /* A growing list of connections, each borrowed. */
@@ -84,12 +82,6 @@ struct connection {
     bool is_writable : 1; /* which it became in this turn */
 };
 
-/* What waited on a connection that was closed, too much to be freed at once. */
-struct doomed {
-    struct output out;
-    struct doomed *next; /* owned */
-};
-
 struct net_timer {
     struct ev_timer timer;
     bool is_firing;
@@ -118,14 +110,14 @@ struct net {
     struct connections unread; /* by TLS: there is more than their sockets tell of */
     struct connections woken;  /* by others than their own requests; NULL where one left the list */
     size_t woken_at;           /* index in `woken` of the next to be sent to */
-    struct doomed *doomed;     /* owned chain */
+    struct doomed *doomed;     /* owned chain, send.c's */
     size_t sweep_at, sweeps;   /* index in `all`; sweeps since the last trim */
     size_t soft_count;         /* connections above their soft limit */
     size_t bulk_senders;       /* connections that got NET_SEND_MIN and more when last was sent */
     size_t send_share;         /* bytes that each connection may get this turn */
     struct send_ring *ring;    /* owned: sends for many at once; NULL where there is none */
-    struct ring_send gathered[SEND_RING_MAX]; /* for it */
-    unsigned gathered_count;
+    struct ring_send gathered[SEND_RING_MAX];
+    unsigned gathered_count;     /* of these, for the ring */
     struct tls_context *tls;     /* owned: for new connections; NULL if there are none of TLS */
     char *tls_record;            /* owned: in which small chunks are gathered */
     size_t handshakes;           /* under way */

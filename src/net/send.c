@@ -31,6 +31,12 @@ enum {
     WOKEN_AT_ONCE = 16, /* sent to between two looks at the clock: some 100 us */
 };
 
+/* What waited on a connection that was closed, too much to be freed at once. */
+struct doomed {
+    struct output out;
+    struct doomed *next; /* owned */
+};
+
 static void send_account(struct net *net, struct connection *connection)
 {
     size_t held = output_memory(&connection->out);

@@ -16,6 +16,11 @@ struct net;
 struct ssl_st;
 struct tls_context;
 
+enum {
+    NET_HANDSHAKE_NS = 500 * 1000, /* time in one turn for handshakes, or one step of one */
+    NET_HANDSHAKE_MS = 10 * 1000,  /* from accepting to the end of the handshake */
+};
+
 struct tls_link {
     struct ssl_st *ssl; /* owned; NULL until the client has sent something */
     bool handshaking;
