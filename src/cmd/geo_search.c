@@ -7,11 +7,11 @@
  * Costs: O(log n + m) for m members in the ranges, and O(k log k) to sort the k of them that lie in the shape. If m is
  * large, which is known at once, all of this is done aside (engine/aside.h).
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fiber.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "geo_priv.h"
@@ -370,7 +370,8 @@ static bool search(struct call *call, const struct query *query, struct hits *hi
     /* Which ones COUNT leaves out is a matter of distance, unless any will do. */
     enum order order = query->count && !query->any && query->order == NO_ORDER ? ASCENDING : query->order;
     if (hits->count && order != NO_ORDER)
-        qsort(hits->all, hits->count, sizeof *hits->all, order == ASCENDING ? compare_ascending : compare_descending);
+        hits->out_of_memory = !sort_stable(
+            hits->all, hits->count, sizeof *hits->all, order == ASCENDING ? compare_ascending : compare_descending);
     if (query->count && (uint64_t)query->count < hits->count)
         hits->count = (size_t)query->count;
     return true;

@@ -11,9 +11,8 @@
  * what is left is answered right away. Where there are many
  * members the work goes aside (engine/aside.h).
  */
-#include <stdlib.h>
-
 #include "base/fiber.h"
+#include "base/sort.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "many_words_priv.h"
@@ -105,8 +104,10 @@ static bool pass_on(struct sink *sink, struct set set, const struct set *others,
 
 static void intersect(struct sink *sink, struct set *sets, uint32_t count)
 {
-    qsort(sets, count, sizeof *sets, compare_counts);
-    pass_on(sink, sets[0], sets + 1, count - 1, true);
+    if (sort_stable(sets, count, sizeof *sets, compare_counts))
+        pass_on(sink, sets[0], sets + 1, count - 1, true);
+    else
+        sink->out_of_memory = true;
 }
 
 /* Passes on what is not in `seen`, and adds it there. False when memory is out. */
@@ -161,8 +162,9 @@ static void subtract(struct sink *sink, struct set *sets, uint32_t count)
     }
     /* A member that is found early is spared the other sets. */
     if (look_ups / 2 <= sum) {
-        qsort(sets + 1, count - 1, sizeof *sets, compare_counts_descending);
-        pass_on(sink, sets[0], sets + 1, count - 1, false);
+        sink->out_of_memory = !sort_stable(sets + 1, count - 1, sizeof *sets, compare_counts_descending);
+        if (!sink->out_of_memory)
+            pass_on(sink, sets[0], sets + 1, count - 1, false);
         return;
     }
     struct set common = collect_common(sink, sets, count);
@@ -277,6 +279,10 @@ static void run_sintercard(struct call *call)
         return;
     struct sink sink = { .call = call, .kind = SINK_COUNT, .limit = limit ? (size_t)limit : SIZE_MAX };
     intersect(&sink, sets, (uint32_t)count);
+    if (sink.out_of_memory) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return;
+    }
     reply_int(call->reply, (int64_t)(sink.count < sink.limit ? sink.count : sink.limit));
 }
 

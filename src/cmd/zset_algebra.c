@@ -11,10 +11,10 @@
 #include "zset_priv.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fiber.h"
+#include "base/sort.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "many_words_priv.h"
@@ -27,7 +27,6 @@ struct input {
     const struct entry *entry; /* NULL: missing */
     double weight;
     size_t count;
-    uint32_t index; /* among the arguments */
 };
 
 enum { INPUT_COST = 10 }; /* of looking at one, for fiber_breathe */
@@ -156,14 +155,15 @@ static int compare_inputs(const void *a, const void *b)
 {
     const struct input *x = a, *y = b;
     fiber_breathe(INPUT_COST);
-    return x->count != y->count ? (x->count > y->count) - (x->count < y->count) : (x->index > y->index) * 2 - 1;
+    return (x->count > y->count) - (x->count < y->count);
 }
 
 static void compute(struct algebra *algebra)
 {
-    if (algebra->operation != DIFF)
-        qsort(algebra->inputs, algebra->input_count, sizeof *algebra->inputs, compare_inputs);
-    if (algebra->operation == DIFF)
+    if (algebra->operation != DIFF &&
+        !sort_stable(algebra->inputs, algebra->input_count, sizeof *algebra->inputs, compare_inputs))
+        algebra->out_of_memory = true;
+    else if (algebra->operation == DIFF)
         walk(algebra, &algebra->inputs[0], subtract);
     else if (algebra->operation == INTER)
         walk(algebra, &algebra->inputs[0], intersect);
@@ -197,18 +197,20 @@ static bool read_inputs(struct call *call, uint32_t at, struct algebra *algebra)
         if (entry && entry->type != ENTRY_SET && !call_expect_type(call, entry, ENTRY_ZSET))
             return false;
         size_t size = entry && entry->type == ENTRY_SET ? set_count(set_of(entry)) : zset_count(entry);
-        algebra->inputs[i] = (struct input){ entry, 1, size, i };
+        algebra->inputs[i] = (struct input){ entry, 1, size };
     }
     return true;
 }
 
 static bool read_weights(struct call *call, uint32_t at, struct algebra *algebra)
 {
-    for (uint32_t i = 0; i < algebra->input_count; i++)
+    for (uint32_t i = 0; i < algebra->input_count; i++) {
+        fiber_breathe(INPUT_COST);
         if (!num_parse_double(call->argv[at + i], &algebra->inputs[i].weight)) {
             reply_error(call->reply, BYTES("ERR weight value is not a float"));
             return false;
         }
+    }
     return true;
 }
 

@@ -5,10 +5,10 @@
  * end, by sorting, and the tree is filled from its upper end, which packs its leaves.
  */
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/fiber.h"
+#include "base/sort.h"
 #include "store/settings.h"
 #include "store/value.h"
 #include "store/zset.h"
@@ -73,7 +73,6 @@ static void gather(void *context, uint64_t *slot)
 static int compare_sorted(const void *a, const void *b)
 {
     const struct sorted *one = a, *other = b;
-    fiber_breathe(COMPARE_COST);
     if (one->prefix != other->prefix)
         return one->prefix < other->prefix ? -1 : 1;
     return zset_compare_text(zset_member_text(one->member), zset_member_text(other->member));
@@ -143,14 +142,14 @@ bool zset_make_order(struct zset *zset)
         prefetch_ahead(&all, i);
         all.members[i].prefix = btree_prefix_double(all.members[i].member->score);
     }
-    qsort(all.members, count, sizeof *all.members, compare_sorted);
-    for (size_t i = 0; i < count; i++) {
+    bool sorted = sort_stable(all.members, count, sizeof *all.members, compare_sorted);
+    for (size_t i = 0; i < count && sorted; i++) {
         fiber_breathe(ORDER_COST);
         prefetch_ahead(&all, i);
         btree_append(&zset->order, all.members[i].member);
     }
     mem_free(all.members);
-    return true;
+    return sorted;
 }
 
 /* The set as a listpack, if it is small enough for one; else NULL. */
