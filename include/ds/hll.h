@@ -84,6 +84,19 @@ void hll_init(struct hll_buffer *buffer);
  */
 enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, size_t sparse_max);
 
+/*
+ * The same for registers in ascending order, which are not looked for from the beginning each time; the cursor is
+ * HLL_CURSOR_FIRST at first, and nothing else changes the buffer meanwhile. What it costs to find all of them together
+ * is O(len).
+ */
+struct hll_cursor {
+    size_t at;      /* a run */
+    uint32_t first; /* its first register */
+};
+#define HLL_CURSOR_FIRST ((struct hll_cursor){ HLL_HEADER, 0 })
+enum hll_raised hll_raise_next(
+    struct hll_buffer *buffer, struct hll_cursor *cursor, struct hll_place place, size_t sparse_max);
+
 /* The same in a dense one, wherever it lies. True if it was lower. */
 bool hll_raise_dense(char *hll, struct hll_place place);
 

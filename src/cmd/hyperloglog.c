@@ -249,8 +249,13 @@ static void run_pfcount(struct call *call)
 
 static bool raise_all(struct hll_buffer *buffer, const uint8_t *registers, size_t max)
 {
+    struct hll_cursor cursor = HLL_CURSOR_FIRST;
     for (uint32_t i = 0; i < HLL_REGISTERS; i++) {
-        if (registers[i] && hll_raise(buffer, (struct hll_place){ i, registers[i] }, max) == HLL_CORRUPT)
+        struct hll_place place = { i, registers[i] };
+        if (!place.value)
+            continue;
+        fiber_breathe(SPARSE_COST);
+        if (hll_raise_next(buffer, &cursor, place, max) == HLL_CORRUPT)
             return false;
         if (hll_is_dense((struct bytes){ buffer->ptr, buffer->len })) {
             hll_write_dense(buffer->ptr, registers);
@@ -260,9 +265,23 @@ static bool raise_all(struct hll_buffer *buffer, const uint8_t *registers, size_
     return true;
 }
 
+/* Bytes of sparse ones among the arguments. This only looks: what is missing is missed once, when it is read. */
+static size_t sparse_bytes(struct call *call)
+{
+    size_t sum = 0;
+    for (uint32_t i = 1; i < call->argc; i++) {
+        const struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, i), call->now_ms);
+        struct string_scratch scratch;
+        struct bytes hll = entry && entry->type == ENTRY_STRING ? string_view(entry, &scratch) : (struct bytes){ 0 };
+        sum += hll_is_valid(hll) && !hll_is_dense(hll) ? hll.len : 0;
+    }
+    return sum;
+}
+
+/* Raising a register of a sparse one, of which each byte may hold one, is as much work as an item. */
 static void run_pfmerge(struct call *call)
 {
-    if (merges_aside(call))
+    if (merges_aside(call) || (!fiber_running && call_aside(call, sparse_bytes(call))))
         return;
     uint8_t registers[HLL_REGISTERS] = { 0 };
     bool any_dense = false;

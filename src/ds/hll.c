@@ -246,18 +246,21 @@ struct position {
     size_t at, before; /* where it is, and the one before it */
     uint32_t first;    /* its first register */
     struct hll_run run;
+    struct hll_cursor back; /* two runs before it, or as far as there are any */
 };
 
-static inline bool find_run(struct bytes hll, uint32_t index, struct position *position)
+/* Looks for it from a run on that is before it, or the first one. */
+static inline bool find_run(struct bytes hll, uint32_t index, struct hll_cursor from, struct position *position)
 {
-    size_t at = HLL_HEADER, before = HLL_HEADER;
-    uint32_t first = 0;
-    for (struct hll_run run; read_run(hll, at, &run); at += run.size, first += run.len) {
-        if (index < first + run.len) {
-            *position = (struct position){ at, before, first, run };
+    struct hll_cursor at = from, before = from, back = from;
+    for (struct hll_run run; read_run(hll, at.at, &run);) {
+        if (index < at.first + run.len) {
+            *position = (struct position){ at.at, before.at, at.first, run, back };
             return true;
         }
+        back = before;
         before = at;
+        at = (struct hll_cursor){ at.at + run.size, at.first + run.len };
     }
     return false;
 }
@@ -267,12 +270,17 @@ enum hll_raised hll_would_raise(struct bytes hll, struct hll_place place)
     struct position found;
     if (hll_is_dense(hll))
         return hll_dense_register(hll, place.index) < place.value ? HLL_RAISED : HLL_SAME;
-    if (!find_run(hll, place.index, &found))
+    if (!find_run(hll, place.index, HLL_CURSOR_FIRST, &found))
         return HLL_CORRUPT;
     return found.run.value < place.value ? HLL_RAISED : HLL_SAME;
 }
 
-enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, size_t sparse_max)
+/*
+ * A raise changes nothing before the run before the raised one, and joins what follows to that at most. So the next
+ * register is in that run or behind it, and the run before is where the cursor is left.
+ */
+enum hll_raised hll_raise_next(
+    struct hll_buffer *buffer, struct hll_cursor *cursor, struct hll_place place, size_t sparse_max)
 {
     struct bytes hll = { buffer->ptr, buffer->len };
     if (hll_is_dense(hll))
@@ -281,8 +289,9 @@ enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, siz
         return promote(buffer, place);
 
     struct position found;
-    if (!find_run(hll, place.index, &found))
+    if (!find_run(hll, place.index, *cursor, &found))
         return HLL_CORRUPT;
+    *cursor = found.back;
     struct hll_run run = found.run;
     if (run.value >= place.value)
         return HLL_SAME;
@@ -299,4 +308,10 @@ enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, siz
     buffer->len = len;
     join_runs(buffer, found.before);
     return HLL_RAISED;
+}
+
+enum hll_raised hll_raise(struct hll_buffer *buffer, struct hll_place place, size_t sparse_max)
+{
+    struct hll_cursor cursor = HLL_CURSOR_FIRST;
+    return hll_raise_next(buffer, &cursor, place, sparse_max);
 }

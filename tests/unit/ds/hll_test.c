@@ -110,6 +110,33 @@ Test(hll, raises_against_plain_registers)
     }
 }
 
+/* From anything sparse on: the same bytes, whether registers are sought from the beginning or from where one was. */
+Test(hll, raises_in_ascending_order)
+{
+    struct random random = seed_random(__func__);
+    for (int round = 0; round < 60; round++) {
+        struct hll_buffer one = create(), other = create();
+        struct hll_cursor cursor = HLL_CURSOR_FIRST;
+        size_t sparse_max = round % 3 ? ROOM : 1000 + random_below(&random, 6000);
+        uint64_t step_max = 1 + random_below(&random, round % 2 ? 6 : 300), value_max = 1 + random_below(&random, 4);
+        for (int i = 0; i < 2000; i++)
+            hll_raise(&one,
+                (struct hll_place){ (uint32_t)random_below(&random, HLL_REGISTERS / (uint32_t)(1 + round % 5)),
+                    (uint8_t)(1 + random_below(&random, value_max)) },
+                sparse_max);
+        memcpy(other.ptr, one.ptr, other.len = one.len);
+        for (uint64_t at = random_below(&random, step_max); at < HLL_REGISTERS;
+             at += 1 + random_below(&random, step_max)) {
+            struct hll_place place = { (uint32_t)at, (uint8_t)(1 + random_below(&random, value_max)) };
+            enum hll_raised expected = hll_raise(&one, place, sparse_max);
+            REQUIRE(hll_raise_next(&other, &cursor, place, sparse_max) == expected);
+            REQUIRE(one.len == other.len && memcmp(one.ptr, other.ptr, one.len) == 0);
+        }
+        mem_free(one.ptr);
+        mem_free(other.ptr);
+    }
+}
+
 Test(hll, high_values_and_long_ones_make_it_dense)
 {
     struct hll_buffer buffer = create();
