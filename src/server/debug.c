@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "base/mem_tune.h"
 #include "base/num.h"
+#include "cmd/payload.h"
+#include "engine/aside.h"
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "persist/sink.h"
@@ -59,7 +61,7 @@ static uint64_t serialized_len(const struct entry *entry)
 static void run_object(struct call *call)
 {
     const struct entry *entry = peek(call, 2);
-    if (!entry)
+    if (!entry || call_aside_everywhere(call, payload_items(entry, call->now_ms)))
         return;
     struct buf text = BUF_EMPTY;
     buf_printf(&text, "Value at:%p refcount:1 encoding:%s serializedlength:%llu lru:%u lru_seconds_idle:%u",
@@ -83,8 +85,34 @@ static void reply_digest(struct call *call, const struct digest *digest)
     reply_status(call->reply, bytes_make(hex, sizeof hex));
 }
 
+struct items {
+    const struct call *call;
+    size_t count;
+};
+
+static void add_items(void *context, uint64_t *slot)
+{
+    struct items *items = context;
+    items->count += 1 + payload_items(table_slot_item(slot), items->call->now_ms);
+}
+
+/* How much a digest of everything looks at, as far as that matters. */
+static size_t count_items(const struct call *call)
+{
+    struct items items = { call, 0 };
+    for (int i = 0; i < call->keyspace->db_count; i++) {
+        uint64_t cursor = 0;
+        do
+            cursor = table_scan(&call->keyspace->dbs[i]->table, cursor, add_items, &items);
+        while (cursor && items.count < CALL_AT_ONCE);
+    }
+    return items.count;
+}
+
 static void run_digest(struct call *call)
 {
+    if (call_aside_everywhere(call, count_items(call)))
+        return;
     struct digest digest = { 0 };
     for (int i = 0; i < call->keyspace->db_count; i++)
         digest_add_db(&digest, call->keyspace->dbs[i], call->now_ms);
@@ -93,6 +121,13 @@ static void run_digest(struct call *call)
 
 static void run_digest_value(struct call *call)
 {
+    size_t items = call->argc;
+    for (uint32_t i = 2; i < call->argc && items < CALL_AT_ONCE; i++) {
+        const struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, i), call->now_ms);
+        items += entry ? payload_items(entry, call->now_ms) : 0;
+    }
+    if (call_aside_everywhere(call, items))
+        return;
     reply_array(call->reply, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
         const struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, i), call->now_ms);

@@ -1,6 +1,8 @@
 /*
  * The digest of a key is three hashes, differently seeded, over its database, key, type, content and whether it
  * expires. An integer counts as its text, so that the encoding does not matter.
+ *
+ * Everything that is looked at passes `mix`, which breathes (base/fiber.h); long text is mixed in pieces for that.
  */
 #include "server/digest.h"
 
@@ -9,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/hash.h"
 #include "store/document.h"
 #include "store/hash.h"
@@ -20,11 +23,28 @@
 #include "store/zset.h"
 #include "json/print.h"
 
-/* Mixes bytes into each part, in order. */
-static void mix(struct digest *digest, const void *ptr, size_t len)
+enum {
+    PIECE_BYTES = 32 * 1024, /* mixed at once */
+    PIECE_COST = 1000,       /* for fiber_breathe */
+    MIX_COST = 5,
+};
+
+static void mix_piece(struct digest *digest, const void *ptr, size_t len)
 {
     for (int i = 0; i < 3; i++)
         digest->part[i] = hash_bytes_seeded(ptr, len, digest->part[i] * 3 + (uint64_t)i + 1);
+}
+
+/* Mixes bytes into each part, in order. */
+static void mix(struct digest *digest, const void *ptr, size_t len)
+{
+    const char *at = ptr;
+    for (; len > PIECE_BYTES; at += PIECE_BYTES, len -= PIECE_BYTES) {
+        mix_piece(digest, at, PIECE_BYTES);
+        fiber_breathe(PIECE_COST);
+    }
+    mix_piece(digest, at, len);
+    fiber_breathe(MIX_COST);
 }
 
 static void add_string(struct digest *digest, const struct entry *entry)
@@ -140,8 +160,16 @@ static void add_stream(struct digest *digest, const struct entry *entry)
 static void add_document(struct digest *digest, const struct entry *entry)
 {
     struct json_value root = document_root(entry);
+    struct json_printer printer;
     struct buf text = BUF_EMPTY;
-    json_print(&root, &text);
+    json_printer_init(&printer, &root, NULL, 0);
+    while (!json_printer_step(&printer, &text, PIECE_BYTES)) {
+        size_t done = 0; /* where the printer stops is not to matter */
+        for (; text.len - done > PIECE_BYTES; done += PIECE_BYTES)
+            mix(digest, text.ptr + done, PIECE_BYTES);
+        text.len -= done;
+        memmove(text.ptr, text.ptr + done, text.len);
+    }
     mix(digest, text.ptr, text.len);
     buf_fini(&text);
 }

@@ -147,7 +147,8 @@ def test_more_than_any_memory_holds(both, command):
 LONG = [("SMEMBERS", "S"), ("HGETALL", "H"), ("LRANGE", "L", 0, -1), ("ZRANGE", "Z", 0, -1), ("SUNION", "S", "T"),
         ("SUNIONSTORE", "D", "S", "T"), ("SORT", "L"), ("SORT", "L", "BY", "w*"), ("ZUNIONSTORE", "D", 2, "Z", "Y"),
         ("ZRANGESTORE", "D", "Z", 0, -1), ("COPY", "H", "D", "REPLACE"), ("COPY", "Z", "D", "REPLACE"),
-        ("HRANDFIELD", "H", -50_000), ("SRANDMEMBER", "S", -50_000), ("ZRANDMEMBER", "Z", -50_000)]
+        ("HRANDFIELD", "H", -50_000), ("SRANDMEMBER", "S", -50_000), ("ZRANDMEMBER", "Z", -50_000),
+        ("DEBUG", "OBJECT", "H"), ("DEBUG", "DIGEST-VALUE", "L"), ("DEBUG", "DIGEST")]
 
 
 @pytest.mark.parametrize("command", LONG, ids=name)
