@@ -31,6 +31,13 @@ enum intset_added {
 /* An empty set, owned by the caller. */
 unsigned char *intset_create(void);
 
+/*
+ * One of `count` integers, as wide as those of `set` at least, to be written from the first to the last, in ascending
+ * order, by intset_write. NULL when memory is out.
+ */
+unsigned char *intset_create_like(const unsigned char *set, uint32_t count);
+void intset_write(unsigned char *set, uint32_t index, int64_t number);
+
 /* Frees; NULL is nothing. */
 void intset_destroy(unsigned char *set);
 

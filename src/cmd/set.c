@@ -6,6 +6,7 @@
  */
 #include "set_priv.h"
 
+#include "base/assert.h"
 #include "base/fiber.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"
@@ -30,11 +31,34 @@ static void look_ahead_first(const struct entry *entry, const struct bytes *argv
         set_look_ahead(set_of(entry), argv[2], step);
 }
 
-/* Adds the members from `from` to before `end`. False: an error was answered. */
+/*
+ * Where the settings let many members be packed, each change may move them all, or make a table of them. As call_aside,
+ * for any change of such a set.
+ */
+static bool large_pack_aside(struct call *call, struct set set)
+{
+    return set.encoding != SET_TABLE && call_aside(call, set_count(set));
+}
+
+/*
+ * After a change, aside: such a set is closed, and opened anew.
+ */
+static void large_pack_breathe(struct call *call, struct set_edit *edit)
+{
+    enum { CHANGE_COST = 4000 }; /* for fiber_breathe */
+    if (!fiber_running || edit->set.encoding == SET_TABLE || set_count(edit->set) < CALL_AT_ONCE)
+        return;
+    set_edit_end(edit, call->now_ms);
+    fiber_breathe(CHANGE_COST);
+    bool opened = set_open(call, 1, edit);
+    ASSERT(opened);
+}
+
+/* Adds the members from `from` to before `end`. False: an error was answered, or the call has gone aside. */
 static bool add_some(struct call *call, uint32_t from, uint32_t end, int64_t *added)
 {
     struct set_edit edit;
-    if (!set_open(call, 1, &edit))
+    if (!set_open(call, 1, &edit) || large_pack_aside(call, edit.set))
         return false;
     set_edit_expect(&edit, call->argv[from], call->argc - from);
     bool enough_memory = true;
@@ -43,6 +67,7 @@ static bool add_some(struct call *call, uint32_t from, uint32_t end, int64_t *ad
         enum set_added result = set_edit_add(&edit, call->argv[i]);
         *added += result == SET_ADDED;
         enough_memory = result != SET_NO_MEMORY;
+        large_pack_breathe(call, &edit);
     }
     set_close(call, &edit, *added > 0 && (end == call->argc || !enough_memory), "sadd");
     if (!enough_memory)
@@ -60,11 +85,12 @@ static void run_sadd(struct call *call)
 static bool remove_some(struct call *call, uint32_t from, uint32_t end, int64_t *removed)
 {
     struct set_edit edit;
-    if (!set_open(call, 1, &edit))
+    if (!set_open(call, 1, &edit) || large_pack_aside(call, edit.set))
         return false;
     for (uint32_t i = from; i < end; i++) {
         look_ahead(call, edit.set, i);
         *removed += set_edit_remove(&edit, call->argv[i]);
+        large_pack_breathe(call, &edit);
     }
     set_close(call, &edit, *removed > 0 && end == call->argc, "srem");
     return true;
@@ -137,7 +163,8 @@ static void run_smove(struct call *call)
         reply_int(call->reply, 0);
         return;
     }
-    if (!call_expect_type(call, entry, ENTRY_SET) || !set_open(call, 2, &to))
+    if (!call_expect_type(call, entry, ENTRY_SET) || !set_open(call, 2, &to) || large_pack_aside(call, set_of(entry)) ||
+        large_pack_aside(call, to.set))
         return;
     bool present = set_has(set_of(entry), member);
     if (!present || bytes_equal(call->argv[1], call->argv[2])) {

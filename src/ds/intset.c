@@ -64,6 +64,22 @@ unsigned char *intset_create(void)
     return set;
 }
 
+unsigned char *intset_create_like(const unsigned char *set, uint32_t count)
+{
+    unsigned width = intset_width(set);
+    unsigned char *made = mem_try_alloc(INTSET_HEADER + (size_t)count * width);
+    if (made)
+        set_header(made, width, count);
+    return made;
+}
+
+void intset_write(unsigned char *set, uint32_t index, int64_t number)
+{
+    unsigned width = intset_width(set);
+    DASSERT(index < intset_count(set) && width_for(number) <= width);
+    store(set + INTSET_HEADER + (size_t)index * width, width, number);
+}
+
 void intset_destroy(unsigned char *set)
 {
     mem_free(set);

@@ -290,6 +290,7 @@ static void convert_to_table(struct set *set)
             struct bytes member = set_member_bytes(batch.members[i], &scratch);
             bool put = set_table_put(table, member, set_hash(member));
             ASSERT(put);
+            fiber_breathe(MEMBER_COST);
         }
     set_destroy(*set);
     *set = (struct set){ SET_TABLE, table };

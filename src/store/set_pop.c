@@ -34,6 +34,7 @@ enum {
     SELECT_COST = 300, /* of a batch */
     FREE_COST = 150,   /* of a batch */
     REMOVE_COST = 400, /* of a batch */
+    NUMBER_COST = 3,
 };
 
 /* What step 2 leaves to step 3. */
@@ -277,34 +278,41 @@ static void pop_listpack(struct set_edit *edit, size_t count, struct random *ran
     }
 }
 
-/* Writes what stays to another intset: appending is O(1), removing from the middle is not. */
-static void pop_intset_by_selection(
+/*
+ * Writes what stays to another intset: appending is O(1), removing from the middle is not. All is lost in the end, as
+ * from a table. False, with nothing done, when memory is out.
+ */
+static bool pop_intset_by_selection(
     struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
 {
-    unsigned char *from = edit->set.value, *rest = intset_create();
-    size_t left = intset_count(from);
-    for (uint32_t i = 0; i < intset_count(from); i++, left--) {
+    unsigned char *from = edit->set.value;
+    uint32_t members = intset_count(from), kept = 0;
+    size_t wanted = count;
+    unsigned char *rest = intset_create_like(from, members - (uint32_t)count);
+    if (!rest)
+        return false;
+    for (uint32_t i = 0; i < members; i++) {
         int64_t number = intset_get(from, i);
-        if (random_below(random, left) < count) {
+        fiber_breathe(NUMBER_COST);
+        if (random_below(random, members - i) < wanted) {
             visit(context, set_member_from_number(number));
-            set_edit_note(edit);
-            count--;
+            wanted--;
         } else {
-            enum intset_added added = intset_add(&rest, number);
-            ASSERT(added == INTSET_ADDED);
+            intset_write(rest, kept++, number);
         }
     }
+    set_edit_note(edit);
+    edit->changes += count - 1;
     intset_destroy(from);
     edit->set.value = rest;
+    return true;
 }
 
 static void pop_intset(struct set_edit *edit, size_t count, struct random *random, set_visit_fn visit, void *context)
 {
     unsigned char *intset = edit->set.value;
-    if (count > POP_BY_SELECT) {
-        pop_intset_by_selection(edit, count, random, visit, context);
+    if (count > POP_BY_SELECT && pop_intset_by_selection(edit, count, random, visit, context))
         return;
-    }
     while (count--) {
         int64_t number = intset_random(intset, random);
         visit(context, set_member_from_number(number));

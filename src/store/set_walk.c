@@ -206,7 +206,7 @@ static void sample_by_selection(struct set set, size_t count, struct random *ran
             }
 }
 
-/* Notes a pointer among `mask` + 1 places, half of which stay empty; false if it was noted before. */
+/* Notes a pointer, or a number above 0, among `mask` + 1 places, half of which stay empty; false if it was noted. */
 static bool note_once(const void **noted, size_t mask, const void *item)
 {
     size_t at = ((uintptr_t)item * 0x9e3779b97f4a7c15u >> 20) & mask;
@@ -217,11 +217,29 @@ static bool note_once(const void **noted, size_t mask, const void *item)
     return true;
 }
 
+/* Draws a member; true if it is another one than those before, and then it is visited. */
+static bool draw_once(
+    struct set set, const void **noted, size_t mask, struct random *random, set_visit_fn visit, void *context)
+{
+    if (set.encoding == SET_INTSET) {
+        uint64_t index = random_below(random, intset_count(set.value));
+        if (!note_once(noted, mask, (const void *)(uintptr_t)(index + 1)))
+            return false;
+        visit(context, set_member_from_number(intset_get(set.value, (uint32_t)index)));
+        return true;
+    }
+    const void *item = random_item(set.value, random);
+    if (!note_once(noted, mask, item))
+        return false;
+    visit(context, set_item_member(item));
+    return true;
+}
+
 bool set_sample(struct set set, size_t count, struct random *random, set_visit_fn visit, void *context)
 {
     if (count == 0)
         return true;
-    if (set.encoding != SET_TABLE || count > set_count(set) / SET_DRAW_PART) {
+    if (set.encoding == SET_LISTPACK || count > set_count(set) / SET_DRAW_PART) {
         sample_by_selection(set, count, random, visit, context);
         return true;
     }
@@ -234,11 +252,7 @@ bool set_sample(struct set set, size_t count, struct random *random, set_visit_f
     memset(noted, 0, places * sizeof *noted);
     while (count) {
         fiber_breathe(DRAW_COST);
-        const void *item = random_item(set.value, random);
-        if (!note_once(noted, places - 1, item))
-            continue;
-        visit(context, set_item_member(item));
-        count--;
+        count -= draw_once(set, noted, places - 1, random, visit, context);
     }
     mem_free(noted);
     return true;
