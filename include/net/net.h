@@ -48,7 +48,7 @@ struct net_receiver {
     void (*leaving)(void *context, void *owner);
 };
 
-/* What the server may change while it runs, but for io_uring; net reads it whenever it matters. The server owns it. */
+/* What the server may change while it runs; net reads it whenever it matters. Owned by the server. */
 struct net_settings {
     size_t bulk_max;          /* proto-max-bulk-len */
     size_t query_buffer_max;  /* client-query-buffer-limit */

@@ -207,7 +207,6 @@ struct net *net_create(const struct net_settings *settings, const struct net_rec
     ASSERT(timer >= 0);
     ev_io_init(&net->nap, on_nap_end, timer, EV_READ);
     ev_io_start(net->loop, &net->nap);
-    net->ring = settings->io_uring ? send_ring_create() : NULL;
     return net;
 }
 

@@ -118,6 +118,7 @@ struct net {
     struct send_ring *ring;    /* owned: sends for many at once; NULL where there is none */
     struct ring_send gathered[SEND_RING_MAX];
     unsigned gathered_count;     /* of these, for the ring */
+    bool wants_ring;             /* as the settings were when last looked at */
     struct tls_context *tls;     /* owned: for new connections; NULL if there are none of TLS */
     char *tls_record;            /* owned: in which small chunks are gathered */
     size_t handshakes;           /* under way */

@@ -303,11 +303,21 @@ static void send_woken(struct net *net)
     compact_woken(net);
 }
 
+/* The setting changed, at the latest when it was first looked at. */
+static void ring_change(struct net *net)
+{
+    send_ring_destroy(net->ring);
+    net->wants_ring = net->settings->io_uring;
+    net->ring = net->wants_ring ? send_ring_create() : NULL;
+}
+
 void send_all(struct net *net)
 {
     net->send_share = send_share(net);
     net->bulk_senders = 0;
     bool gathers = net->writers.count >= SEND_RING_MIN;
+    if (net->settings->io_uring != net->wants_ring)
+        ring_change(net);
     size_t bulk = 0;
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];

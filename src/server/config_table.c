@@ -71,7 +71,6 @@ const struct config_row config_live_rows[] = {
         .help = "How many connections may wait to be accepted. The kernel's net.core.somaxconn is an upper limit." },
     { .name = "io-uring",
         .type = CONFIG_BOOL,
-        .flags = CONFIG_IMMUTABLE,
         FIELD(net.io_uring),
         .initial = "yes",
         .section = SECTION_NETWORK,

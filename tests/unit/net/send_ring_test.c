@@ -122,6 +122,18 @@ Test(send_ring, who_does_not_read_gets_the_rest_later)
     require_all_there();
 }
 
+Test(send_ring, can_be_switched_off_and_on)
+{
+    ask_all(0);
+    bool is_there = find_ring() >= 0, was_wanted = world.settings.io_uring;
+    for (int round = 0; round < 4; round++) {
+        world.settings.io_uring = was_wanted && round % 2 == 1;
+        ask_all(round);
+        cr_assert_eq(find_ring() >= 0, world.settings.io_uring && is_there);
+    }
+    require_all_there();
+}
+
 Test(send_ring, goes_on_when_the_ring_breaks)
 {
     ask_all(0);
