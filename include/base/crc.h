@@ -1,5 +1,5 @@
 /*
- * Checksums of the file formats and of cluster slots.
+ * The checksum of the file formats.
  */
 #pragma once
 
@@ -7,10 +7,7 @@
 #include <stdint.h>
 
 /*
- * CRC-64 "Jones" (reflected, polynomial ad93d23594c935a9), continued from `crc`; begin with 0. 10 GB/s
- * and more on long inputs where the processor helps, 1.5 otherwise.
+ * CRC-64 "Jones" (reflected, polynomial ad93d23594c935a9), continued from `crc`; begin with 0. 10 GB/s and
+ * more on long inputs where the processor helps, 1.5 otherwise.
  */
 uint64_t crc64(uint64_t crc, const void *ptr, size_t len);
-
-/* CRC-16/XMODEM (polynomial 1021): the hash of cluster slots. */
-uint16_t crc16(const void *ptr, size_t len);

@@ -129,14 +129,6 @@ bool btree_rank(const struct btree *tree, const void *item, size_t *rank);
 /* How many items lie below the key. O(log n). */
 size_t btree_rank_key(const struct btree *tree, const struct btree_key *key);
 
-/* How many items lie from one bound on and below another; 0 if the bounds are crossed. O(log n). */
-static inline size_t btree_count_between(
-    const struct btree *tree, const struct btree_key *from, const struct btree_key *below)
-{
-    size_t first = btree_rank_key(tree, from), end = btree_rank_key(tree, below);
-    return end > first ? end - first : 0;
-}
-
 /*
  * Places. btree_seek gives the first item that does not lie below the key, or the place behind the last;
  * btree_iter_prev from there gives the last item that lies below. btree_seek_rank gives the item at a rank, or the

@@ -44,9 +44,6 @@ static inline bool listpack_has_room(const unsigned char *pack, size_t more)
     return more < LISTPACK_MAX_BYTES - listpack_bytes(pack);
 }
 
-/* Makes room for `more` bytes without further allocation. */
-bool listpack_reserve(unsigned char **pack, size_t more);
-
 /* Gives room in reserve back to the allocator, where that saves anything. */
 void listpack_trim(unsigned char **pack);
 
@@ -65,17 +62,6 @@ uint32_t listpack_append_i64(unsigned char **pack, int64_t number);
 static inline uint32_t listpack_prepend(unsigned char **pack, struct bytes text)
 {
     return listpack_insert(pack, LISTPACK_HEADER, text);
-}
-
-static inline uint32_t listpack_prepend_i64(unsigned char **pack, int64_t number)
-{
-    return listpack_insert_i64(pack, LISTPACK_HEADER, number);
-}
-
-/* The same behind the entry at `at`. */
-static inline uint32_t listpack_insert_after(unsigned char **pack, uint32_t at, struct bytes text)
-{
-    return listpack_insert(pack, listpack_after(*pack, at), text);
 }
 
 /* Adds `count` entries at `at`, as listpack_insert does, at once: all or none. The first one's place, 0 on failure. */
@@ -100,9 +86,6 @@ size_t listpack_delete_range(unsigned char **pack, uint32_t at, size_t count);
 /* Takes out the entries at `places`, which ascend; in one pass. */
 void listpack_delete_batch(unsigned char **pack, const uint32_t *places, size_t count);
 
-/* Takes out all. */
-void listpack_clear(unsigned char **pack);
-
 /* The place of entry `index`, counted from 0, or from -1 at the end; 0 when there is none. O(distance to an end). */
 uint32_t listpack_seek(const unsigned char *pack, int64_t index);
 
@@ -117,11 +100,9 @@ uint32_t listpack_find(const unsigned char *pack, uint32_t at, struct bytes text
 
 /*
  * Random picks among groups of `stride` entries (2 for a hash), by the place of their first. The listpack holds whole
- * groups, at least one. The first answers one pick; the second fills `places` with `count` independent picks.
+ * groups, at least one.
  */
 uint32_t listpack_random(const unsigned char *pack, unsigned stride, struct random *random);
-void listpack_random_many(
-    const unsigned char *pack, unsigned stride, struct random *random, uint32_t *places, size_t count);
 
 /* Up to `count` picks without repetition, in the order of the listpack; returns how many. One pass. */
 size_t listpack_sample(

@@ -27,6 +27,3 @@ void monitor_end(struct session *session);
 
 /* Shows the call's command, with the arguments as they came, to all who monitor. O(monitors + bytes). */
 void monitor_show(const struct call *call, const struct bytes *argv);
-
-/* How many sessions monitor. */
-size_t monitor_count(const struct engine *engine);

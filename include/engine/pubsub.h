@@ -38,18 +38,14 @@ void pubsub_unsubscribe(struct session *session, enum pubsub_kind kind, struct b
 /* It stops listening to everything. O(1) for each name. */
 void pubsub_leave(struct session *session);
 
-/* Whether the session listens to that name; how many names of a kind it listens to; the first of them in the order of
- * subscribing, which must exist, borrowed until it is left. */
-bool pubsub_listens(const struct session *session, enum pubsub_kind kind, struct bytes name);
+/* How many names of a kind the session listens to; the first of them in the order of subscribing, which must exist,
+ * borrowed until it is left. */
 size_t pubsub_count(const struct session *session, enum pubsub_kind kind);
 struct bytes pubsub_first(const struct session *session, enum pubsub_kind kind);
 
 /* Visits all names of a kind that the session listens to, in the order of subscribing. It may not change them. */
 typedef void (*pubsub_visit_fn)(void *context, struct bytes name);
 void pubsub_visit(const struct session *session, enum pubsub_kind kind, pubsub_visit_fn visit, void *context);
-
-/* Bytes that the session's subscriptions take, names not counted. */
-size_t pubsub_memory(const struct session *session);
 
 /*
  * Hands a message to all who listen to the channel (PUBSUB_CHANNEL: patterns that match it included; or PUBSUB_SHARD):

@@ -55,9 +55,6 @@ struct json_value json_make_array(void);
 struct json_value json_make_object(void);
 bool json_try_make_string(struct bytes text, struct json_value *value); /* false: memory is out, or 4 GB and more */
 
-/* An array of `count` values, whose references it takes. O(count). */
-struct json_value json_make_array_of(const struct json_value *values, uint32_t count);
-
 /*
  * Equality as JSON has it: objects without regard to order, and strict about numbers if asked to (3 is not 3.0), else
  * by value. O(n); what is shared is not looked into.

@@ -34,9 +34,8 @@ void json_key_ref(json_key key, uint64_t count);
 bool json_key_unref(json_key key);
 bool json_key_unref_many(json_key key, uint64_t count);
 
-/* The text of a key that is held, and the hash_bytes of it. O(1). */
+/* The text of a key that is held. O(1). */
 struct bytes json_key_text(json_key key);
-uint64_t json_key_hash(json_key key);
 
 /* Keys in the table, and bytes that they and it take. O(1). */
 size_t json_key_count(void);

@@ -51,9 +51,6 @@ const struct json_value *json_path_locate(
 const struct json_value *json_path_locate_parent(
     const struct json_path *path, const struct json_value *root, uint32_t *steps, size_t *depth);
 
-/* Segments of a path. */
-size_t json_path_segments(const struct json_path *path);
-
 /* A query of any path from `root` on. Both arguments must stay. */
 struct json_query *json_query_create(const struct json_path *path, const struct json_value *root);
 

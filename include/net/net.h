@@ -97,9 +97,8 @@ void net_set_tls(struct net *net, struct tls_context *context);
 /* Stops listening everywhere (open connections stay); unlinks Unix sockets. */
 void net_unlisten(struct net *net);
 
-/* The TCP port in use (of the first such listener), 0 if none; and that of TLS. */
+/* The TCP port that the first listener without TLS has, 0 if there is none: for who asked for port 0, as tests do. */
 uint16_t net_port(const struct net *net);
-uint16_t net_tls_port(const struct net *net);
 
 /* Runs until net_stop. */
 void net_run(struct net *net);

@@ -72,12 +72,6 @@ void hash_look_ahead(const struct entry *entry, struct bytes field, unsigned ste
 /* Called for a field; the pair is borrowed until it returns. Must not change the hash. */
 typedef void (*hash_visit_fn)(void *context, const struct hash_pair *pair);
 
-/*
- * A number for the fields and values as they are now, which nothing has been given before, nor will be after a change;
- * 0 if the hash is packed or its fields expire. For a walk in slices that must find the hash unchanged.
- */
-uint64_t hash_stamp(struct keyspace *keyspace, const struct entry *entry);
-
 /* Visits every field once. O(n). */
 void hash_each(const struct entry *entry, int64_t now_ms, hash_visit_fn visit, void *context);
 

@@ -84,7 +84,6 @@ struct keyspace {
     bool keeps_parts;                  /* expired parts stay until they are asked for by name; for tests */
     bool tells_misses, tells_arrivals; /* while the observer wants `missed`, `arrived` */
     struct reclaim *reclaim;           /* owned */
-    uint64_t stamps;                   /* numbers given to states of values so far; see hash_stamp */
     struct keyspace_observer observer;
     struct keyspace_stats stats;
 };

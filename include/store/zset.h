@@ -85,12 +85,6 @@ struct zset_iter {
 bool zset_iter_begin(struct zset_iter *iter, const struct entry *entry, size_t rank, bool reverse);
 bool zset_iter_next(struct zset_iter *iter);
 
-/*
- * A number for the state that the set is in, different from that of any other state of any set; 0 for a packed set. For
- * walks in slices, which want to know whether something changed.
- */
-uint64_t zset_stamp(struct keyspace *keyspace, const struct entry *entry);
-
 typedef void (*zset_visit_fn)(void *context, struct bytes member, double score);
 
 /*

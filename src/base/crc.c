@@ -23,13 +23,12 @@
 #define CRC_FOLDS 1
 #endif
 
-enum { CRC_LANES = 8, CRC16_POLYNOMIAL = 0x1021 };
+enum { CRC_LANES = 8 };
 
 /* ad93d23594c935a9 with its bits in reverse, as everything is in a reflected checksum. */
 static const uint64_t CRC64_REFLECTED = 0x95ac9329ac4bc9b5;
 
 static uint64_t table64[CRC_LANES][256];
-static uint16_t table16[256];
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 static atomic_bool tables_are_ready;
 
@@ -98,13 +97,9 @@ static void tables_build(void)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         uint64_t crc = byte;
-        unsigned crc_16 = byte << 8;
-        for (int bit = 0; bit < 8; bit++) {
+        for (int bit = 0; bit < 8; bit++)
             crc = (crc >> 1) ^ (crc & 1 ? CRC64_REFLECTED : 0);
-            crc_16 = (crc_16 << 1) ^ (crc_16 & 0x8000 ? CRC16_POLYNOMIAL : 0);
-        }
         table64[0][byte] = crc;
-        table16[byte] = (uint16_t)crc_16;
     }
     for (unsigned byte = 0; byte < 256; byte++) {
         for (int lane = 1; lane < CRC_LANES; lane++) {
@@ -157,15 +152,4 @@ uint64_t crc64(uint64_t crc, const void *ptr, size_t len)
     }
 #endif
     return crc64_by_table(crc, at, len);
-}
-
-uint16_t crc16(const void *ptr, size_t len)
-{
-    const unsigned char *at = ptr;
-    unsigned crc = 0;
-
-    tables_prepare();
-    for (; len > 0; at++, len--)
-        crc = (crc << 8 & 0xffff) ^ table16[crc >> 8 ^ *at];
-    return (uint16_t)crc;
 }

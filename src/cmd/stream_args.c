@@ -168,18 +168,6 @@ void stream_reply_entry(struct reply *reply, struct stream_iter *iter)
     }
 }
 
-void stream_reply_range(
-    struct reply *reply, const struct stream *stream, struct stream_id from, struct stream_id to, uint64_t count)
-{
-    struct stream_iter iter;
-    struct output_gap *head = reply_deferred(reply);
-    size_t answered = 0;
-    stream_iter_begin(&iter, stream, from, to, false);
-    for (; answered < count && stream_iter_next(&iter); answered++)
-        stream_reply_entry(reply, &iter);
-    reply_deferred_end(reply, head, REPLY_ARRAY, answered);
-}
-
 /* --- Opening --- */
 
 bool stream_open(struct call *call, uint32_t index, struct stream_edit *edit)

@@ -47,10 +47,6 @@ void stream_reply_id(struct reply *reply, struct stream_id id);
 /* The entry at hand: its ID and an array of its fields and values. */
 void stream_reply_entry(struct reply *reply, struct stream_iter *iter);
 
-/* Up to `count` entries from `from` to `to` as an array. */
-void stream_reply_range(
-    struct reply *reply, const struct stream *stream, struct stream_id from, struct stream_id to, uint64_t count);
-
 /* --- Opening --- */
 
 /* Opens the stream under an argument for changes; false if it is of another type, which was answered. */

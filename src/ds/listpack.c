@@ -126,11 +126,6 @@ size_t listpack_memory(const unsigned char *pack)
     return mem_usable_size(pack);
 }
 
-bool listpack_reserve(unsigned char **pack, size_t more)
-{
-    return listpack_has_room(*pack, more) && make_room(pack, listpack_bytes(*pack) + more);
-}
-
 void listpack_trim(unsigned char **pack)
 {
     if (mem_good_size(listpack_bytes(*pack)) < mem_usable_size(*pack))
@@ -297,11 +292,5 @@ void listpack_delete_batch(unsigned char **pack, const uint32_t *places, size_t 
     }
     set_bytes(bytes, (uint32_t)(out - bytes));
     count_subtract(bytes, count);
-    shrink_if_loose(pack);
-}
-
-void listpack_clear(unsigned char **pack)
-{
-    init(*pack);
     shrink_if_loose(pack);
 }

@@ -103,39 +103,6 @@ uint32_t listpack_random(const unsigned char *pack, unsigned stride, struct rand
     return listpack_seek(pack, (int64_t)(random_below(random, count_groups(pack, stride)) * stride));
 }
 
-static int compare_indexes(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/*
- * Draws indexes, sorts them so that one walk turns them all into places, and shuffles those: the order of independent
- * picks is uniform among all orders, so what comes out is distributed as if it had never been sorted. Needs no memory
- * but the answer's.
- */
-void listpack_random_many(
-    const unsigned char *pack, unsigned stride, struct random *random, uint32_t *places, size_t count)
-{
-    size_t groups = count_groups(pack, stride);
-    for (size_t i = 0; i < count; i++)
-        places[i] = (uint32_t)random_below(random, groups);
-    qsort(places, count, sizeof *places, compare_indexes);
-    uint32_t at = LISTPACK_HEADER, index = 0;
-    for (size_t i = 0; i < count; i++) {
-        for (; index < places[i]; index++)
-            for (unsigned j = 0; j < stride; j++)
-                at = listpack_after(pack, at);
-        places[i] = at;
-    }
-    for (size_t i = count; i > 1; i--) {
-        size_t j = random_below(random, i);
-        uint32_t place = places[i - 1];
-        places[i - 1] = places[j];
-        places[j] = place;
-    }
-}
-
 /* Selection sampling: Knuth, The Art of Computer Programming, volume 2, 3.4.2, algorithm S. */
 size_t listpack_sample(
     const unsigned char *pack, unsigned stride, struct random *random, uint32_t *places, size_t count)

@@ -67,11 +67,6 @@ void monitor_end(struct session *session)
     session->transport->patient(session->connection, session->subscriber || session->wait);
 }
 
-size_t monitor_count(const struct engine *engine)
-{
-    return engine->monitors ? engine->monitors->count : 0;
-}
-
 /* What is very long is cut, with a note of how much is missing. */
 static void append_quoted(struct buf *out, struct bytes text)
 {

@@ -245,11 +245,6 @@ void pubsub_leave(struct session *session)
 
 /* --- Asking --- */
 
-bool pubsub_listens(const struct session *session, enum pubsub_kind kind, struct bytes name)
-{
-    return subscription_find(session, kind, name) != NULL;
-}
-
 size_t pubsub_count(const struct session *session, enum pubsub_kind kind)
 {
     return session->subscriber ? session->subscriber->kinds[kind].count : 0;
@@ -267,12 +262,6 @@ void pubsub_visit(const struct session *session, enum pubsub_kind kind, pubsub_v
     const struct subscription *subscription = session->subscriber->kinds[kind].first;
     for (; subscription; subscription = subscription->next_of_session)
         visit(context, topic_name(subscription->topic));
-}
-
-size_t pubsub_memory(const struct session *session)
-{
-    const struct subscriber *subscriber = session->subscriber;
-    return subscriber ? sizeof *subscriber + subscriber->count * sizeof(struct subscription) : 0;
 }
 
 size_t pubsub_names(const struct engine *engine, enum pubsub_kind kind)

@@ -72,27 +72,6 @@ bool json_array_append(struct json_value *array, struct json_value value, struct
     return json_array_insert(array, json_array_len(*array), &value, 1, trash);
 }
 
-struct json_value json_make_array_of(const struct json_value *values, uint32_t count)
-{
-    struct json_trash trash = { JSON_VALUE_NONE };
-    struct json_value array = JSON_VALUE_NONE;
-
-    do {
-        uint32_t part = count < ARRAY_LEAF_MAX ? count : ARRAY_LEAF_MAX;
-        struct json_node *leaf = node_create(JSON_TAG_ARRAY, part);
-        if (part != 0)
-            memcpy(leaf->slots, values, part * sizeof(values[0]));
-        leaf->count = (uint16_t)part;
-        if (array.bits == 0)
-            array = value_of(leaf, JSON_TAG_ARRAY);
-        else
-            tree_append_leaf(&array, value_of(leaf, JSON_TAG_ARRAY), &trash);
-        values += part;
-        count -= part;
-    } while (count != 0);
-    return array;
-}
-
 void json_array_remove(struct json_value *array, uint32_t at, uint32_t count, struct json_trash *trash)
 {
     uint32_t len = json_array_len(*array);

@@ -213,11 +213,6 @@ struct bytes json_key_text(json_key key)
     return bytes_make(entry->text, entry->len);
 }
 
-uint64_t json_key_hash(json_key key)
-{
-    return entry_of(key)->hash;
-}
-
 size_t json_key_count(void)
 {
     pthread_once(&once, prepare);

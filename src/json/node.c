@@ -25,17 +25,6 @@ static inline _Atomic uint32_t *refs_of(struct json_value value)
     return json_pointer(value);
 }
 
-struct json_node *node_try_create(unsigned tag, size_t count)
-{
-    size_t size = node_size(tag, count);
-    struct json_node *node = mem_try_alloc(size);
-
-    if (node == NULL)
-        return NULL;
-    node_begin(node, 0, (size - sizeof(*node)) / slot_bytes(tag));
-    return node;
-}
-
 struct json_node *node_create(unsigned tag, size_t count)
 {
     size_t size = node_size(tag, count);

@@ -145,8 +145,7 @@ static inline uint32_t subtree_len(struct json_value value)
 #define JSON_TEXT_MAX ((size_t)UINT32_MAX - 64)
 struct json_text *text_try_create(size_t len);
 
-/* node.c: a node of this tag with room for `count` slots, empty; NULL when memory is out. */
-struct json_node *node_try_create(unsigned tag, size_t count);
+/* node.c: a node of this tag with room for `count` slots, empty. */
 struct json_node *node_create(unsigned tag, size_t count);
 void node_free(struct json_node *node, unsigned tag);
 

@@ -8,11 +8,6 @@
 #include "query_priv.h"
 #include "json/doc.h"
 
-size_t json_path_segments(const struct json_path *path)
-{
-    return path->queries[0].count;
-}
-
 static const struct json_value *locate(
     const struct json_path *path, const struct json_value *root, size_t segments, uint32_t *steps, size_t *depth)
 {

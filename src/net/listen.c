@@ -277,22 +277,12 @@ void net_unlisten(struct net *net)
     net->listener_count = 0;
 }
 
-static uint16_t first_port(const struct net *net, bool is_tls)
+uint16_t net_port(const struct net *net)
 {
     for (size_t i = 0; i < net->listener_count; i++) {
         const struct listener *listener = net->listeners[i];
-        if (listener->path == NULL && listener->is_tls == is_tls)
+        if (listener->path == NULL && !listener->is_tls)
             return listener->port;
     }
     return 0;
-}
-
-uint16_t net_port(const struct net *net)
-{
-    return first_port(net, false);
-}
-
-uint16_t net_tls_port(const struct net *net)
-{
-    return first_port(net, true);
 }

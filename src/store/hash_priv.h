@@ -19,7 +19,6 @@ struct hash_table {
     uint64_t walk_cursor;  /* of the background walk, 0 between two rounds; see hash_expire.c */
     int64_t walk_next_ms;  /* earliest expiry that the round has met or that was set since it began */
     uint32_t walk_round;   /* of the database's walk in which the last round ended */
-    uint64_t stamp;        /* of this state; 0: it was given none, or was changed since */
 };
 
 /* --- A table of fields --- */

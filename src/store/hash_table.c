@@ -123,7 +123,6 @@ bool hash_table_add(struct hash_table *hash, uint64_t name_hash, struct bytes na
     void *field = field_try_create(name, value, at_ms);
     if (!field)
         return false;
-    hash->stamp = 0;
     count_in(hash, field);
     note_expiry(hash, table_insert(&hash->table, name_hash, field), at_ms);
     return true;
@@ -150,7 +149,6 @@ static bool set_in_place(struct hash_table *hash, void *field, struct bytes valu
 bool hash_table_set(struct hash_table *hash, uint64_t *slot, struct bytes value, int64_t at_ms)
 {
     void *old = table_slot_item(slot);
-    hash->stamp = 0;
     if (!set_in_place(hash, old, value, at_ms)) {
         void *field = field_try_create(field_name(old), value, at_ms);
         if (!field)
@@ -167,7 +165,6 @@ bool hash_table_set(struct hash_table *hash, uint64_t *slot, struct bytes value,
 void hash_table_remove(struct hash_table *hash, uint64_t name_hash, uint64_t *slot)
 {
     void *field = table_slot_item(slot);
-    hash->stamp = 0;
     table_remove(&hash->table, name_hash, slot);
     count_out(hash, field);
     field_destroy(field);

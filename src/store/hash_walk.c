@@ -80,18 +80,6 @@ uint64_t hash_scan(
     return cursor;
 }
 
-uint64_t hash_stamp(struct keyspace *keyspace, const struct entry *entry)
-{
-    if (entry->encoding != HASH_TABLE)
-        return 0;
-    struct hash_table *hash = entry_pointer(entry);
-    if (hash->volatile_count)
-        return 0;
-    if (!hash->stamp)
-        hash->stamp = ++keyspace->stamps;
-    return hash->stamp;
-}
-
 /* --- Counting --- */
 
 static inline bool may_have_expired(const struct entry *entry, int64_t now_ms)

@@ -106,7 +106,6 @@ struct zset *zset_create(void)
     btree_init(&zset->order, &order_type);
     table_init(&zset->members, &members_type);
     zset->member_bytes = 0;
-    zset->stamp = 0;
     zset->cuts = NULL;
     return zset;
 }
@@ -406,8 +405,6 @@ static void begin(struct zset_edit *edit)
         return;
     keyspace_edit(edit->keyspace, edit->db, edit->key, edit->entry);
     edit->begun = true;
-    if (edit->entry->encoding == ZSET_TREE)
-        zset_of(edit->entry)->stamp = 0;
 }
 
 static bool fits_packed(const struct keyspace *keyspace, size_t count, size_t longest)

@@ -37,7 +37,6 @@ struct zset {
     struct btree order;     /* of members, owned */
     struct table members;   /* the same ones */
     size_t member_bytes;    /* of their allocations */
-    uint64_t stamp;         /* of this state; 0: it was given none, or was changed since */
     struct zset_cuts *cuts; /* owned; what was cut from the order and is in the table still, or NULL */
 };
 

@@ -67,16 +67,6 @@ bool zset_iter_next(struct zset_iter *iter)
     return true;
 }
 
-uint64_t zset_stamp(struct keyspace *keyspace, const struct entry *entry)
-{
-    if (entry->encoding != ZSET_TREE)
-        return 0;
-    struct zset *zset = zset_of(entry);
-    if (!zset->stamp)
-        zset->stamp = ++keyspace->stamps;
-    return zset->stamp;
-}
-
 /* --- Spans --- */
 
 struct zset_span zset_span_ranks(const struct entry *entry, int64_t start, int64_t end)

@@ -106,8 +106,6 @@ static void step_insert(struct model *model)
     bool numeric = num_parse_i64(text, &number) && below(model, 2);
     if (index == model->count && below(model, 2))
         REQUIRE((numeric ? listpack_append_i64(&model->pack, number) : listpack_append(&model->pack, text)) == at);
-    else if (index > 0 && !numeric && below(model, 2))
-        REQUIRE(listpack_insert_after(&model->pack, place_of(model, index - 1), text) == at);
     else
         REQUIRE(
             (numeric ? listpack_insert_i64(&model->pack, at, number) : listpack_insert(&model->pack, at, text)) == at);

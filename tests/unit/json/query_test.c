@@ -45,7 +45,6 @@ Test(query, a_static_paths)
     size_t depth = 9;
     cr_assert(json_int(*json_path_get(path, &doc.root)) == 6);
     cr_assert(json_path_get(whole, &doc.root) == &doc.root && json_path_get(missing, &doc.root) == NULL);
-    cr_assert(json_path_segments(path) == 3 && json_path_segments(whole) == 0);
     const struct json_value *found = json_path_locate(path, &doc.root, steps, &depth);
     cr_assert(depth == 3 && steps[2] == 1 && json_doc_at(&doc, steps, depth) == found && json_int(*found) == 6);
     const struct json_value *parent = json_path_locate_parent(path, &doc.root, steps, &depth);

@@ -318,28 +318,6 @@ Test(zset, made_as_a_whole)
     fixture_end(&f.base);
 }
 
-Test(zset, a_stamp_is_of_one_state)
-{
-    struct zset_fixture f;
-    begin(&f, 1, 64);
-    struct keyspace *keyspace = f.base.keyspace;
-    add(&f, "z", "a", 1);
-    REQUIRE(zset_stamp(keyspace, peek(&f.base, "z")) == 0);
-    add(&f, "z", "b", 1);
-    uint64_t stamp = zset_stamp(keyspace, peek(&f.base, "z"));
-    REQUIRE(stamp && stamp == zset_stamp(keyspace, peek(&f.base, "z")));
-    add(&f, "z", "b", 1);
-    REQUIRE(zset_stamp(keyspace, peek(&f.base, "z")) == stamp);
-    add(&f, "z", "b", 2);
-    uint64_t later = zset_stamp(keyspace, peek(&f.base, "z"));
-    REQUIRE(later && later != stamp);
-    removes(&f, "z", "b");
-    REQUIRE(zset_stamp(keyspace, peek(&f.base, "z")) != later);
-    keyspace_copy(keyspace, f.base.db, key_of("z"), f.base.db, key_of("copy"));
-    REQUIRE(zset_stamp(keyspace, peek(&f.base, "z")) != zset_stamp(keyspace, peek(&f.base, "copy")));
-    fixture_end(&f.base);
-}
-
 /* --- Against a model --- */
 
 struct model {
