@@ -140,6 +140,8 @@ struct channel_spec {
     bool patterns; /* they are patterns of channels */
 };
 
+struct early_type;
+
 struct command {
     const char *name; /* upper case; a subcommand's own word */
     command_run_fn run;
@@ -151,6 +153,7 @@ struct command {
     struct channel_spec channels;
     command_look_ahead_fn look_ahead; /* or NULL */
     command_keys_fn find_keys;        /* or NULL: the specifications say it all */
+    const struct early_type *early;   /* what begins while a large argument arrives (engine/early.h), or NULL */
     command_hides_fn hides;           /* of what is CMD_SECRET; NULL: everything behind the name */
     const struct command
         *subcommands; /* ends with an empty row; NULL if none. `run` then serves a missing subcommand, if set */

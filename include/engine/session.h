@@ -16,6 +16,7 @@
 struct acl_user;
 struct command_info;
 struct db;
+struct early;
 struct engine;
 struct session;
 struct subscriber;
@@ -89,6 +90,7 @@ struct session {
     struct tracking *sources;            /* borrowed list: of those whose messages of what changed go to it */
     struct task_link *task;              /* owned: the task that works for it; NULL otherwise */
     struct waiter *wait;                 /* owned: what it waits for; NULL otherwise */
+    struct early *early;                 /* owned: what is done about a request that is arriving; NULL: nothing */
     char *name, *lib_name, *lib_version; /* owned; NULL if not set */
     struct command_info *last_command;   /* borrowed */
     int64_t created_ms, last_ms;         /* since 1970 */

@@ -6,8 +6,8 @@
  * twice the last value is kept, in the place of the first. Integers stay integers up to UINT64_MAX, larger ones become
  * doubles; -0 is a double. Doubles are correctly rounded.
  *
- * A parser reads a text that lies whole in memory, in slices: it can be paused everywhere, in the middle of a long
- * string too. It owns what it has built; it may run on any thread.
+ * A parser reads a text in slices: it can be paused everywhere, in the middle of a long string too. It can begin while
+ * the text is still arriving. It owns what it has built; it may run on any thread.
  */
 #pragma once
 
@@ -17,8 +17,9 @@
 
 enum json_parse_status {
     JSON_PARSE_DONE,
-    JSON_PARSE_MORE, /* call again */
-    JSON_PARSE_BAD,  /* see json_parse_error */
+    JSON_PARSE_MORE,   /* call again */
+    JSON_PARSE_BAD,    /* see json_parse_error */
+    JSON_PARSE_HUNGRY, /* call again when more of the text is there */
 };
 
 enum json_parse_error {
@@ -35,6 +36,14 @@ struct json_parser;
 
 /* A parser for `text`, which must stay where it is until it is destroyed. NULL when memory is out. */
 struct json_parser *json_parser_create(struct bytes text);
+
+/*
+ * The same where nothing of the text is there yet. json_parser_extend says how many of its bytes are, no fewer than
+ * before, and only these are read; when all are there the parser is like any other. What it then answers does not
+ * depend on when it was told of which bytes. A text that is wrong may be found out early, or only when it is whole.
+ */
+struct json_parser *json_parser_create_early(struct bytes text);
+void json_parser_extend(struct json_parser *parser, size_t len);
 
 /* NULL is nothing. What was built so far and not taken goes to the trash. */
 void json_parser_destroy(struct json_parser *parser, struct json_trash *trash);

@@ -20,6 +20,7 @@
 #include "resp/output.h"
 #include "resp/request.h"
 
+struct blob;
 struct connection;
 struct net;
 struct tls_context;
@@ -46,6 +47,13 @@ struct net_receiver {
      * is made to. May come in the midst of a batch; `closed` follows. NULL: that is early enough.
      */
     void (*leaving)(void *context, void *owner);
+    /*
+     * A large argument has come a little further: the request's arguments before it, and the blob in which it is being
+     * read and will have `len` bytes. Called at most once a turn for each connection, and only if the request will be
+     * the next that is executed. What is done about it comes out of the turn. NULL: nothing is.
+     */
+    void (*arriving)(
+        void *context, void *owner, const struct bytes *argv, uint32_t argc, struct blob *blob, size_t len);
 };
 
 /* What the server may change while it runs; net reads it whenever it matters. Owned by the server. */

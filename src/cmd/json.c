@@ -104,9 +104,9 @@ static void fail_text(struct call *call, enum json_parse_error error, const char
 }
 
 /* A long text, in slices. */
-static bool parse_long(struct call *call, struct bytes text, struct json_value *value, unsigned *depth)
+static bool parse_long(struct call *call, uint32_t index, struct json_value *value, unsigned *depth)
 {
-    struct json_parser *parser = json_parser_create(text);
+    struct json_parser *parser = json_call_parser(call, index);
     if (!parser) {
         json_fail_memory(call);
         return false;
@@ -127,11 +127,12 @@ static bool parse_long(struct call *call, struct bytes text, struct json_value *
     return status == JSON_PARSE_DONE;
 }
 
-static bool parse(struct call *call, struct bytes text, struct json_value *value, unsigned *depth)
+static bool parse(struct call *call, uint32_t index, struct json_value *value, unsigned *depth)
 {
     enum { SHORT = 4096 };
+    struct bytes text = call->argv[index];
     if (text.len > SHORT)
-        return parse_long(call, text, value, depth);
+        return parse_long(call, index, value, depth);
     const char *what = "";
     size_t at = 0;
     enum json_parse_error error = json_parse(text, value, &what, &at);
@@ -149,7 +150,7 @@ bool json_call_values(struct call *call, uint32_t index, uint32_t count, struct 
     *depth = 0;
     for (uint32_t i = 0; i < count; i++) {
         json_breathe(i);
-        if (parse(call, call->argv[index + i], &values[i], depth))
+        if (parse(call, index + i, &values[i], depth))
             continue;
         while (i-- > 0)
             keyspace_release_json(call->keyspace, values[i]);

@@ -20,6 +20,8 @@
 #include "json/path.h"
 #include "json/print.h"
 
+struct early_type;
+struct json_parser;
 struct output_gap;
 
 enum {
@@ -62,6 +64,11 @@ struct json_path *json_call_path_arg(struct call *call, uint32_t index);
  * large text is read in slices if the handler runs aside. False: an error was answered, and nothing is owned.
  */
 bool json_call_values(struct call *call, uint32_t index, uint32_t count, struct json_value *values, unsigned *depth);
+
+/* A parser of an argument that is whole, perhaps one that has read most of it already (engine/early.h); NULL when
+ * memory is out. And the type of such work, for the rows of commands that take values. */
+struct json_parser *json_call_parser(struct call *call, uint32_t index);
+extern const struct early_type json_early_type;
 
 /* True if the arguments are so long that reading them has to go aside, and that took the call over. */
 bool json_call_is_long(struct call *call);

@@ -11,6 +11,7 @@
 #include "base/fiber.h"
 #include "base/mem.h"
 #include "engine/call.h"
+#include "engine/early.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
 #include "engine/session.h"
@@ -119,6 +120,7 @@ void call_answered(struct call *call)
 static void aside_free(struct aside *self)
 {
     arena_fini(&self->arena);
+    early_drop(self->ghost.early, self->call.engine);
     fiber_destroy(self->fiber);
     for (uint32_t i = 0; i < self->blob_count; i++)
         blob_unref(self->blobs[i]);
@@ -260,6 +262,14 @@ static bool hold_keys(struct aside *self, const struct key_position *keys, int c
     return true;
 }
 
+/* What was begun while the arguments arrived goes on aside, too. */
+static void take_early(struct aside *self, struct session *session)
+{
+    early_move(session, &self->ghost);
+    if (self->ghost.early)
+        task_inherit(self->task.link, self->ghost.early->ticks, session->flags & SESSION_REPLY_SKIP);
+}
+
 enum scope { HOLDS_NOTHING, HOLDS_KEYS, HOLDS_EVERYTHING };
 
 static bool go_aside(struct call *call, enum scope scope)
@@ -303,6 +313,7 @@ static bool go_aside(struct call *call, enum scope scope)
     asides->storing += self->stores;
     holds_enter(call->engine);
     call_defer(call, &self->task);
+    take_early(self, call->session);
     return true;
 }
 

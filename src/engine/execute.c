@@ -18,6 +18,7 @@
 #include "engine/acl.h"
 #include "engine/blame.h"
 #include "engine/call.h"
+#include "engine/early.h"
 #include "engine/engine.h"
 #include "engine/error_stats.h"
 #include "engine/insight.h"
@@ -522,8 +523,9 @@ static uint64_t run(struct call *call, uint64_t start)
 }
 
 /* Whoever wanted the large arguments has taken references. The next command is to find them unshared. */
-static __attribute__((noinline)) void release_blobs(struct request *request)
+static __attribute__((noinline)) void release_blobs(struct session *session, struct request *request)
 {
+    early_drop(session->early, session->engine);
     for (uint32_t i = 0; i < request->blob_count; i++)
         if (request->blobs[i].blob) {
             blob_unref(request->blobs[i].blob);
@@ -566,14 +568,16 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
         request->done = true;
         if (__builtin_expect(is_queued(session, call.command), 0)) {
             transaction_queue(&call);
+            early_drop(session->early, engine);
             return start;
         }
         uint64_t end = run(&call, start);
         if (__builtin_expect(request->blob_count != 0, 0) && request->done)
-            release_blobs(request);
+            release_blobs(session, request);
         return end;
     }
     request->done = true;
+    early_drop(session->early, engine);
     if (session->transaction)
         reject_in_transaction(&call, before);
     execute_account_rejected(&call);

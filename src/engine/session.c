@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ds/table.h"
 #include "engine/acl.h"
+#include "engine/early.h"
 #include "engine/engine.h"
 #include "engine/monitor.h"
 #include "engine/pubsub.h"
@@ -92,6 +93,7 @@ void session_destroy(struct session *session)
         return;
     struct engine *engine = session->engine;
     transaction_discard(session);
+    early_drop(session->early, engine);
     wait_abandon(session);
     pubsub_leave(session);
     monitor_end(session);

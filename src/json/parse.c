@@ -14,7 +14,11 @@
 #include "parse_priv.h"
 #include "scan_priv.h"
 
-enum { FIRST_ROOM = 64 };
+enum {
+    FIRST_ROOM = 64,
+    CUT_CHARACTER = 16, /* more than any character of a string is long */
+    CUT_TOKEN = 4096,   /* longer ones that seem to be cut off are not tried again and again */
+};
 
 bool parse_fail(struct json_parser *parser, enum json_parse_error error, const char *text, const char *at)
 {
@@ -174,6 +178,16 @@ static bool string_finish(struct json_parser *parser)
     return true;
 }
 
+/* Bytes of a string, from there on, that can be looked at: not the last ones if the next may belong to them. */
+static size_t string_rest(const struct json_parser *parser, const char *at)
+{
+    size_t rest = (size_t)(parser->end - at);
+
+    if (parser->missing == 0)
+        return rest;
+    return rest > CUT_CHARACTER ? rest - CUT_CHARACTER : 0;
+}
+
 /* Goes on with a string that is long; false if it is not done with this slice. */
 static bool string_resume(struct json_parser *parser)
 {
@@ -181,7 +195,7 @@ static bool string_resume(struct json_parser *parser)
     size_t budget = (size_t)(parser->pause - parser->at);
 
     if (parser->in_string == STRING_SCAN) {
-        size_t rest = (size_t)(parser->end - scan->at);
+        size_t rest = string_rest(parser, scan->at);
         const char *limit = scan->at + (budget < rest ? budget : rest);
         if (!string_scan(parser, scan, limit) || !string_finish(parser) || parser->in_string == STRING_NONE)
             return parser->error == JSON_ERROR_NONE && parser->in_string == STRING_NONE;
@@ -217,8 +231,8 @@ static bool parse_string(struct json_parser *parser)
     }
 #endif
     parser->scan = (struct string_scan){ begin, begin, 0 };
-    const char *limit = end;
-    if (end - begin > LONG_STRING && parser->pause < end)
+    const char *limit = begin + string_rest(parser, begin);
+    if (limit - begin > LONG_STRING && parser->pause < limit)
         limit = parser->pause > begin + LONG_STRING ? parser->pause : begin + LONG_STRING;
     if (string_scan(parser, &parser->scan, limit))
         return string_finish(parser);
@@ -239,9 +253,27 @@ static bool parse_word(struct json_parser *parser, const char *word, struct json
     return true;
 }
 
+/* Of a number that ends with what has arrived there may be more. */
+static bool parse_whole_number(struct json_parser *parser)
+{
+    struct json_value *value = &parser->values[parser->top - 1];
+
+    if (!parse_number(parser, value))
+        return false;
+    if (parser->missing != 0 && parser->at == parser->end) {
+        json_value_release(*value, &parser->trash);
+        *value = JSON_VALUE_NONE;
+        return parse_fail(parser, JSON_ERROR_SYNTAX, "EOF while parsing a value", parser->end);
+    }
+    parser->state = STATE_AFTER;
+    return true;
+}
+
 /* The value at parser->at, whose place on the stack is there. */
 static inline bool parse_value(struct json_parser *parser)
 {
+    parser->state = STATE_VALUE;
+    parser->token = parser->at;
     switch (*parser->at) {
     case '"':
         return parse_string(parser);
@@ -258,8 +290,7 @@ static inline bool parse_value(struct json_parser *parser)
     default:
         if (*parser->at != '-' && (unsigned)(unsigned char)*parser->at - '0' > 9)
             return parse_fail(parser, JSON_ERROR_SYNTAX, "expected value", parser->at);
-        parser->state = STATE_AFTER;
-        return parse_number(parser, &parser->values[parser->top - 1]);
+        return parse_whole_number(parser);
     }
 }
 
@@ -274,6 +305,7 @@ static inline bool parse_member(struct json_parser *parser)
 {
     struct parse_frame *frame = &parser->frames[parser->depth - 1];
 
+    parser->token = parser->at;
     if (*parser->at != '"')
         return parse_fail(parser, JSON_ERROR_SYNTAX, "expected a key in quotes", parser->at);
     if (parser->top == parser->room && !stack_grow(parser))
@@ -359,35 +391,80 @@ static enum json_parse_status parse_end(struct json_parser *parser)
     return JSON_PARSE_BAD;
 }
 
+/* Goes on with the next slice, or when more has arrived. */
+static enum json_parse_status parse_later(const struct json_parser *parser)
+{
+    bool is_scanned = parser->in_string == STRING_SCAN && string_rest(parser, parser->scan.at) == 0;
+
+    return parser->missing != 0 && is_scanned ? JSON_PARSE_HUNGRY : JSON_PARSE_MORE;
+}
+
+/*
+ * Something is wrong. While there is more to come that may only be because a key or a value is cut off: then it is read
+ * once more from its beginning. What is wrong at a single byte stays so.
+ */
+static enum json_parse_status parse_stop(struct json_parser *parser)
+{
+    bool is_token = parser->state == STATE_VALUE || parser->state == STATE_KEY || parser->state == STATE_KEY_OR_END;
+
+    if (parser->missing == 0 || !is_token || parser->error == JSON_ERROR_MEMORY)
+        return JSON_PARSE_BAD;
+    parser->error = JSON_ERROR_NONE;
+    parser->in_string = STRING_NONE;
+    parser->at = parser->token;
+    parser->waits = parser->end - parser->at > CUT_TOKEN;
+    return JSON_PARSE_HUNGRY;
+}
+
 enum json_parse_status json_parser_step(struct json_parser *parser, size_t budget)
 {
     if (parser->error != JSON_ERROR_NONE)
         return JSON_PARSE_BAD;
+    if (parser->waits)
+        return JSON_PARSE_HUNGRY;
     size_t rest = (size_t)(parser->end - parser->at);
     parser->pause = parser->at + (budget < rest ? budget : rest);
     parser->is_sliced = budget != SIZE_MAX;
     if (parser->in_string != STRING_NONE && !string_resume(parser))
-        return parser->error == JSON_ERROR_NONE ? JSON_PARSE_MORE : JSON_PARSE_BAD;
+        return parser->error == JSON_ERROR_NONE ? parse_later(parser) : parse_stop(parser);
     for (;;) {
         if (parser->depth != 0)
             parse_run(parser);
         if (parser->error != JSON_ERROR_NONE)
-            return JSON_PARSE_BAD;
+            return parse_stop(parser);
         if (parser->at < parser->end && *parser->at <= ' ')
             parser->at = parse_skip_blanks(parser->at, parser->pause);
         if (parser->at >= parser->pause) {
             if (parser->at >= parser->end)
-                return parse_end(parser);
+                return parser->missing != 0 ? JSON_PARSE_HUNGRY : parse_end(parser);
             return JSON_PARSE_MORE;
         }
         if (!parse_one(parser))
-            return JSON_PARSE_BAD;
+            return parse_stop(parser);
         if (parser->in_string != STRING_NONE && (parser->pause != parser->end || !string_resume(parser)))
-            return parser->error == JSON_ERROR_NONE ? JSON_PARSE_MORE : JSON_PARSE_BAD;
+            return parser->error == JSON_ERROR_NONE ? parse_later(parser) : parse_stop(parser);
     }
 }
 
 struct json_parser *json_parser_create(struct bytes text)
+{
+    struct json_parser *parser = json_parser_create_early(text);
+
+    if (parser != NULL)
+        json_parser_extend(parser, text.len);
+    return parser;
+}
+
+void json_parser_extend(struct json_parser *parser, size_t len)
+{
+    size_t whole = (size_t)(parser->end - parser->begin) + parser->missing;
+
+    parser->end = parser->begin + len;
+    parser->missing = whole - len;
+    parser->waits = parser->waits && parser->missing != 0;
+}
+
+struct json_parser *json_parser_create_early(struct bytes text)
 {
     struct json_parser *parser = mem_try_alloc(sizeof(*parser));
 
@@ -396,7 +473,8 @@ struct json_parser *json_parser_create(struct bytes text)
     memset(parser, 0, offsetof(struct json_parser, frames));
     parser->cache[0] = (struct cached_key){ .pattern = { KEY_PATTERN_NONE }, .next = parser->cache };
     parser->begin = parser->at = text.len == 0 ? "" : text.ptr;
-    parser->end = parser->at + text.len;
+    parser->end = parser->at;
+    parser->missing = text.len;
     parser->state = STATE_VALUE;
     if (!stack_push(parser, 0)) {
         mem_free(parser->values);

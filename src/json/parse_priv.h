@@ -49,8 +49,11 @@ enum parse_state { STATE_VALUE, STATE_ELEMENT_OR_END, STATE_KEY, STATE_KEY_OR_EN
 enum parse_string_state { STRING_NONE, STRING_SCAN, STRING_COPY };
 
 struct json_parser {
-    const char *begin, *at, *end; /* borrowed */
+    const char *begin, *at, *end; /* borrowed; `end` is that of what has arrived */
     const char *pause;            /* where this slice ends */
+    const char *token;            /* where the machine began to read a key or value last */
+    size_t missing;               /* bytes behind `end` that have not arrived */
+    bool waits;                   /* for all of them, to find out what is wrong */
     bool is_sliced;               /* it does, before the end */
     enum parse_state state;
     enum json_parse_error error;

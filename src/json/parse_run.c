@@ -110,6 +110,7 @@ static ALWAYS_INLINE void run_place(struct run *run, json_key key)
 /* A key that is not the one that was expected. False: failed. */
 static __attribute__((noinline)) bool take_other_key(struct json_parser *parser)
 {
+    parser->token = parser->at;
     json_key key = parse_key(parser, &parser->frames[parser->depth - 1]);
 
     if (key == 0)

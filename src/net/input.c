@@ -225,6 +225,16 @@ static void input_offer(struct connection *connection)
         batch_add_input(connection);
 }
 
+/* The receiver may do something about a large argument before it is whole. */
+static void input_tell(struct connection *connection)
+{
+    const struct input *input = connection->input;
+    const struct net_receiver *receiver = &connection->net->receiver;
+    if (receiver->arriving != NULL && input->parked == NULL && !connection->paused && !connection->is_ready)
+        receiver->arriving(receiver->context, connection->owner, input->argv.ptr, input->reader.argc, input->blob,
+            input->reader.bulk_len);
+}
+
 /* Goes on reading a large argument. */
 static void input_read_blob(struct connection *connection, char *area, size_t room)
 {
@@ -244,6 +254,7 @@ static void input_read_blob(struct connection *connection, char *area, size_t ro
     input_count(connection, got);
     if ((size_t)got < rest) {
         blob->len += (size_t)got;
+        input_tell(connection);
         return;
     }
     blob->len += rest;

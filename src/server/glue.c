@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/acl.h"
+#include "engine/early.h"
 #include "engine/session.h"
 #include "net/connection.h"
 #include "resp/reply.h"
@@ -147,6 +148,18 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
         net_wake_background(server->net);
 }
 
+/* Where others were served since the last time they get most of the turns to come, too. */
+static void receiver_arriving(
+    void *context, void *owner, const struct bytes *argv, uint32_t argc, struct blob *blob, size_t len)
+{
+    enum { ALONE_NS = 300 * 1000, BUSY_NS = 60 * 1000 };
+    struct server *server = context;
+    uint64_t commands = server->engine->stats.commands;
+    bool is_busy = commands != server->commands_before_arrival || engine_task_count(server->engine);
+    server->commands_before_arrival = commands;
+    engine_arriving(owner, argv, argc, blob, len, is_busy ? BUSY_NS : ALONE_NS);
+}
+
 /* Now, not when it is closed: in the turn in which a waiting client left, somebody may push what it waited for. */
 static void receiver_leaving(void *context, void *owner)
 {
@@ -166,6 +179,7 @@ struct net_receiver glue_receiver(struct server *server)
         .opened = receiver_opened,
         .execute = receiver_execute,
         .leaving = receiver_leaving,
+        .arriving = receiver_arriving,
         .closed = receiver_closed,
         .context = server,
     };
