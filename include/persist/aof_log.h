@@ -29,7 +29,8 @@ struct aof_log {
     uint64_t files;                      /* that were gone on in, this one included */
     uint64_t reserved;                   /* blocks are allocated up to here; 0: none are ahead of what is written */
     bool sync_failed;                    /* what is between the two may be lost, and nobody can say what of it */
-    struct aof_sync *syncing;            /* owned: under way on the worker; NULL if none is */
+    bool is_syncing;                     /* the worker does */
+    struct aof_sync *sync;               /* owned: what it does; NULL: there was no need so far */
     struct aof_write *writing;           /* owned: under way on the writer; NULL if nothing is */
     struct worker *writer;               /* owned; NULL: there was no need so far */
     void (*synced_later)(void *context); /* called by either when it is through; NULL: nobody need know */
@@ -100,6 +101,10 @@ bool aof_log_sync(struct aof_log *log);
 /* The same by the worker. There is none under way. */
 void aof_log_sync_later(struct aof_log *log, struct worker *worker);
 
+/* Waits for that, but no longer than so; true if the worker is through. Where the loop would only sleep, too, it then
+ * goes on at once, and the worker has its processor meanwhile. */
+bool aof_log_await_sync(struct aof_log *log, uint64_t at_most_ns);
+
 /*
  * Takes in what the worker has done, true if it is through; then `error` is 0, or the errno of what failed, and
  * `took_ns` how long the disk took.
@@ -108,5 +113,5 @@ bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns);
 
 static inline bool aof_log_is_syncing(const struct aof_log *log)
 {
-    return log->syncing != NULL;
+    return log->is_syncing;
 }

@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -21,7 +24,13 @@ enum {
     RESERVED_AHEAD = 4 * 1024 * 1024,
 };
 
-/* A synchronisation on the worker. The worker writes `error` and then `done`; nobody touches it before. */
+enum sync_state {
+    SYNC_UNDER_WAY,
+    SYNC_AWAITED, /* and the loop sleeps until it is done, so that it need not be told otherwise */
+    SYNC_DONE,
+};
+
+/* A synchronisation on the worker, whose all of this is but `state`, until that says it is done. */
 struct aof_sync {
     int fd;
     uint64_t size; /* of the file when it began */
@@ -29,7 +38,7 @@ struct aof_sync {
     uint64_t took_ns;
     void (*tell)(void *context);
     void *context;
-    atomic_bool done;
+    atomic_uint state; /* enum sync_state, also a futex */
 };
 
 /* A write on the writer's thread, which owns all of this but `done` until that is set. */
@@ -52,11 +61,9 @@ void aof_log_init(struct aof_log *log)
 /* The sync under way no longer matters. */
 static void abandon_sync(struct aof_log *log, struct worker *worker)
 {
-    if (!log->syncing)
-        return;
-    worker_drain(worker);
-    mem_free(log->syncing);
-    log->syncing = NULL;
+    if (log->is_syncing)
+        worker_drain(worker);
+    log->is_syncing = false;
 }
 
 /* Gives back what was reserved and not used. */
@@ -83,6 +90,7 @@ void aof_log_fini(struct aof_log *log, struct worker *worker)
     abandon_sync(log, worker);
     abandon_write(log);
     worker_destroy(log->writer);
+    mem_free(log->sync);
     end_reservation(log);
     if (log->fd >= 0)
         close(log->fd);
@@ -261,31 +269,49 @@ bool aof_log_sync(struct aof_log *log)
 static void run_sync(void *argument)
 {
     struct aof_sync *sync = argument;
-    void (*tell)(void *context) = sync->tell; /* it is gone as soon as it is done */
+    void (*tell)(void *context) = sync->tell; /* it is another one as soon as it is done */
     void *context = sync->context;
     uint64_t began_ns = clock_mono_ns();
     sync->error = fdatasync(sync->fd) == 0 ? 0 : errno;
     sync->took_ns = clock_mono_ns() - began_ns;
-    atomic_store_explicit(&sync->done, true, memory_order_release);
-    if (tell)
+    if (atomic_exchange_explicit(&sync->state, SYNC_DONE, memory_order_acq_rel) == SYNC_AWAITED)
+        syscall(SYS_futex, &sync->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else if (tell)
         tell(context);
 }
 
 void aof_log_sync_later(struct aof_log *log, struct worker *worker)
 {
-    ASSERT(!log->syncing && log->fd >= 0);
-    log->syncing = mem_zalloc(sizeof *log->syncing);
-    log->syncing->fd = log->fd;
-    log->syncing->size = log->size;
-    log->syncing->tell = log->synced_later;
-    log->syncing->context = log->context;
-    worker_submit(worker, run_sync, log->syncing);
+    ASSERT(!log->is_syncing && log->fd >= 0);
+    if (!log->sync)
+        log->sync = mem_alloc(sizeof *log->sync);
+    *log->sync =
+        (struct aof_sync){ .fd = log->fd, .size = log->size, .tell = log->synced_later, .context = log->context };
+    log->is_syncing = true;
+    worker_submit(worker, run_sync, log->sync);
+}
+
+bool aof_log_await_sync(struct aof_log *log, uint64_t at_most_ns)
+{
+    struct aof_sync *sync = log->sync;
+    unsigned state = SYNC_UNDER_WAY;
+    uint64_t now_ns = clock_mono_ns(), until_ns = now_ns + at_most_ns;
+    ASSERT(log->is_syncing);
+    if (!atomic_compare_exchange_strong(&sync->state, &state, SYNC_AWAITED))
+        return true;
+    while (now_ns < until_ns && atomic_load_explicit(&sync->state, memory_order_acquire) == SYNC_AWAITED) {
+        struct timespec pause = { 0, (long)(until_ns - now_ns) };
+        syscall(SYS_futex, &sync->state, FUTEX_WAIT_PRIVATE, SYNC_AWAITED, &pause, NULL, 0);
+        now_ns = clock_mono_ns();
+    }
+    state = SYNC_AWAITED;
+    return !atomic_compare_exchange_strong(&sync->state, &state, SYNC_UNDER_WAY);
 }
 
 bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns)
 {
-    struct aof_sync *sync = log->syncing;
-    if (!sync || !atomic_load_explicit(&sync->done, memory_order_acquire))
+    struct aof_sync *sync = log->sync;
+    if (!log->is_syncing || atomic_load_explicit(&sync->state, memory_order_acquire) != SYNC_DONE)
         return false;
     *error = sync->error;
     *took_ns = sync->took_ns;
@@ -293,7 +319,6 @@ bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns)
         log->sync_failed = true;
     else if (!log->sync_failed)
         log->synced = sync->size;
-    mem_free(sync);
-    log->syncing = NULL;
+    log->is_syncing = false;
     return true;
 }

@@ -207,6 +207,7 @@ void aof_judge(struct server *server)
         snprintf(aof->refusal, sizeof aof->refusal, "MISCONF Errors writing to the AOF file: %s",
             strerror(aof->failure ? aof->failure : EIO));
         engine->refusal = aof->refusal;
+        engine->is_well = false;
     } else if (engine->refusal == aof->refusal) {
         engine->refusal = NULL;
         saves_judge(server);
@@ -445,6 +446,10 @@ static bool sync_group(struct server *server)
     }
     aof_group_take_off(&aof->group, server->engine);
     sync_later(server);
+    if (aof_pace_awaits(&aof->group.pace)) {
+        aof_pace_awaited(&aof->group.pace, aof_log_await_sync(&aof->log, AOF_PACE_AWAIT_NS));
+        poll_sync(server);
+    }
     return true;
 }
 

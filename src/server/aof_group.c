@@ -114,8 +114,8 @@ void aof_group_land(struct aof_group *group, const struct engine *engine)
     if (!group->left_ns)
         return;
     release(crew, engine, group->number);
-    if (crew->count)
-        aof_pace_note(&group->pace, crew->count, crew->began_ns, now_ns - group->left_ns, now_ns);
+    if (crew->count && group->syncs)
+        aof_pace_note(&group->pace, crew->count, now_ns - group->left_ns, now_ns);
     group->landed_ns = now_ns;
     group->left_ns = 0;
     group->syncs = false;

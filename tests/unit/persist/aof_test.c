@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -335,6 +336,49 @@ Test(aof_log, synchronising_by_the_worker)
     cr_assert(aof_log_poll(&log, &error, &took_ns) && error == 0 && took_ns > 0 && told == 1);
     cr_assert_eq(log.synced, 100000, "what came later does not count");
     cr_assert(aof_log_sync(&log) && log.synced == 100001);
+    aof_log_fini(&log, worker);
+    worker_destroy(worker);
+}
+
+static void hold(void *argument)
+{
+    while (!atomic_load((atomic_bool *)argument))
+        usleep(100);
+}
+
+Test(aof_log, waiting_for_the_worker_but_not_for_long)
+{
+    struct worker *worker = worker_create();
+    struct aof_log log;
+    atomic_bool goes_on = false;
+    int error, told = 0;
+    uint64_t took_ns;
+    aof_log_init(&log);
+    log.synced_later = count_call;
+    log.context = &told;
+    int fd = temporary_file(BYTES(""));
+    aof_log_switch(&log, fd, 0, worker);
+    append(&log, 'a', 1000);
+    cr_assert(write_all(&log));
+    worker_submit(worker, hold, &goes_on);
+    aof_log_sync_later(&log, worker);
+    cr_assert_not(aof_log_await_sync(&log, 1000000));
+    cr_assert_not(aof_log_poll(&log, &error, &took_ns));
+    atomic_store(&goes_on, true);
+    worker_drain(worker);
+    cr_assert(aof_log_await_sync(&log, 1), "it is done already");
+    cr_assert(aof_log_poll(&log, &error, &took_ns) && !error && told == 1 && log.synced == 1000);
+    for (int i = 0; i < 1000; i++) {
+        append(&log, 'b', 1);
+        cr_assert(write_all(&log));
+        told = 0;
+        aof_log_sync_later(&log, worker);
+        if (aof_log_await_sync(&log, i % 2 ? 10000000000 : i * 100))
+            cr_assert(aof_log_poll(&log, &error, &took_ns) && log.synced == 1001 + (size_t)i);
+        worker_drain(worker);
+        if (log.is_syncing)
+            cr_assert(aof_log_poll(&log, &error, &took_ns) && told == 1, "who does not wait is told");
+    }
     aof_log_fini(&log, worker);
     worker_destroy(worker);
 }
