@@ -60,10 +60,10 @@ struct evict *evict_create(void);
 void evict_destroy(struct evict *evict);
 
 /*
- * Takes the settings over: after a change of theirs, or of whether there is a limit (`fine`: the clock is to tell uses
- * apart). A change of policy leaves what the old one noted: it takes a while until the keys are told apart again.
+ * Takes the settings over: after a change of theirs, or of the limit of memory (0: none; the clock need not tell uses
+ * apart then). A change of policy leaves what the old one noted: it takes a while until the keys are told apart again.
  */
-void evict_configure(struct keyspace *keyspace, const struct evict_settings *settings, bool fine);
+void evict_configure(struct keyspace *keyspace, const struct evict_settings *settings, size_t limit);
 
 /*
  * To be called some times a second: the clock ticks at least once a second. `now_ms` is since 1970.
@@ -99,5 +99,5 @@ size_t evict_memory(const struct keyspace *keyspace);
 /* The name of the policy, as maxmemory-policy has it. */
 const char *evict_policy_name(int policy);
 
-/* W-TinyLFU's window in permille of the keys; 100: by reuse; 1000: it works as LRU; 0 under other policies. */
+/* W-TinyLFU's window in permille of the keys; 1000: it works as LRU; 0 under other policies. */
 unsigned evict_window_permille(const struct keyspace *keyspace);

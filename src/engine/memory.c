@@ -35,7 +35,7 @@ void engine_refresh_memory(struct engine *engine)
     const struct memory_settings *settings = &engine->settings->memory;
     struct memory_state *state = &engine->memory;
     struct keyspace *keyspace = engine->keyspace;
-    evict_configure(keyspace, &settings->evict, settings->limit != 0);
+    evict_configure(keyspace, &settings->evict, settings->limit);
     insight_set_limit(engine->insight, settings->limit);
     if (settings->limit && !state->limit)
         curve_set_limited(&keyspace->curve, keyspace->stats.hits + keyspace->stats.misses, settings->limit);

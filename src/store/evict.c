@@ -28,8 +28,10 @@ enum {
     WINDOW_TURNS = 16,         /* keys that go round the window once more in one step, at most */
     WINDOW_EXCESS = 8,         /* keys that leave a window that is too large, in one step */
     WINDOW_SLACK = 16,         /* it is, with so many too many (arrivals come in bursts) ... */
-    WINDOW_SLACK_SHARE = 40,   /* ... or this part of all keys */
+    WINDOW_SLACK_SHARE = 40,   /* ... or this part of all keys, ... */
+    WINDOW_SLACK_STEPS = 64,   /* ... and fewer than that leave it once in so many steps */
     MAIN_SAMPLES = 6,
+    REUSE_SAMPLES = 12,
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
     TINY_WINDOW = 1 << 23,
@@ -56,7 +58,8 @@ struct evict {
     struct evict_clock clock;
     uint64_t ticks; /* as keyspace->clock, not cut to an entry's bits */
     int64_t ticked_ms;
-    struct tinylfu *tinylfu; /* owned; NULL under other policies */
+    struct tinylfu *tinylfu;       /* owned; NULL under other policies */
+    const struct tinylfu_way *way; /* that the pool's scores were made for */
     struct evict_lfu lfu;
     uint64_t search_cursor;
     int search_db;
@@ -87,6 +90,11 @@ static enum evict_kind kind_of(const struct evict *evict)
     return (enum evict_kind)(evict->settings.policy & ~EVICT_VOLATILE);
 }
 
+static enum tinylfu_rule rule_of(const struct evict *evict)
+{
+    return tinylfu_way(evict->tinylfu)->rule;
+}
+
 static bool is_volatile(const struct evict *evict)
 {
     return evict->settings.policy & EVICT_VOLATILE;
@@ -114,7 +122,7 @@ static void set_pace(struct keyspace *keyspace)
                                                   : UINT32_MAX;
 }
 
-void evict_configure(struct keyspace *keyspace, const struct evict_settings *settings, bool fine)
+void evict_configure(struct keyspace *keyspace, const struct evict_settings *settings, size_t limit)
 {
     static const uint8_t access_of[] = {
         [EVICT_LRM] = ACCESS_CHANGE,
@@ -125,7 +133,7 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
     enum evict_kind before = kind_of(evict);
     evict->settings = *settings;
     enum evict_kind kind = kind_of(evict);
-    evict->fine = fine && (kind == EVICT_LRU || kind == EVICT_LRM || kind == EVICT_WTINYLFU);
+    evict->fine = limit && (kind == EVICT_LRU || kind == EVICT_LRM || kind == EVICT_WTINYLFU);
     evict->pooled = 0;
     evict->lfu.log_factor = settings->lfu_log_factor;
     evict->lfu.decay_minutes = settings->lfu_decay_time;
@@ -140,6 +148,8 @@ void evict_configure(struct keyspace *keyspace, const struct evict_settings *set
         evict->tinylfu = NULL;
         evict->settle_db = -1;
     }
+    if (evict->tinylfu)
+        tinylfu_set_limit(evict->tinylfu, limit);
     if (kind != EVICT_LFU)
         evict_lfu_fini(&evict->lfu);
     set_pace(keyspace);
@@ -235,6 +245,13 @@ void evict_set_frequency(struct keyspace *keyspace, struct entry *entry, unsigne
         entry->clock = evict_lfu_clock(&evict->lfu, counter, evict->ticked_ms) & ENTRY_CLOCK_MASK;
 }
 
+/* The present, in ticks as evict counts them. */
+static uint64_t now_of(const struct keyspace *keyspace)
+{
+    const struct evict *evict = keyspace->evict;
+    return evict->ticks + ((keyspace->clock - (uint32_t)evict->ticks) & ENTRY_CLOCK_MASK);
+}
+
 /* --- Uses and arrivals --- */
 
 void evict_touch(struct keyspace *keyspace, struct entry *entry)
@@ -286,7 +303,7 @@ void evict_arrive(struct keyspace *keyspace, const struct key *key, struct entry
     size_t keys = evict->keys = key_count(keyspace) + 1;
     entry->clock = keyspace->clock & TINY_MASK;
     tinylfu_use(evict->tinylfu, &evict->random, key->hash, keys);
-    if (tinylfu_returns(evict->tinylfu, key->hash))
+    if (tinylfu_returns(evict->tinylfu, key->hash, now_of(keyspace)))
         return;
     entry->clock |= TINY_WINDOW;
     tinylfu_window_push(evict->tinylfu, key->hash);
@@ -386,13 +403,6 @@ static void gather(struct keyspace *keyspace, struct db *db, size_t want, struct
 
 /* --- The pool --- */
 
-/* The present, in ticks as evict counts them. */
-static uint64_t now_of(const struct keyspace *keyspace)
-{
-    const struct evict *evict = keyspace->evict;
-    return evict->ticks + ((keyspace->clock - (uint32_t)evict->ticks) & ENTRY_CLOCK_MASK);
-}
-
 static uint64_t used_at(const struct keyspace *keyspace, const struct entry *entry)
 {
     return now_of(keyspace) - age_of(keyspace, entry);
@@ -408,16 +418,18 @@ static uint64_t score_of(const struct keyspace *keyspace, const struct entry *en
 {
     enum { TIME_BITS = 48 };
     const struct evict *evict = keyspace->evict;
+    const struct tinylfu_way *way;
     switch (kind_of(evict)) {
     case EVICT_LFU:
         return EVICT_LFU_MAX - lfu_counter(keyspace, entry);
     case EVICT_TTL:
         return UINT64_MAX / 2 - (uint64_t)entry_expiry(entry);
     case EVICT_WTINYLFU:
-        if (tinylfu_rule(evict->tinylfu) == TINYLFU_RECENCY)
+        way = tinylfu_way(evict->tinylfu);
+        if (way->rule == TINYLFU_RECENCY)
             return UINT64_MAX - used_at(keyspace, entry);
-        if (tinylfu_rule(evict->tinylfu) == TINYLFU_REUSE)
-            return tinylfu_rest(age_of(keyspace, entry), uses_of(entry));
+        if (way->rule == TINYLFU_REUSE)
+            return tinylfu_rest(way, age_of(keyspace, entry), uses_of(entry));
         return (uint64_t)(15 - tinylfu_frequency(evict->tinylfu, hash)) << TIME_BITS | used_at(keyspace, entry);
     default:
         return UINT64_MAX - used_at(keyspace, entry);
@@ -434,10 +446,10 @@ static void rate(const struct keyspace *keyspace, struct candidate *candidate)
 
 static size_t pool_size(const struct evict *evict)
 {
-    enum kind_size { BY_FREQUENCY = 16, TINY = 8 };
+    enum kind_size { BY_FREQUENCY = 16, BY_REUSE = 16, TINY = 8 };
     enum evict_kind kind = kind_of(evict);
     if (kind == EVICT_WTINYLFU)
-        return tinylfu_rule(evict->tinylfu) == TINYLFU_RECENCY ? POOL : TINY;
+        return rule_of(evict) == TINYLFU_RECENCY ? POOL : rule_of(evict) == TINYLFU_REUSE ? BY_REUSE : TINY;
     return kind == EVICT_LFU ? BY_FREQUENCY : POOL;
 }
 
@@ -466,10 +478,11 @@ static void pool_add(struct evict *evict, struct candidate candidate)
 static void pool_rank(const struct keyspace *keyspace)
 {
     struct evict *evict = keyspace->evict;
+    const struct tinylfu_way *way = tinylfu_way(evict->tinylfu);
     uint64_t now = now_of(keyspace);
     for (size_t i = 0; i < evict->pooled; i++) {
         struct candidate candidate = evict->pool[i];
-        candidate.score = tinylfu_rest(now - candidate.used_at, candidate.uses);
+        candidate.score = tinylfu_rest(way, now - candidate.used_at, candidate.uses);
         size_t at = i;
         for (; at && evict->pool[at - 1].score > candidate.score; at--)
             evict->pool[at] = evict->pool[at - 1];
@@ -491,8 +504,7 @@ static bool pool_take(struct keyspace *keyspace, struct candidate *out)
         const struct table *table = &keyspace->dbs[best.db]->table;
         if (!table_find(table, best.hash, is_same_item, best.entry) || !may_go(keyspace, best.entry))
             continue;
-        if (keyspace->access == ACCESS_TINYLFU && best.entry->clock & TINY_WINDOW &&
-            tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY)
+        if (keyspace->access == ACCESS_TINYLFU && best.entry->clock & TINY_WINDOW && rule_of(evict) != TINYLFU_RECENCY)
             continue;
         rate(keyspace, &best);
         if (tries > 1 && evict->pooled && best.score < evict->pool[evict->pooled - 1].score) {
@@ -537,8 +549,10 @@ static size_t samples_wanted(const struct evict *evict)
     int64_t samples = evict->settings.samples < GATHERED_MAX ? evict->settings.samples : GATHERED_MAX;
     if (kind == EVICT_LFU || kind == EVICT_RANDOM)
         return (size_t)samples;
-    if (kind == EVICT_WTINYLFU && tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY)
-        return samples > MAIN_SAMPLES ? (size_t)samples : MAIN_SAMPLES;
+    if (kind == EVICT_WTINYLFU && rule_of(evict) != TINYLFU_RECENCY) {
+        int64_t least = rule_of(evict) == TINYLFU_REUSE ? REUSE_SAMPLES : MAIN_SAMPLES;
+        return (size_t)(samples > least ? samples : least);
+    }
     return (size_t)(samples * TIME_SAMPLES < GATHERED_MAX ? samples * TIME_SAMPLES : GATHERED_MAX);
 }
 
@@ -551,7 +565,7 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
         return true;
     if (kind_of(evict) == EVICT_RANDOM)
         return false;
-    bool skip_window = keyspace->access == ACCESS_TINYLFU && tinylfu_rule(evict->tinylfu) != TINYLFU_RECENCY;
+    bool skip_window = keyspace->access == ACCESS_TINYLFU && rule_of(evict) != TINYLFU_RECENCY;
     size_t count = gathered->count;
     bool by_looks = kind_of(evict) == EVICT_LFU;
     if (by_looks && count > samples_wanted(evict))
@@ -575,9 +589,13 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
 static bool next_leaver(struct keyspace *keyspace, size_t target, struct candidate *out)
 {
     struct tinylfu *tinylfu = keyspace->evict->tinylfu;
-    /* A window that is to be smaller gives keys to the main region, some at a time. */
+    /* A window that is to be smaller gives keys to the main region, some at a time, and the last few one by one. */
     size_t part = keyspace->evict->keys / WINDOW_SLACK_SHARE, slack = part < WINDOW_SLACK ? part : WINDOW_SLACK;
-    for (int i = 0; i < WINDOW_EXCESS && tinylfu_window_len(tinylfu) > target + target / 8 + slack; i++)
+    size_t len = tinylfu_window_len(tinylfu), above = len > target ? len - target : 0;
+    size_t excess = above > target / 8 + slack                                                 ? WINDOW_EXCESS
+                    : above && random_below(&keyspace->evict->random, WINDOW_SLACK_STEPS) == 0 ? 1
+                                                                                               : 0;
+    for (; excess && tinylfu_window_len(tinylfu) > target; excess--)
         if (find_in_window(keyspace, tinylfu_window_pop(tinylfu), out))
             leave_window(out->entry);
     for (int turns = 0; tinylfu_window_len(tinylfu) >= target && tinylfu_window_len(tinylfu);) {
@@ -591,7 +609,7 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
         if (!(entry->clock & TINY_USES) || turns++ == WINDOW_TURNS)
             return true;
         entry->clock &= ~(uint32_t)TINY_USES & ENTRY_CLOCK_MASK;
-        if (tinylfu_rule(tinylfu) == TINYLFU_REUSE)
+        if (rule_of(keyspace->evict) == TINYLFU_REUSE)
             leave_window(entry);
         else
             tinylfu_window_push(tinylfu, out->hash);
@@ -602,7 +620,7 @@ static bool next_leaver(struct keyspace *keyspace, size_t target, struct candida
 static void remove_leaver(struct keyspace *keyspace, const struct candidate *leaver)
 {
     struct evict *evict = keyspace->evict;
-    tinylfu_forgo(evict->tinylfu, leaver->hash, evict->keys);
+    tinylfu_forgo(evict->tinylfu, leaver->hash, evict->keys, used_at(keyspace, leaver->entry));
     remove_candidate(keyspace, leaver);
 }
 
@@ -627,18 +645,25 @@ static enum evict_result evict_by_tinylfu(struct keyspace *keyspace, struct db *
     struct gathered gathered;
     struct candidate leaver, victim;
     tinylfu_set_full(evict->tinylfu);
-    enum tinylfu_rule rule = tinylfu_rule(evict->tinylfu);
+    const struct tinylfu_way *way = tinylfu_way(evict->tinylfu);
+    if (way != evict->way) /* scores were made in another way */
+        evict->pooled = 0;
+    evict->way = way;
     size_t target = tinylfu_window_target(evict->tinylfu, key_count(keyspace));
-    if (rule == TINYLFU_REUSE)
+    if (way->rule == TINYLFU_REUSE)
         pool_rank(keyspace);
     if (look_around(keyspace, db, &gathered, now_ms))
         return EVICT_REMOVED;
-    bool leaves = rule != TINYLFU_RECENCY && next_leaver(keyspace, target, &leaver);
-    if (leaves && rule == TINYLFU_REUSE) {
+    bool leaves = way->rule != TINYLFU_RECENCY && next_leaver(keyspace, target, &leaver);
+    bool found = (!leaves || way->rule == TINYLFU_FREQUENCY || way->strict) && pool_take(keyspace, &victim);
+    if (found && way->strict)
+        tinylfu_set_reach(evict->tinylfu, now_of(keyspace) - victim.used_at);
+    if (leaves && way->rule == TINYLFU_REUSE) {
+        if (found)
+            pool_add(evict, victim);
         remove_leaver(keyspace, &leaver);
         return EVICT_REMOVED;
     }
-    bool found = pool_take(keyspace, &victim);
     if (leaves && found) {
         admit(keyspace, &leaver, &victim);
         return EVICT_REMOVED;
@@ -713,7 +738,7 @@ size_t evict_memory(const struct keyspace *keyspace)
 unsigned evict_window_permille(const struct keyspace *keyspace)
 {
     const struct evict *evict = keyspace->evict;
-    return evict->tinylfu ? tinylfu_window_permille(evict->tinylfu) : 0;
+    return evict->tinylfu ? tinylfu_way(evict->tinylfu)->permille : 0;
 }
 
 const char *evict_policy_name(int policy)

@@ -15,9 +15,14 @@ struct ghost_line {
     uint16_t prints[LINE_GHOSTS]; /* 0: nobody */
 };
 
+struct ghost_dates {
+    uint8_t dates[LINE_GHOSTS]; /* of the line's */
+};
+
 void evict_ghosts_fini(struct evict_ghosts *ghosts)
 {
     mem_free(ghosts->lines);
+    mem_free(ghosts->dates);
     *ghosts = (struct evict_ghosts){ 0 };
 }
 
@@ -38,37 +43,62 @@ static uint16_t print_of(uint64_t hash)
     return print ? print : 1;
 }
 
-static struct ghost_line *line_of(const struct evict_ghosts *ghosts, uint64_t hash)
+static size_t place_of(const struct evict_ghosts *ghosts, uint64_t hash)
 {
     uint64_t mixed = hash * 0x9e3779b97f4a7c15ull >> 32;
-    return &ghosts->lines[mixed * ghosts->count >> 32];
+    return mixed * ghosts->count >> 32;
 }
 
 void evict_ghosts_add(struct evict_ghosts *ghosts, uint64_t hash, size_t keys)
 {
     resize(ghosts, keys);
-    struct ghost_line *line = line_of(ghosts, hash);
+    struct ghost_line *line = &ghosts->lines[place_of(ghosts, hash)];
     memmove(line->prints + 1, line->prints, sizeof *line - sizeof line->prints[0]);
     line->prints[0] = print_of(hash);
 }
 
-bool evict_ghosts_take(struct evict_ghosts *ghosts, uint64_t hash)
+void evict_ghosts_add_dated(struct evict_ghosts *ghosts, uint64_t hash, size_t keys, uint8_t date)
+{
+    evict_ghosts_add(ghosts, hash, keys);
+    if (!ghosts->dates)
+        ghosts->dates = mem_zalloc(ghosts->count * sizeof *ghosts->dates);
+    uint8_t *dates = ghosts->dates[place_of(ghosts, hash)].dates;
+    memmove(dates + 1, dates, LINE_GHOSTS - 1);
+    dates[0] = date;
+}
+
+bool evict_ghosts_take_dated(struct evict_ghosts *ghosts, uint64_t hash, uint8_t *date)
 {
     if (!ghosts->lines)
         return false;
-    struct ghost_line *line = line_of(ghosts, hash);
+    size_t place = place_of(ghosts, hash);
+    struct ghost_line *line = &ghosts->lines[place];
     uint16_t print = print_of(hash);
     int at = 0;
     while (at < LINE_GHOSTS && line->prints[at] != print)
         at++;
     if (at == LINE_GHOSTS)
         return false;
-    memmove(line->prints + at, line->prints + at + 1, (size_t)(LINE_GHOSTS - at - 1) * sizeof print);
+    size_t older = (size_t)(LINE_GHOSTS - at - 1);
+    memmove(line->prints + at, line->prints + at + 1, older * sizeof print);
     line->prints[LINE_GHOSTS - 1] = 0;
+    *date = 0;
+    if (ghosts->dates) {
+        uint8_t *dates = ghosts->dates[place].dates;
+        *date = dates[at];
+        memmove(dates + at, dates + at + 1, older);
+    }
     return true;
+}
+
+bool evict_ghosts_take(struct evict_ghosts *ghosts, uint64_t hash)
+{
+    uint8_t date;
+    return evict_ghosts_take_dated(ghosts, hash, &date);
 }
 
 size_t evict_ghosts_memory(const struct evict_ghosts *ghosts)
 {
-    return ghosts->lines ? mem_good_size(ghosts->count * sizeof *ghosts->lines) : 0;
+    size_t dates = ghosts->dates ? mem_good_size(ghosts->count * sizeof *ghosts->dates) : 0;
+    return dates + (ghosts->lines ? mem_good_size(ghosts->count * sizeof *ghosts->lines) : 0);
 }

@@ -1,5 +1,5 @@
 /*
- * Models: small caches that only count hits, to learn which window serves the load best; see store/evict_tinylfu.h.
+ * Models: small caches that only count hits, to learn which way serves the load best; see store/evict_tinylfu.h.
  */
 #pragma once
 
@@ -15,6 +15,9 @@ struct random;
 struct model_set *model_set_create(void);
 void model_set_destroy(struct model_set *models);
 
+/* The limit of memory, 0 for none: where that is little, the models hold fewer keys. */
+void model_set_limit(struct model_set *models, size_t limit);
+
 /*
  * True if the models follow the key: all keys of a small cache, a share of a large one's. `keys` is how many the cache
  * holds. O(1), and O(keys of the models) when they have doubled.
@@ -27,8 +30,7 @@ void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, stru
 /* The cache had to remove something: from now on the models hold no more than it does, and are compared. */
 void model_set_full(struct model_set *models);
 
-/* What the best model has: its window in permille, 1000 for LRU. */
-enum tinylfu_rule model_set_rule(const struct model_set *models);
-unsigned model_set_window_permille(const struct model_set *models);
+/* What the best model does. */
+const struct tinylfu_way *model_set_way(const struct model_set *models);
 
 size_t model_set_memory(const struct model_set *models);

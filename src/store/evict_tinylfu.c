@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "evict_model_priv.h"
+#include "evict_reach_priv.h"
 #include "store/evict_ghost.h"
 
 enum {
@@ -48,6 +49,7 @@ struct tinylfu {
     uint64_t aging;  /* what is due of it: uses times lines, in units of a period */
     bool full;
     struct evict_ghosts ghosts;
+    struct evict_reach reach;
     struct model_set *models;          /* owned */
     struct window_chunk *first, *last; /* owned queue */
     size_t head, tail;                 /* places in the first and the last chunk */
@@ -186,6 +188,11 @@ void tinylfu_destroy(struct tinylfu *tinylfu)
     mem_free(tinylfu);
 }
 
+void tinylfu_set_limit(struct tinylfu *tinylfu, size_t limit)
+{
+    model_set_limit(tinylfu->models, limit);
+}
+
 void tinylfu_use(struct tinylfu *tinylfu, struct random *random, uint64_t hash, size_t keys)
 {
     if (__builtin_expect(keys > tinylfu->now.count * KEYS_PER_LINE, 0))
@@ -203,31 +210,34 @@ void tinylfu_set_full(struct tinylfu *tinylfu)
     tinylfu->full = true;
 }
 
-enum tinylfu_rule tinylfu_rule(const struct tinylfu *tinylfu)
+const struct tinylfu_way *tinylfu_way(const struct tinylfu *tinylfu)
 {
-    return model_set_rule(tinylfu->models);
+    return model_set_way(tinylfu->models);
 }
 
 size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys)
 {
-    unsigned permille = model_set_window_permille(tinylfu->models);
+    unsigned permille = tinylfu_way(tinylfu)->permille;
     size_t target = keys / 1000 * permille + keys % 1000 * permille / 1000;
     return target ? target : 1;
 }
 
-unsigned tinylfu_window_permille(const struct tinylfu *tinylfu)
+void tinylfu_forgo(struct tinylfu *tinylfu, uint64_t hash, size_t keys, uint64_t used_at)
 {
-    return model_set_window_permille(tinylfu->models);
+    evict_ghosts_add_dated(&tinylfu->ghosts, hash, keys, evict_reach_date(&tinylfu->reach, used_at));
 }
 
-void tinylfu_forgo(struct tinylfu *tinylfu, uint64_t hash, size_t keys)
+void tinylfu_set_reach(struct tinylfu *tinylfu, uint64_t ticks)
 {
-    evict_ghosts_add(&tinylfu->ghosts, hash, keys);
+    evict_reach_set(&tinylfu->reach, ticks);
 }
 
-bool tinylfu_returns(struct tinylfu *tinylfu, uint64_t hash)
+bool tinylfu_returns(struct tinylfu *tinylfu, uint64_t hash, uint64_t now)
 {
-    return tinylfu_rule(tinylfu) == TINYLFU_REUSE && evict_ghosts_take(&tinylfu->ghosts, hash);
+    const struct tinylfu_way *way = tinylfu_way(tinylfu);
+    uint8_t date;
+    return way->rule == TINYLFU_REUSE && evict_ghosts_take_dated(&tinylfu->ghosts, hash, &date) &&
+           (!way->strict || evict_reach_is_within(&tinylfu->reach, date, now));
 }
 
 /* --- Window --- */
