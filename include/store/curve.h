@@ -28,7 +28,6 @@ struct curve {
     uint64_t share;                /* the same while following is not paused; */
     double rate;                   /* and as a share of all */
     struct curve_samples *samples; /* owned */
-    uint32_t most;                 /* that may be followed */
     size_t keys;                   /* that are in memory, as of the last curve_tick */
     uint64_t reads;                /* of all keys, as of the last look */
     uint64_t processed, budget;    /* since the last curve_tick; when there are more, less is followed at once */

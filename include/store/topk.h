@@ -10,7 +10,7 @@
  * database; of a long key only the beginning is kept.
  *
  * A slot is found by an open-addressed index; a heap over the slots has the least on top. O(1) for a key that has a
- * slot, O(log slots) amortised for one that gets it; 80 bytes and the key a slot, of which there are as many as needed.
+ * slot, O(log slots) amortised for one that gets it; 80 bytes and the key a slot.
  */
 #pragma once
 

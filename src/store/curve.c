@@ -4,8 +4,9 @@
  * that few are looked at, and moving a key costs two bits. When the positions are used up, the keys are numbered anew,
  * in one pass over them; few keys use few positions, which then stay in the nearest cache.
  *
- * There is room for few keys at first, and for twice as many when it is used up. When there are too many keys, what
- * lies too deep is forgotten and, if there still are too many, the threshold falls. Either way they move to new memory.
+ * When there are too many keys, what lies too deep is forgotten and, if there still are too many, the threshold falls.
+ * Either way they move to new memory. All that there is room for is allocated from the start, as a limit may be just
+ * above what is in use then.
  *
  * Distances are counted in buckets of 1/32 of a power of two.
  */
@@ -17,8 +18,8 @@
 #include "base/mem.h"
 
 enum {
-    SAMPLES_FIRST = 512, /* room for so many at first, */
-    SAMPLES_MAX = 8192,  /* and at most */
+    SAMPLES_MAX = 8192,
+    SAMPLES_LEAST = 512, /* that there is room for, however small the limit of memory is */
     SAMPLE_BYTES = 19,   /* that each of them costs, about */
     LIMIT_SHARE = 32,    /* where memory has a limit, so small a part of it is taken */
     SAMPLE_POSITIONS = 3,
@@ -100,16 +101,14 @@ static void set_limit(struct curve_samples *all)
 static uint32_t samples_most(size_t limit)
 {
     uint32_t most = SAMPLES_MAX;
-    while (limit && most > SAMPLES_FIRST && most * (size_t)SAMPLE_BYTES > limit / LIMIT_SHARE)
+    while (limit && most > SAMPLES_LEAST && most * (size_t)SAMPLE_BYTES > limit / LIMIT_SHARE)
         most /= 2;
     return most;
 }
 
 void curve_init(struct curve *curve)
 {
-    *curve = (struct curve){
-        .budget = UINT64_MAX, .is_limited = true, .most = SAMPLES_MAX, .samples = samples_create(SAMPLES_FIRST)
-    };
+    *curve = (struct curve){ .budget = UINT64_MAX, .is_limited = true, .samples = samples_create(SAMPLES_MAX) };
     set_limit(curve->samples);
     set_threshold(curve, UINT64_MAX);
 }
@@ -234,15 +233,6 @@ static void move_to(struct curve *curve, uint32_t cap, uint32_t skipped)
     curve->samples = to;
 }
 
-/* Room for as many samples as there are, at least. */
-static uint32_t room_for(uint32_t count)
-{
-    uint32_t cap = SAMPLES_FIRST;
-    while (cap < count)
-        cap *= 2;
-    return cap;
-}
-
 /* What luck would have given us so far, of all reads that were watched. */
 static inline void catch_up(struct curve *curve, uint64_t reads)
 {
@@ -272,22 +262,20 @@ static void make_room(struct curve *curve)
     enum { WORTH_WHILE = 8, SPARE = 4 }; /* parts of all */
     uint32_t cap = curve->samples->cap, count = curve->samples->count;
     double depth = ((double)curve->keys * DEEPEST + cap / SPARE) * curve->rate;
-    if (cap < curve->most)
-        move_to(curve, cap * 2, 0);
-    else if (depth < count - cap / WORTH_WHILE)
+    if (depth < count - cap / WORTH_WHILE)
         move_to(curve, cap, count - (uint32_t)depth);
     else
         lower_threshold(curve, 0.875);
 }
 
 /* The limit of memory is known, or another. The caller has caught up. */
-static void set_most(struct curve *curve, size_t limit)
+static void set_room(struct curve *curve, size_t limit)
 {
-    curve->most = samples_most(limit);
-    while (curve->samples->count > curve->most)
+    uint32_t most = samples_most(limit);
+    while (curve->samples->count > most)
         lower_threshold(curve, 0.875);
-    if (curve->samples->cap > curve->most)
-        move_to(curve, room_for(curve->samples->count), 0);
+    if (curve->samples->cap != most)
+        move_to(curve, most, 0);
 }
 
 /* Nobody is followed until the next tick, or all again whose hash is below the threshold. */
@@ -415,7 +403,7 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare
     bool is_limited = limit != 0;
     catch_up(curve, reads);
     curve->keys = keys;
-    set_most(curve, limit);
+    set_room(curve, limit);
     uint64_t budget = (is_limited ? BUDGET_PER_S : IDLE_BUDGET_PER_S) * (spare_ms < 1000 ? spare_ms : 1000) / 1000;
     bool was_limited = curve->is_limited;
     curve->is_limited = is_limited;
@@ -430,7 +418,8 @@ void curve_tick(struct curve *curve, size_t keys, uint64_t reads, uint64_t spare
 
 void curve_set_limited(struct curve *curve, uint64_t reads, size_t limit)
 {
-    curve->most = samples_most(limit);
+    catch_up(curve, reads);
+    set_room(curve, limit);
     if (curve->is_limited)
         return;
     curve->is_limited = true;
@@ -455,8 +444,9 @@ void curve_forget(struct curve *curve, uint64_t reads)
 {
     curve_reset(curve, reads);
     set_threshold(curve, UINT64_MAX);
+    uint32_t cap = curve->samples->cap;
     mem_free(curve->samples);
-    curve->samples = samples_create(SAMPLES_FIRST);
+    curve->samples = samples_create(cap);
     set_limit(curve->samples);
 }
 

@@ -1,6 +1,6 @@
 /*
  * Slots, a heap of their numbers by count, and an index from hash to slot with linear probing, twice as large. Removal
- * from the index moves back what had to step aside, so that there are no tombstones. All three grow by doubling.
+ * from the index moves back what had to step aside, so that there are no tombstones.
  *
  * The heap is lazy: a count in it is at most the slot's own, which may have grown since. So what is counted again costs
  * an addition; only who asks for the least puts the top right, as often as it is not what it says.
@@ -14,8 +14,6 @@
 #include "base/mem.h"
 
 #define NONE UINT32_MAX /* no slot */
-
-enum { ROOM_FIRST = 16 };
 
 struct slot {
     uint64_t hash, count, error;
@@ -32,10 +30,10 @@ struct place {
 };
 
 struct topk {
-    struct slot *slots; /* owned: `room`, as many as may become used before that grows */
+    struct slot *slots; /* owned: `capacity` */
     struct place *heap; /* owned: the least first */
     uint32_t *index;    /* owned: numbers of slots, or NONE */
-    uint32_t capacity, room, used, mask;
+    uint32_t capacity, used, mask;
     size_t key_bytes;
     uint64_t total;
 };
@@ -73,13 +71,13 @@ static void index_remove(struct topk *topk, uint32_t at)
     topk->index[at] = NONE;
 }
 
-/* `room` is enough for all that are used. */
+/* The slots that are used are the first ones, and stay. */
 static void set_room(struct topk *topk, uint32_t room)
 {
     size_t places = 1;
     while (places < 2 * (size_t)room)
         places *= 2;
-    topk->room = room;
+    topk->capacity = room;
     topk->mask = (uint32_t)places - 1;
     topk->slots = mem_realloc(topk->slots, room * sizeof *topk->slots);
     topk->heap = mem_realloc(topk->heap, room * sizeof *topk->heap);
@@ -90,17 +88,11 @@ static void set_room(struct topk *topk, uint32_t room)
         topk->index[seek(topk, topk->slots[i].hash, topk->slots[i].db)] = i;
 }
 
-static uint32_t room_first(const struct topk *topk)
-{
-    return topk->capacity < ROOM_FIRST ? topk->capacity : ROOM_FIRST;
-}
-
 struct topk *topk_create(size_t slots)
 {
     ASSERT(slots > 0 && slots < UINT32_MAX / 8);
     struct topk *topk = mem_zalloc(sizeof *topk);
-    topk->capacity = (uint32_t)slots;
-    set_room(topk, room_first(topk));
+    set_room(topk, (uint32_t)slots);
     return topk;
 }
 
@@ -111,7 +103,7 @@ void topk_clear(struct topk *topk)
     topk->used = 0;
     topk->total = 0;
     topk->key_bytes = 0;
-    set_room(topk, room_first(topk));
+    memset(topk->index, 0xff, (topk->mask + (size_t)1) * sizeof *topk->index);
 }
 
 void topk_destroy(struct topk *topk)
@@ -196,8 +188,6 @@ static struct slot *slot_take(struct topk *topk, uint64_t hash, int db, struct b
 {
     uint32_t number;
     if (topk->used < topk->capacity) {
-        if (topk->used == topk->room)
-            set_room(topk, topk->room * 2 < topk->capacity ? topk->room * 2 : topk->capacity);
         number = topk->used++;
         topk->slots[number] = (struct slot){ 0 };
         topk->heap[number] = (struct place){ 0, number };
@@ -246,13 +236,12 @@ static void slot_remove(struct topk *topk, uint32_t at)
 void topk_set_slots(struct topk *topk, size_t slots)
 {
     ASSERT(slots > 0 && slots < UINT32_MAX / 8);
-    topk->capacity = (uint32_t)slots;
-    while (topk->used > topk->capacity) {
+    while (topk->used > slots) {
         const struct slot *least = &topk->slots[settle_top(topk)];
         slot_remove(topk, seek(topk, least->hash, least->db));
     }
-    if (topk->room > topk->capacity)
-        set_room(topk, topk->capacity);
+    if (topk->capacity != slots)
+        set_room(topk, (uint32_t)slots);
 }
 
 void topk_put(struct topk *topk, uint64_t hash, int db, struct bytes key, uint64_t value)
@@ -321,6 +310,6 @@ size_t topk_best(const struct topk *topk, struct topk_item *out, size_t max)
 
 size_t topk_memory(const struct topk *topk)
 {
-    return sizeof *topk + topk->room * (sizeof *topk->slots + sizeof *topk->heap) +
+    return sizeof *topk + topk->capacity * (sizeof *topk->slots + sizeof *topk->heap) +
            (topk->mask + (size_t)1) * sizeof *topk->index + topk->key_bytes;
 }

@@ -98,13 +98,13 @@ def check_used(client, at_least=0):
 def test_an_empty_server_takes_little_memory(server):
     with Client(server.port) as client:
         skip_without_jemalloc(client)
-        assert check_used(client) < 500_000
+        assert check_used(client) < 700_000
         client.command("CONFIG", "SET", "maxmemory", "3mb", "maxmemory-policy", "allkeys-lru")
         assert check_used(client) < 500_000
 
 
 def test_the_first_keys_cost_what_keys_cost(server):
-    """What the server itself needs grows slowly: a limit a little above what is in use leaves that room."""
+    """What the server itself needs is there from the start: a limit a little above what is in use leaves that room."""
     with Client(server.port) as client:
         client.info("memory")
         before = int(client.info("memory")["used_memory"])
