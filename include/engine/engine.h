@@ -105,6 +105,7 @@ struct engine {
     bool loading;                    /* data are read from a file: only commands with CMD_LOADING are executed */
     bool flushed_all;                /* every database was emptied: what is being saved of them is not wanted */
     const char *refusal;             /* the error that commands which write get; NULL: they are executed. Borrowed */
+    bool is_well;                    /* that is nothing to tell those who ask for this server's health (PING) */
     bool trusts_payloads;            /* RESTORE does not test checksums; for tests */
     bool is_strict;                  /* commands are restrained or watched: by a limit, a pause, a monitor, ... */
     bool is_telling;                 /* some clients are still to be told that a key has changed (engine/tracking.h) */

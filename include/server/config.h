@@ -84,8 +84,9 @@ struct config {
     char *dbfilename; /* owned */
     bool rdbcompression, rdbchecksum, rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     struct save_points save_points;
-    char *shutdown_on_sigint, *shutdown_on_sigterm;   /* owned: words */
-    int64_t key_load_delay_us, rdb_key_save_delay_us; /* below zero: so many keys for a microsecond */
+    int64_t min_replicas_to_write, min_replicas_max_lag; /* 0 for either: writing needs none */
+    char *shutdown_on_sigint, *shutdown_on_sigterm;      /* owned: words */
+    int64_t key_load_delay_us, rdb_key_save_delay_us;    /* below zero: so many keys for a microsecond */
 
     bool appendonly;
     char *appendfilename, *appenddirname; /* owned */
@@ -159,6 +160,12 @@ bool config_replace_file(const char *path, struct bytes content, struct buf *err
 
 /* The whole file appended to `out`; false with errno set. */
 bool config_load_file(const char *path, struct buf *out);
+
+/* Whether commands may write only while replicas follow, of which there are none yet. */
+static inline bool config_needs_replicas(const struct config *config)
+{
+    return config->min_replicas_to_write > 0 && config->min_replicas_max_lag > 0;
+}
 
 /* Expands proc-title-template. `title` is what {title} stands for. */
 void config_format_title(const struct config *config, const char *title, struct buf *out);

@@ -67,7 +67,8 @@ bool saves_reload(struct server *server, bool flush);
 /* Forks a child that saves. False, with the reason logged. */
 bool saves_in_background(struct server *server);
 
-/* Takes over whether writes are refused: after a save, and after a change of the configuration. */
+/* Takes over whether writes are refused, for want of saves or of replicas: after a save, and after a change of the
+ * configuration. */
 void saves_judge(struct server *server);
 
 /* Starts what is due. Called some times a second. */

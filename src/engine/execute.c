@@ -211,15 +211,24 @@ static void fail_subscriber(struct call *call)
         call->command->full_name);
 }
 
-/* True if what the command would do, EXEC with what was queued, is not refused for now; otherwise answers an error. */
+/* Whether what the command would do, EXEC with what was queued, is refused for now. */
+static bool is_refused(const struct engine *engine, const struct session *session, uint32_t flags)
+{
+    if (!engine->refusal)
+        return false;
+    if (flags & CMD_RUNS_QUEUE)
+        flags |= transaction_flags(session);
+    return flags & CMD_WRITE || (flags & CMD_TELLS_HEALTH && !engine->is_well);
+}
+
+/* True if the command may run at this time; otherwise answers an error. */
 static bool admit_now(struct call *call)
 {
     const struct engine *engine = call->engine;
     uint32_t flags = call->command->flags;
-    if (flags & CMD_RUNS_QUEUE)
-        flags |= transaction_flags(call->session) & CMD_WRITE;
-    if (engine->refusal && flags & (CMD_WRITE | CMD_TELLS_HEALTH)) {
-        reply_error(call->reply, bytes_from_cstr(engine->refusal));
+    if (is_refused(engine, call->session, flags)) {
+        reply_error_printf(call->reply, "%s%s",
+            flags & CMD_RUNS_QUEUE ? "EXECABORT Transaction discarded because of: " : "", engine->refusal);
         return false;
     }
     if (engine->loading && !(flags & CMD_LOADING)) {

@@ -285,7 +285,10 @@ static void print_stats(struct server *server, struct buf *out)
 
 static void print_replication(struct server *server, struct buf *out)
 {
-    buf_printf(out, "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\n");
+    buf_printf(out, "role:master\r\nconnected_slaves:0\r\n");
+    if (config_needs_replicas(&server->config))
+        buf_append_cstr(out, "min_slaves_good_slaves:0\r\n");
+    buf_append_cstr(out, "master_failover_state:no-failover\r\n");
     buf_printf(out, "master_replid:%s\r\n", server->run_id);
     buf_printf(out, "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:0\r\n"
                     "second_repl_offset:-1\r\nrepl_backlog_active:0\r\nrepl_backlog_size:1048576\r\n"

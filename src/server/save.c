@@ -66,13 +66,14 @@ void saves_judge(struct server *server)
         "may modify the data set are disabled, because this instance is configured to report errors during writes if "
         "RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about "
         "the RDB error.";
+    static const char no_replicas[] = "NOREPLICAS Not enough good replicas to write.";
     const struct config *config = &server->config;
     struct engine *engine = server->engine;
-    bool refuse = server->saves->failed && config->stop_writes_on_bgsave_error && config->save_points.count;
-    if (refuse && !engine->refusal)
-        engine->refusal = refusal;
-    else if (!refuse && engine->refusal == refusal)
-        engine->refusal = NULL;
+    bool fails = server->saves->failed && config->stop_writes_on_bgsave_error && config->save_points.count;
+    if (engine->refusal && engine->refusal != refusal && engine->refusal != no_replicas)
+        return;
+    engine->refusal = fails ? refusal : config_needs_replicas(config) ? no_replicas : NULL;
+    engine->is_well = !fails;
 }
 
 static bool write_file(struct server *server, const struct rdb_save *save)

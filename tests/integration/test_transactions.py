@@ -166,3 +166,20 @@ def test_optimistic_locking_loses_no_update(server):
     for worker in workers:
         worker.join()
     assert redis.Redis(port=server.port).get("counter") == b"500"
+
+
+def test_too_few_replicas_let_nobody_write(pair, module_server, module_oracle):
+    """There are none on either server: whoever asks for one has a server that is read, and is in good health."""
+    other = Pair(module_server.port, module_oracle.port, 2)
+    try:
+        pair.same("SET a 1", "MULTI", "SET a 2", "GET a")
+        other.same("CONFIG SET min-replicas-to-write 1")
+        pair.same("EXEC", "SET a 3", "GET a", "PING", "PUBLISH c m", "DEL a", "SORT l STORE m", "FLUSHALL", "BLPOP l 0",
+                  "MULTI", "GET a", "EXEC", "MULTI", "GET a", "SET a 4", "EXEC", "CONFIG GET min-slaves-to-write")
+        assert all(client.info("replication")["min_slaves_good_slaves"] == "0" for client in other.both)
+        other.same("CONFIG SET min-replicas-max-lag 0")
+        pair.same("SET a 5")
+        assert all("min_slaves_good_slaves" not in client.info("replication") for client in other.both)
+    finally:
+        other.same("CONFIG SET min-replicas-to-write 0 min-replicas-max-lag 10")
+        other.close()
