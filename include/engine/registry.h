@@ -144,8 +144,24 @@ int command_keys(
 /* Adds one run of that many ticks (base/clock.h) to the statistics; to the histogram too if `histogram`. */
 void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogram);
 
-/* Adds it to the histogram alone. */
-void command_stats_add_latency(struct command_stats *stats, uint64_t ticks);
+/* The histogram's counters, made if there are none yet. */
+uint64_t *command_stats_need_latency(struct command_stats *stats);
+
+/*
+ * The counter to which a run of that many ticks belongs. A double has the power of two, and behind it the two bits that
+ * choose one of four buckets, at a fixed place.
+ */
+static inline unsigned command_latency_bucket(uint64_t ticks)
+{
+    enum { EXPONENT_BIAS = 1023, FRACTION_BITS = 52 };
+    double value = (double)(int64_t)ticks;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    int64_t bucket = (int64_t)(bits >> (FRACTION_BITS - 2)) - (EXPONENT_BIAS + COMMAND_LATENCY_LOW_BITS) * 4;
+    if (bucket < 0)
+        return 0;
+    return bucket < COMMAND_LATENCY_BUCKETS ? (unsigned)bucket : COMMAND_LATENCY_BUCKETS - 1;
+}
 
 /* The duration in ns below which the share `quantile` (0 to 1) of the runs lie; 0 if there was none. */
 uint64_t command_stats_quantile(const struct command_stats *stats, double quantile);

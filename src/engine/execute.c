@@ -1,9 +1,8 @@
 /*
  * Executing requests.
  *
- * Requests come in batches. A window of them is planned before the first is executed: the command is looked up, the
- * first key hashed and the bucket it belongs to prefetched; then, in a second pass, the entries. By the time a handler
- * looks for its key the cache lines have arrived.
+ * Requests come in batches, of which a window is planned (plan.c) before it is executed. Plain requests that are alike
+ * make a series; for all others every check is made one by one.
  *
  * Time is taken once per command: the end of one is the beginning of the next. What is counted of a command and of a
  * client is added up over a series of calls that are alike in both, and then added there (struct tally).
@@ -13,7 +12,6 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "engine/acl.h"
 #include "engine/blame.h"
@@ -30,87 +28,14 @@
 #include "engine/slowlog.h"
 #include "engine/transaction.h"
 #include "engine_priv.h"
+#include "plan_priv.h"
 #include "resp/request.h"
 #include "store/keyspace.h"
 
 enum {
-    WINDOW = 64,            /* requests planned ahead: their cache lines must still be there when their turn comes */
     ARGS_ECHO_MAX = 128,    /* bytes of arguments repeated in an error text */
     CLOCK_REFRESH_US = 500, /* after a command this slow the wall clock is read again */
 };
-
-/* The same key, of the same database, is often asked for again at once: by a queue's clients, or a counter's. */
-static inline bool is_same_key(struct bytes a, struct bytes b)
-{
-    return a.len == b.len && a.len > 0 && a.ptr[a.len - 1] == b.ptr[b.len - 1] && bytes_same(a.ptr, b.ptr, a.len);
-}
-
-/* What else there is to plan for a window. */
-struct outlook {
-    size_t fetches; /* requests whose buckets are on their way */
-    uint8_t fetched[WINDOW];
-    bool looks; /* one of the commands looks into values, too */
-};
-
-/* Looks up the commands and asks for the buckets of their first keys. */
-static inline void plan(struct engine *engine, struct request *requests, size_t count, struct outlook *outlook)
-{
-    const struct session *first = requests->owner;
-    struct command_info *last = first->last_command;
-    struct bytes last_key = { NULL, 0 };
-    const struct db *last_db = NULL;
-    uint64_t last_hash = 0;
-    outlook->fetches = 0;
-    outlook->looks = last && last->row->look_ahead;
-    for (size_t i = 0; i < count; i++) {
-        struct request *request = &requests[i];
-        const struct session *session = request->owner;
-        if (!last || !command_is_called(last, request->argv[0])) {
-            last = command_find(engine->registry, request->argv[0]);
-            outlook->looks |= last && last->row->look_ahead;
-        }
-        request->plan = last;
-        if (!last || last->first_key == 0 || last->first_key >= request->argc)
-            continue;
-        struct bytes key = request->argv[last->first_key];
-        if (session->db != last_db || !is_same_key(key, last_key)) {
-            last_hash = hash_bytes(key.ptr, key.len);
-            last_key = key;
-            last_db = session->db;
-            request->place = (void *)keyspace_prefetch_bucket(last_db, last_hash);
-            outlook->fetched[outlook->fetches++] = (uint8_t)i;
-        }
-        request->hash = last_hash;
-    }
-}
-
-static void plan_entries(const struct request *requests, const struct outlook *outlook)
-{
-    for (size_t i = 0; i < outlook->fetches; i++) {
-        const struct request *request = &requests[outlook->fetched[i]];
-        const struct session *session = request->owner;
-        if (request->place)
-            keyspace_prefetch_in(session->db, request->place, request->hash);
-    }
-}
-
-/* Asks for what the commands will look for inside large values, once the entries have come. */
-static void plan_values(struct request *requests, size_t count)
-{
-    for (unsigned step = 0; step < COMMAND_LOOK_AHEAD_STEPS; step++)
-        for (size_t i = 0; i < count; i++) {
-            struct request *request = &requests[i];
-            const struct command_info *command = request->plan;
-            if (!command || !command->row->look_ahead || command->first_key == 0 || command->first_key >= request->argc)
-                continue;
-            const struct session *session = request->owner;
-            struct bytes name = request->argv[command->first_key];
-            if (step == 0)
-                request->place = keyspace_glance(session->db, (struct key){ name.ptr, name.len, request->hash });
-            if (request->place)
-                command->row->look_ahead(request->place, request->argv, request->argc, step);
-        }
-}
 
 /* What of a client's word is repeated in an error text: at most `room` bytes, and none behind a zero byte. */
 static struct bytes echo(struct bytes word, size_t room)
@@ -380,16 +305,22 @@ static __attribute__((noinline)) void settle_tally(
     split_add(engine, tally.command, tally.calls, tally.starts, tally.ticks);
 }
 
+static inline void tally_add(struct engine *engine, struct session *session, struct command_info *command,
+    uint64_t calls, uint64_t ticks, uint64_t starts)
+{
+    if (__builtin_expect(engine->tally.command != command || engine->tally.session != session, 0))
+        settle_tally(engine, session, command);
+    engine->tally.calls += calls;
+    engine->tally.ticks += ticks;
+    engine->tally.starts += starts;
+}
+
 static inline void account(struct engine *engine, const struct call *call, uint64_t start, uint64_t ticks)
 {
     struct command_info *command = call->command;
     if (engine->settings->latency_tracking)
-        command_stats_add_latency(&command->stats, ticks);
-    if (__builtin_expect(engine->tally.command != command || engine->tally.session != call->session, 0))
-        settle_tally(engine, call->session, command);
-    engine->tally.calls++;
-    engine->tally.ticks += ticks;
-    engine->tally.starts += start;
+        command_stats_need_latency(&command->stats)[command_latency_bucket(ticks)]++;
+    tally_add(engine, call->session, command, 1, ticks, start);
     if (__builtin_expect(call->reply->failed, 0))
         account_failed(engine, command, call->reply->code);
 }
@@ -632,37 +563,114 @@ static inline bool is_plain(const struct engine *engine, const struct session *s
 }
 
 /* What all plain requests of a session have in common, as long as none of another kind comes between them. */
-static struct call begin_series(struct engine *engine, struct session *session)
+static struct call begin_calls(struct engine *engine, struct session *session)
 {
     struct call call = session_call(session);
     call.now_ms = session->last_ms = engine->now_ms;
     return call;
 }
 
-/* Executes a plain request, in the series that `call` has begun; returns the ticks at its end. */
-static inline __attribute__((always_inline)) uint64_t execute_plain(
-    struct engine *engine, struct call *call, struct request *request, uint64_t start)
+/*
+ * The last call of a series was out of the ordinary: it failed, took long, or waits now; or whatever it did concerns
+ * who comes next. False if it is to be accounted for when it has answered.
+ */
+static __attribute__((noinline)) bool end_disturbed(struct engine *engine, struct call *call, uint64_t ticks)
+{
+    if (__builtin_expect(engine->has_late, 0))
+        session_send_late(engine);
+    if (call->session->flags & SESSION_WAITS) {
+        if (call->session->wait)
+            wait_charge(call->session, ticks);
+        return false;
+    }
+    if (engine->settings->latency_tracking)
+        command_stats_need_latency(&call->command->stats)[command_latency_bucket(ticks)]++;
+    if (call->reply->failed)
+        account_failed(engine, call->command, call->reply->code);
+    if (ticks >= engine->notable_ticks)
+        note_slow(call, ticks);
+    return true;
+}
+
+/* What a series has executed. */
+struct series {
+    struct request *next;   /* behind the last */
+    uint32_t calls;         /* that are accounted for, ... */
+    uint64_t ticks, starts; /* ... what they took in all, and the sum of the moments at which they began */
+    uint64_t end;           /* in ticks */
+};
+
+/*
+ * A series: plain requests of one session for one command, one behind the other, up to `stop`; the first is known to be
+ * one. It ends, too, behind what disturbs it: what was true in the beginning may be so no longer. Nothing is propagated
+ * meanwhile (a request is plain only while nobody wants to know of changes), and between two calls nothing else
+ * happens; so all that is usually done around a call is done around the series.
+ */
+static __attribute__((noinline)) struct series run_series(
+    struct engine *engine, struct call *call, struct request *request, const struct request *stop, uint64_t at)
+{
+    struct session *const session = call->session;
+    struct command_info *const command = call->command;
+    const command_run_fn handler = command->row->run;
+    const struct request *const first = request;
+    const uint32_t flags = session->flags;
+    uint64_t *latency = engine->settings->latency_tracking ? command_stats_need_latency(&command->stats) : NULL;
+    uint64_t began = at, start, starts = 0;
+    bool has_ended = true;
+    do {
+        call->argv = request->argv;
+        call->argc = request->argc;
+        call->key_hash = request->hash;
+        call->request = request;
+        call->propagated = false;
+        request->done = true;
+        handler(call);
+        engine->told_of_flush = false;
+        arena_reset(call->arena);
+        starts += start = at;
+        at = clock_ticks();
+        request++;
+        bool disturbed = engine->is_strict | engine->keys_ready | engine->has_late | call->reply->failed |
+                         (engine->keyspace->holds != 0) | (session->flags != flags);
+        if (__builtin_expect(disturbed, 0) || __builtin_expect(at - start >= engine->notable_ticks, 0)) {
+            has_ended = end_disturbed(engine, call, at - start);
+            break;
+        }
+        if (latency)
+            latency[command_latency_bucket(at - start)]++;
+    } while (request < stop && request->owner == session && request->plan == command && !request->blob_count &&
+             command_argc_fits(command, request->argc));
+    return (struct series){
+        .next = request,
+        .calls = (uint32_t)(request - first) - !has_ended,
+        .ticks = (has_ended ? at : start) - began,
+        .starts = has_ended ? starts : starts - start,
+        .end = at,
+    };
+}
+
+/* Executes a series of plain requests. Moves *next behind it, and returns the ticks at its end. */
+static uint64_t execute_series(
+    struct engine *engine, struct call *call, struct request **next, const struct request *stop, uint64_t start)
 {
     struct session *session = call->session;
-    struct command_info *command = request->plan;
-    call->argv = request->argv;
-    call->argc = request->argc;
-    call->key_arg = command->first_key < request->argc ? command->first_key : 0;
-    call->key_hash = request->hash;
+    struct command_info *command = (*next)->plan;
+    if ((size_t)(stop - *next) >= engine->insight_in)
+        stop = *next + engine->insight_in - 1; /* which will be looked at */
     call->command = command;
-    call->request = request;
-    call->propagated = false;
-    request->done = true;
-    reply_begin(call->reply);
+    call->key_arg = command->first_key < command->argc_min ? command->first_key : 0;
     session->last_command = command;
     engine->keyspace->touch = true;
     engine->current = session;
-    uint64_t dirty = propagate_begin(call);
-    command->row->run(call);
-    propagate_end(call, dirty);
-    engine->told_of_flush = false;
-    session_push_late(engine);
-    return run_end(engine, call, request->argv, start);
+    engine->executing++;
+    reply_begin(call->reply);
+    struct series series = run_series(engine, call, *next, stop, start);
+    engine->executing--;
+    engine->current = NULL;
+    engine->insight_in -= series.calls;
+    tally_add(engine, session, command, series.calls, series.ticks, series.starts);
+    *next = series.next;
+    return series.end;
 }
 
 /* Executes a request of any kind, unless its session is closing or waits; returns the ticks at its end. */
@@ -684,34 +692,32 @@ static __attribute__((noinline)) uint64_t execute_special(
 /* Returns the ticks at the end. */
 static uint64_t execute_window(struct engine *engine, struct request *requests, size_t count)
 {
-    struct outlook outlook;
-    plan(engine, requests, count, &outlook);
-    plan_entries(requests, &outlook);
-    if (outlook.looks)
-        plan_values(requests, count);
-    struct call series;
-    series.session = NULL;
+    plan_requests(engine, requests, count);
+    struct call call;
+    call.session = NULL;
     uint64_t at = clock_ticks();
-    for (struct request *request = requests; request < requests + count; request++) {
+    const struct request *stop = requests + count;
+    for (struct request *request = requests; request < stop;) {
         struct session *session = request->owner;
         uint64_t end;
-        if (__builtin_expect(is_plain(engine, session, request), 1)) {
-            if (__builtin_expect(series.session != session, 0))
-                series = begin_series(engine, session);
-            end = execute_plain(engine, &series, request, at);
+        bool plain = is_plain(engine, session, request);
+        if (__builtin_expect(plain, 1)) {
+            if (__builtin_expect(call.session != session, 0))
+                call = begin_calls(engine, session);
+            end = execute_series(engine, &call, &request, stop, at);
         } else {
-            series.session = NULL;
-            end = execute_special(engine, request, at);
+            call.session = NULL;
+            end = execute_special(engine, request++, at);
         }
         if (__builtin_expect(end - at > engine->refresh_ticks, 0)) {
             engine->now_ms = clock_wall_ms();
-            series.session = NULL;
+            call.session = NULL;
         }
         at = end;
         if (__builtin_expect(engine->keys_ready, 0)) {
             engine->keyspace->keeps_expired = false;
             waits_serve(engine);
-            series.session = NULL;
+            call.session = NULL;
             at = clock_ticks();
         }
     }
@@ -733,8 +739,8 @@ void engine_execute(struct engine *engine, struct request *requests, size_t coun
     engine->batch = requests;
     engine->batch_end = requests + count;
     struct blame_pipeline pipeline = { .at = now, .held_before = engine->held_ticks };
-    for (size_t i = 0; i < count; i += WINDOW) {
-        size_t window = count - i < WINDOW ? count - i : WINDOW;
+    for (size_t i = 0; i < count; i += PLAN_WINDOW) {
+        size_t window = count - i < PLAN_WINDOW ? count - i : PLAN_WINDOW;
         uint64_t end = execute_window(engine, &requests[i], window);
         blame_window(engine, &pipeline, &requests[i], window, end);
     }

@@ -421,19 +421,6 @@ bool command_hides(const struct command_info *command, const struct bytes *argv,
     return !command->row->hides || command->row->hides(argv, argc, at);
 }
 
-/* A double has the power of two, and behind it the two bits that choose one of four buckets, at a fixed place. */
-static inline unsigned latency_bucket(uint64_t ticks)
-{
-    enum { EXPONENT_BIAS = 1023, FRACTION_BITS = 52 };
-    double value = (double)(int64_t)ticks;
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    int64_t bucket = (int64_t)(bits >> (FRACTION_BITS - 2)) - (EXPONENT_BIAS + COMMAND_LATENCY_LOW_BITS) * 4;
-    if (bucket < 0)
-        return 0;
-    return bucket < COMMAND_LATENCY_BUCKETS ? (unsigned)bucket : COMMAND_LATENCY_BUCKETS - 1;
-}
-
 /* The upper end of a bucket, in ticks. */
 static uint64_t latency_bucket_end(unsigned bucket)
 {
@@ -446,14 +433,14 @@ void command_stats_add(struct command_stats *stats, uint64_t ticks, bool histogr
     stats->calls++;
     stats->ticks += ticks;
     if (histogram)
-        command_stats_add_latency(stats, ticks);
+        command_stats_need_latency(stats)[command_latency_bucket(ticks)]++;
 }
 
-void command_stats_add_latency(struct command_stats *stats, uint64_t ticks)
+uint64_t *command_stats_need_latency(struct command_stats *stats)
 {
     if (__builtin_expect(!stats->latency, 0))
         stats->latency = mem_zalloc(COMMAND_LATENCY_BUCKETS * sizeof(uint64_t));
-    stats->latency[latency_bucket(ticks)]++;
+    return stats->latency;
 }
 
 uint64_t command_stats_quantile(const struct command_stats *stats, double quantile)

@@ -446,7 +446,8 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
 }
 
 /* Cuts plain requests off while there are some, and room for them. */
-static inline void offer_cut_plain(struct batch *batch, struct offer *offer, const struct reader_limits *limits)
+static __attribute__((noinline)) void offer_cut_plain(
+    struct batch *batch, struct offer *offer, const struct reader_limits *limits)
 {
     struct request *request = batch->requests + batch->count, *last = batch->requests + batch->cap;
     struct bytes *argv = batch->argv.ptr + batch->argv.len;

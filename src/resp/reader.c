@@ -22,7 +22,9 @@ enum {
     ARGUMENT_MIN = 6, /* $0\r\n\r\n */
     SHORT_HEAD = 4,   /* $0\r\n */
     LINE_END = 2,
-    LEN_DIGITS_MAX = 9, /* of a length that the short path reads */
+    SHORT_LEN_MAX = 9,   /* of an argument with a short head, ... */
+    MIDDLE_LEN_MAX = 99, /* ... and of one with a middle one */
+    LEN_DIGITS_MAX = 9,  /* of a length that the short path reads */
 };
 
 enum reader_fault {
@@ -285,99 +287,136 @@ static bool is_digit(char c)
 }
 
 /*
- * The digit of a head of one digit at `p`, `$5\r\n`, or more than 9 if there is no such thing. The four bytes are taken
- * as one number, from which nothing but the digit is left. Other heads, too, may be good: one with another byte behind
- * the carriage return is, for whoever reads them byte by byte.
+ * Heads are taken as numbers of four bytes, from which what they must have is taken away, so that nothing but digits is
+ * left. Other heads, too, may be good: one with another byte behind the carriage return is, for whoever reads them byte
+ * by byte.
  */
-static inline uint32_t short_head(const char *p, char type)
+static inline uint32_t head_without(const char *p, const char wanted[SHORT_HEAD])
 {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the type is the lowest byte");
-    const char zero[SHORT_HEAD] = { type, '0', '\r', '\n' };
-    uint32_t head, wanted;
+    uint32_t head, taken;
     memcpy(&head, p, sizeof(head));
-    memcpy(&wanted, zero, sizeof(wanted));
-    head ^= wanted;
+    memcpy(&taken, wanted, sizeof(taken));
+    return head ^ taken;
+}
+
+/* The digit of a head of one digit at `p`, `$5\r\n`, or more than 9 if there is no such thing. */
+static inline uint32_t short_head(const char *p, char type)
+{
+    const char zero[SHORT_HEAD] = { type, '0', '\r', '\n' };
+    uint32_t head = head_without(p, zero);
     return head >> 8 | head << 24;
 }
 
-/* The head of a request where it is plain, one digit or two: returns its length, or 0 if reader_parse_count decides. */
-static inline size_t take_count(const struct reader_limits *limits, const char *input, size_t len, uint32_t *count)
+/* The number in a head of two digits at `p`, `$16\r`, or less than 10 if there is no such thing. */
+static inline uint32_t middle_head(const char *p)
+{
+    const char zeros[SHORT_HEAD] = { '$', '0', '0', '\r' };
+    uint32_t head = head_without(p, zeros);
+    const uint32_t above_9 = 0x00767600; /* carries into the highest bit of what is not a digit */
+    if (((head + above_9) | head) & 0xff8080ff)
+        return 0;
+    return (head >> 8 & 0xf) * 10 + (head >> 16);
+}
+
+/* What stands at the front of a request. */
+struct take_head {
+    uint32_t count; /* arguments */
+    uint32_t len;   /* bytes; 0: reader_parse_count decides */
+};
+
+static __attribute__((noinline)) struct take_head take_long_count(bool authenticated, const char *input)
+{
+    struct take_head head = { .len = 0 };
+    if (input[0] != '*' || input[1] < '1' || input[1] > '9')
+        return head;
+    uint32_t digits = 1;
+    head.count = (uint32_t)(input[1] - '0');
+    if (is_digit(input[2])) {
+        head.count = head.count * 10 + (uint32_t)(input[2] - '0');
+        digits = 2;
+    }
+    if (input[1 + digits] == '\r' && (head.count <= READER_UNAUTHENTICATED_ARGC_MAX || authenticated))
+        head.len = 1 + digits + LINE_END;
+    return head;
+}
+
+/* The head of a request where it is plain, one digit or two. */
+static inline struct take_head take_count(const struct reader_limits *limits, const char *input, size_t len)
 {
     _Static_assert(READER_UNAUTHENTICATED_ARGC_MAX > 9, "anybody may send what one digit counts");
     if (len < SHORT_HEAD + 1)
-        return 0;
+        return (struct take_head){ .len = 0 };
     uint32_t digit = short_head(input, '*');
-    if (digit <= 9) {
-        *count = digit;
-        return digit > 0 ? SHORT_HEAD : 0;
-    }
-    if (input[0] != '*' || input[1] < '1' || input[1] > '9')
-        return 0;
-    size_t digits = 1;
-    *count = (uint32_t)(input[1] - '0');
-    if (is_digit(input[2])) {
-        *count = *count * 10 + (uint32_t)(input[2] - '0');
-        digits = 2;
-    }
-    if (input[1 + digits] != '\r' || (*count > READER_UNAUTHENTICATED_ARGC_MAX && !limits->authenticated))
-        return 0;
-    return 1 + digits + LINE_END;
+    if (__builtin_expect(digit - 1 > 8, 0)) /* 0 is for the other way, too */
+        return take_long_count(limits->authenticated, input);
+    return (struct take_head){ .count = digit, .len = SHORT_HEAD };
 }
 
 static inline bool reader_take_count(
     struct reader *reader, const struct reader_limits *limits, const char *input, size_t len)
 {
-    size_t head = take_count(limits, input, len, &reader->expected);
-    if (head == 0)
+    struct take_head head = take_count(limits, input, len);
+    if (head.len == 0)
         return false;
+    reader->expected = head.count;
     reader->scanned = 0;
-    reader->at = head;
+    reader->at = head.len;
     reader->stage = READER_AT_HEAD;
     return true;
 }
 
-/*
- * The head of an argument where it is plain: returns what follows it, or NULL if reader_parse_bulk_head decides. There
- * are ARGUMENT_MIN bytes at least, and so the first digit and the byte behind it.
- */
-static inline const char *take_len(const char *p, const char *end, size_t *len)
+/* The head of an argument where it is plain; returns what follows it, or NULL if reader_parse_bulk_head decides. */
+static const char *take_long_head(const char *p, const char *end, size_t *len)
 {
-    *len = short_head(p, '$');
-    if (*len <= 9)
-        return p + SHORT_HEAD;
-    if (p[0] != '$' || !is_digit(p[1]))
+    if (p[0] != '$' || p[1] < '1' || p[1] > '9')
         return NULL;
     *len = (size_t)(p[1] - '0');
     const char *at = p + 2;
-    if (*at != '\r') {
-        const char *stop = end - at > LEN_DIGITS_MAX ? at + LEN_DIGITS_MAX - 1 : end - LINE_END;
-        if (*len == 0)
+    const char *stop = end - at > LEN_DIGITS_MAX ? at + LEN_DIGITS_MAX - 1 : end - LINE_END;
+    for (; *at != '\r'; at++) {
+        if (!is_digit(*at) || at == stop)
             return NULL;
-        for (; *at != '\r'; at++) {
-            if (!is_digit(*at) || at == stop)
-                return NULL;
-            *len = *len * 10 + (size_t)(*at - '0');
-        }
+        *len = *len * 10 + (size_t)(*at - '0');
     }
     return at + LINE_END;
 }
 
-/* Takes one argument if it is whole and unremarkable; returns what follows it, or NULL. */
-static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
+/* Takes one argument with a longer head if it is whole and unremarkable; returns what follows it, or NULL. */
+static __attribute__((noinline)) const char *take_longer(const char *p, const char *end, size_t max, struct bytes *out)
 {
     size_t len;
-    const char *content = end - p < ARGUMENT_MIN ? NULL : take_len(p, end, &len);
+    const char *content = take_long_head(p, end, &len);
     if (content == NULL || len > max || (size_t)(end - content) < len + LINE_END)
         return NULL;
     *out = bytes_make(content, len);
     return content + len + LINE_END;
 }
 
-/* The longest argument that there may be. */
+/* Takes one argument if it is whole and unremarkable, where `max` is not below MIDDLE_LEN_MAX. */
+static inline const char *take_argument(const char *p, const char *end, size_t max, struct bytes *out)
+{
+    size_t room = (size_t)(end - p), head = SHORT_HEAD;
+    if (room < ARGUMENT_MIN)
+        return NULL;
+    size_t len = short_head(p, '$');
+    if (len > SHORT_LEN_MAX) {
+        len = middle_head(p);
+        if (__builtin_expect(len <= SHORT_LEN_MAX, 0))
+            return take_longer(p, end, max, out);
+        head = SHORT_HEAD + 1;
+    }
+    if (room < head + len + LINE_END)
+        return NULL;
+    *out = bytes_make(p + head, len);
+    return p + head + len + LINE_END;
+}
+
+/* The longest argument that there may be. Without a branch, so that who asks for each of many requests does so once. */
 static inline size_t take_max(const struct reader_limits *limits)
 {
-    size_t max = limits->bulk_max;
-    return limits->authenticated || max < READER_UNAUTHENTICATED_BULK_MAX ? max : READER_UNAUTHENTICATED_BULK_MAX;
+    size_t max = limits->bulk_max, most = READER_UNAUTHENTICATED_BULK_MAX | -(size_t)limits->authenticated;
+    return max < most ? max : most;
 }
 
 /* Takes arguments from `p` on while they are whole and unremarkable; returns where it stopped. */
@@ -385,7 +424,7 @@ static const char *reader_take_whole(
     struct reader *reader, const struct reader_limits *limits, const char *p, const char *end, struct argv *argv)
 {
     size_t max = take_max(limits);
-    while (reader->argc < reader->expected) {
+    while (reader->argc < reader->expected && max >= MIDDLE_LEN_MAX) {
         const char *next = take_argument(p, end, max, argv->ptr + argv->len);
         if (next == NULL)
             break;
@@ -399,17 +438,18 @@ static const char *reader_take_whole(
 size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct bytes *out,
     const struct bytes *out_end, uint32_t *argc)
 {
-    uint32_t count = 0;
-    size_t head = take_count(limits, input, len, &count), max = take_max(limits);
-    if (head == 0 || (size_t)(out_end - out) < count)
+    struct take_head head = take_count(limits, input, len);
+    size_t max = take_max(limits);
+    if (head.len == 0 || (size_t)(out_end - out) < head.count || max < MIDDLE_LEN_MAX)
         return 0;
-    const char *p = input + head, *end = input + len;
-    for (const struct bytes *stop = out + count; out < stop; out++) {
+    const char *p = input + head.len, *end = input + len;
+    const struct bytes *stop = out + head.count;
+    do {
         p = take_argument(p, end, max, out);
         if (p == NULL)
             return 0;
-    }
-    *argc = count;
+    } while (++out < stop);
+    *argc = head.count;
     return (size_t)(p - input);
 }
 
