@@ -20,7 +20,8 @@ enum {
     MATCH_SHORT = 8, /* longest match in two bytes */
     DISTANCE_MAX = 8192,
     HASH_BITS_MAX = 13,
-    WORD = 16, /* bytes that are copied at once */
+    WORD = 16, /* bytes that are copied at once; or half of them */
+    HALF = 8,
     BREATHE_BYTES = 4096,
     BREATHE_COST = 1000,
 };
@@ -154,26 +155,61 @@ size_t lzf_pack_at_once(const void *from, size_t len, void *to, size_t room)
 }
 
 /*
- * A match's bytes, which may overlap what they repeat. Where there is room behind them they are copied in words, and
- * bytes that come next are written over what that makes too much.
+ * A match's bytes. Mostly they are few, and what they repeat was written just now, in other words than it is read in,
+ * which processors are slow at. So as little as possible is read, and all of it before anything is written; where there
+ * is room behind them bytes that come next are written over what is too much.
  */
+static inline void copy_match(unsigned char *to, const unsigned char *from, size_t len)
+{
+    if (len <= HALF) {
+        memcpy(to, from, HALF);
+    } else if (len <= WORD) {
+        uint64_t first, last;
+        memcpy(&first, from, HALF);
+        memcpy(&last, from + len - HALF, HALF);
+        memcpy(to, &first, HALF);
+        memcpy(to + len - HALF, &last, HALF);
+    } else if (len <= 2 * WORD) {
+        unsigned char first[WORD], last[WORD];
+        memcpy(first, from, WORD);
+        memcpy(last, from + len - WORD, WORD);
+        memcpy(to, first, WORD);
+        memcpy(to + len - WORD, last, WORD);
+    } else {
+        memcpy(to, from, len);
+    }
+}
+
+/* The same of any, which may overlap what it repeats. */
 static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t room)
 {
     const unsigned char *from = to - distance;
-    if (distance >= WORD && room >= len + 2 * WORD) {
-        memcpy(to, from, WORD);
-        memcpy(to + WORD, from + WORD, WORD); /* without asking whether it is that long: most are about there */
-        for (size_t i = 2 * WORD; i < len; i += WORD)
-            memcpy(to + i, from + i, WORD);
+    if (distance >= len && room >= HALF) {
+        copy_match(to, from, len);
         return;
     }
-    if (distance >= 8 && room >= len + 8) {
-        for (size_t i = 0; i < len; i += 8)
-            memcpy(to + i, from + i, 8);
+    if (distance >= HALF && room >= len + HALF) {
+        for (size_t i = 0; i < len; i += HALF)
+            memcpy(to + i, from + i, HALF);
+        return;
+    }
+    if (distance == 1) {
+        memset(to, *from, len);
         return;
     }
     for (size_t i = 0; i < len; i++)
         to[i] = from[i];
+}
+
+/* Literals, of which so many bytes are there, and for which there is so much room. */
+static inline void copy_literals(unsigned char *to, const unsigned char *from, size_t count, size_t there, size_t room)
+{
+    if (there < LITERALS_MAX || room < LITERALS_MAX)
+        memcpy(to, from, count);
+    else if (count <= HALF)
+        memcpy(to, from, HALF);
+    else
+        memcpy(to, from, LITERALS_MAX);
 }
 
 static inline size_t unpack(const void *from, size_t len, void *to, size_t room, bool breathes)
@@ -190,10 +226,7 @@ static inline size_t unpack(const void *from, size_t len, void *to, size_t room,
             size_t count = head + 1;
             if ((size_t)(end - at) < count || (size_t)(out_end - out) < count)
                 return 0;
-            if (end - at >= LITERALS_MAX && out_end - out >= LITERALS_MAX)
-                memcpy(out, at, LITERALS_MAX);
-            else
-                memcpy(out, at, count);
+            copy_literals(out, at, count, (size_t)(end - at), (size_t)(out_end - out));
             at += count;
             out += count;
             continue;
