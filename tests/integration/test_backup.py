@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from aof_files import AOF, directory, loaded
+from aof_files import AOF, loaded
 from harness.process import ROOT, larder_binary
 
 

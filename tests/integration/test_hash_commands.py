@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness.resp import Client, ErrorReply
-from harness.waiting import begin, held, hold, steps_of
+from harness.waiting import begin, held, hold, steps_of, until
 
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
 ENCODINGS = {"listpackex": (512, 64), "hashtable": (0, 64)}
@@ -215,7 +215,7 @@ def test_expired_fields_of_a_large_hash_are_never_seen(hashes):
     assert hashes.command("HPERSIST", "big", "FIELDS", 3, "f5", "f7", "f2990") == [NO_EXPIRY, NO_FIELD, NO_EXPIRY]
     assert hashes.command("COPY", "big", "copy") == 1 and hashes.command("HLEN", "copy") == 102
     hashes.command("DEBUG", "EXPIRE-WALK", 1)
-    wait_until(lambda: "subexpiry=0" in hashes.info("keyspace")["db0"])
+    until(lambda: "subexpiry=0" in hashes.info("keyspace")["db0"])
     assert hashes.command("HLEN", "big") == 102
 
 
@@ -251,24 +251,17 @@ def test_as_in_redis_expired_fields_stay_until_asked_for(hashes):
 
 def test_statistics_are_set_back(hashes):
     expire_soon(hashes, "a")
-    wait_until(lambda: hashes.command("HLEN", "h") == 2)
+    until(lambda: hashes.command("HLEN", "h") == 2)
     assert int(hashes.info("stats")["expired_subkeys"]) >= 1
     hashes.command("CONFIG", "RESETSTAT")
     assert int(hashes.info("stats")["expired_subkeys"]) == 0
-
-
-def wait_until(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_walk_removes_fields_and_keys(hashes):
     for n in range(200):
         hashes.command("HSET", f"k{n}", "a", 1, "b", 2)
         expire_soon(hashes, "a", *(["b"] if n % 2 else []), key=f"k{n}")
-    wait_until(lambda: hashes.info("keyspace")["db0"].startswith("keys=101,"))
+    until(lambda: hashes.info("keyspace")["db0"].startswith("keys=101,"))
     assert int(hashes.info("stats")["expired_subkeys"]) == 300
     assert "subexpiry=0" in hashes.info("keyspace")["db0"]
     assert all_of(hashes, "k0") == {b"b": b"2"}
@@ -310,11 +303,11 @@ def test_the_key_expires_apart_from_its_fields(hashes):
     hashes.command("HPERSIST", "h", "FIELDS", 1, "a")
     assert hashes.command("TTL", "h") == about(1000)
     hashes.command("HPEXPIRE", "h", 20, "FIELDS", 1, "a")
-    wait_until(lambda: hashes.command("HLEN", "h") == 2)
+    until(lambda: hashes.command("HLEN", "h") == 2)
     assert hashes.command("TTL", "h") == about(1000)
     hashes.command("HEXPIRE", "h", 100, "FIELDS", 1, "b")
     hashes.command("PEXPIRE", "h", 20)
-    wait_until(lambda: hashes.command("DBSIZE") == 0)
+    until(lambda: hashes.command("DBSIZE") == 0)
 
 
 def test_expiries_move_with_the_hash(hashes):

@@ -94,7 +94,7 @@ def test_random_commands(ears, seed, scale, family):
     print(f"seed {seed}: run again with LARDER_TEST_SEED={seed}")
     rng, generate, seen = random.Random(seed), FAMILIES[family](), set()
     for _ in range(5):
-        commands = [args for args in (generate(rng) for _ in range(scale(600))) if not skipped(args)]
+        commands = [args for args in (generate(rng) for _ in range(scale(300))) if not skipped(args)]
         for events in compare(ears, commands):
             seen |= {payload for channel, payload in events if channel.startswith(b"__keyspace")}
     assert len(seen) > 3, seen

@@ -71,8 +71,7 @@ def test_three_readers(server, seed, scale):
     tokens = answer_tokens(random.Random(seed), scale(400))
     client = redis.Redis(port=server.port)
     early = Thread(follow, server.port, "answer", "$")
-    while not client.info("clients")["blocked_clients"] and early.is_alive():
-        time.sleep(0.002)
+    until(lambda: client.info("clients")["blocked_clients"] or not early.is_alive())
     producer = Thread(produce, server.port, "answer", tokens, 0.0005)
     from_start = Thread(follow, server.port, "answer", "0")
     seen = []

@@ -6,6 +6,7 @@ all; RANK and the count of LREM may not be -2^63.
 import pytest
 
 from harness.resp import ErrorReply
+from harness.waiting import until_reclaimed
 
 LARGE = b"x" * 100_000
 
@@ -183,8 +184,7 @@ def test_what_is_freed_lazily_is_counted_by_objects(client):
     client.command("SADD", "small", *range(20))
     client.command("SADD", "large", *(f"m{n}" for n in range(5000)))
     client.command("UNLINK", "small", "large")
-    while client.info("memory")["lazyfree_pending_objects"] != "0":
-        pass
+    until_reclaimed(client)
     assert client.info("memory")["lazyfreed_objects"] == "1"
     client.command("CONFIG", "RESETSTAT")
     assert client.info("memory")["lazyfreed_objects"] == "0"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.resp import Client
-from harness.waiting import has_answered
+from harness.waiting import has_answered, until
 
 
 class Stage:
@@ -28,10 +28,7 @@ class Stage:
         return int(info.split("blocked_clients:")[1].split()[0])
 
     def until_waiting(self, count):
-        deadline = time.monotonic() + 60
-        while self.waiting() != count:
-            assert time.monotonic() < deadline, f"{self.waiting()} clients wait, not {count}"
-            time.sleep(0.002)
+        until(lambda: self.waiting() == count)
 
     def wait(self, name, command):
         """The client waits with that command."""

@@ -1,10 +1,10 @@
 """Memory accounting tells the truth: MEMORY USAGE is what deleting gives back, used_memory what the allocator says."""
 import json
-import time
 
 import pytest
 
 from harness.resp import Client
+from harness.waiting import until_reclaimed
 
 SERVER_OPTIONS = ("--jemalloc-bg-thread", "no")
 
@@ -53,9 +53,7 @@ LARGE = {
 
 
 def used_when_quiet(client):
-    deadline = time.monotonic() + 30
-    while client.info("memory")["lazyfree_pending_objects"] != "0" and time.monotonic() < deadline:
-        time.sleep(0.002)
+    until_reclaimed(client)
     return int(client.info("memory")["used_memory"])
 
 

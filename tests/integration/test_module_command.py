@@ -2,8 +2,6 @@
 import pytest
 import redis
 
-from harness.resp import ErrorReply
-
 
 def test_json_is_listed_by_the_name_of_its_module(client, server):
     [module] = client.command("MODULE", "LIST")

@@ -10,8 +10,9 @@ import pytest
 import rdb_contents
 from harness.process import ServerProcess
 from harness.resp import Client, ErrorReply
+from harness.waiting import until
 
-KEYS = 120
+KEYS = 60
 
 
 @pytest.fixture
@@ -66,8 +67,7 @@ def test_file_to_redis(server, start_oracle, tmp_path, types, seed, scale):
         rdb_contents.fill(client, random.Random(seed), scale(KEYS), types)
         before = rdb_contents.contents(client)
         assert client.command("BGSAVE") == b"Background saving started"
-        while client.info("persistence")["rdb_bgsave_in_progress"] == "1":
-            pass
+        until(lambda: client.info("persistence")["rdb_bgsave_in_progress"] == "0")
     check = subprocess.run(["redis-check-rdb", server.directory / "dump.rdb"], capture_output=True, text=True)
     assert check.returncode == 0 and "RDB looks OK" in check.stdout, check.stdout
     oracle = start_loaded(start_oracle, server, tmp_path / "oracle")

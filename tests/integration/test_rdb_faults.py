@@ -17,6 +17,7 @@ import pytest
 import rdb_contents
 from harness.process import larder_binary
 from harness.resp import Client, ConnectionClosed, ErrorReply
+from harness.waiting import until
 from test_aof_faults import faults, faults_library  # noqa: F401: fixtures
 
 LONG = bool(os.environ.get("LARDER_TEST_LONG"))
@@ -27,13 +28,6 @@ GONE = (ConnectionClosed, OSError)
 
 def persistence(client):
     return client.info("persistence")
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def loaded(server):

@@ -13,13 +13,6 @@ from rdb_contents import key, length, rdb, string
 MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
 
 
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def persistence(client):
     return client.info("persistence")
 

@@ -21,13 +21,6 @@ def fields_of(line):
     return dict(part.split("=", 1) for part in line.split(" "))
 
 
-def await_that(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 # CLIENT
 
 @pytest.mark.parametrize("command", [
@@ -154,7 +147,7 @@ def test_what_expires_in_a_pause_is_unseen_but_stays(server):
     with Client(server.port) as client:
         for command in (["MULTI"], ["SET", "k", "v", "PX", 1], ["CLIENT", "PAUSE", 60000, "WRITE"], ["EXEC"]):
             client.command(*command)
-        await_that(lambda: client.command("GET", "k") is None)
+        until(lambda: client.command("GET", "k") is None)
         time.sleep(0.15)  # the walk over what expires comes every 0.1 s
         assert client.command("EXISTS", "k") == 0 and client.command("TTL", "k") == -2
         assert client.command("DBSIZE") == 1 and client.command("RANDOMKEY") == b"k"
@@ -171,12 +164,12 @@ def test_who_waits_for_the_end_of_a_pause_is_blocked(server):
         one.command("CLIENT", "PAUSE", 60000, "WRITE")
         two.send("BLPOP", "list", 0)
         three.send("PFCOUNT", "h")
-        await_that(lambda: one.info("clients")["blocked_clients"] == "2")
+        until(lambda: one.info("clients")["blocked_clients"] == "2")
         assert b" flags=b " in one.command("CLIENT", "LIST", "ID", two_id)
         assert one.command("CLIENT", "UNBLOCK", two_id) == 0
         one.command("CLIENT", "UNPAUSE")
         assert three.read().value == 1
-        await_that(lambda: one.command("CLIENT", "UNBLOCK", two_id, "ERROR") == 1)
+        until(lambda: one.command("CLIENT", "UNBLOCK", two_id, "ERROR") == 1)
         assert two.read().value.text.startswith("UNBLOCKED")
         assert one.info("clients")["blocked_clients"] == "0"
 
@@ -359,7 +352,7 @@ def test_the_list_tells_how_much_of_a_large_argument_has_come(server):
             with Client(server.port) as sender:
                 number = sender.command("CLIENT", "ID")
                 sender.send_raw(head + b"$1000000\r\n" + b"v" * sent)
-                await_that(lambda: b" qbuf=%d " % sent in client.command("CLIENT", "LIST", "ID", number))
+                until(lambda: b" qbuf=%d " % sent in client.command("CLIENT", "LIST", "ID", number))
 
 
 def test_memory_stats_tell_of_tables(server):
@@ -525,11 +518,8 @@ def test_active_expiry_can_be_stopped(server):
         time.sleep(0.3)
         assert client.command("DBSIZE") == 100
         client.command("DEBUG", "SET-ACTIVE-EXPIRE", 1)
-        deadline = time.monotonic() + 60
-        while client.command("DBSIZE") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        info = client.info("stats")
-        assert client.command("DBSIZE") == 0 and info["expired_keys"] == "100"
+        until(lambda: client.command("DBSIZE") == 0)
+        assert client.info("stats")["expired_keys"] == "100"
 
 
 # SHUTDOWN, signals

@@ -9,7 +9,7 @@ import redis
 import redis.asyncio
 
 from harness.resp import Client, ErrorReply, encode
-from harness.waiting import has_answered, until
+from harness.waiting import has_answered, until, until_blocked
 
 
 def lease(client, key="k", ms=60_000):
@@ -63,8 +63,7 @@ def test_waiters_get_the_value_when_it_comes(server, client):
     with Client(server.port) as one, Client(server.port) as two:
         for other in (one, two):
             other.send("GETFILL", "k", "LEASE", 1000, "WAIT", 60_000)
-        while int(client.info("clients")["blocked_clients"]) < 2:
-            time.sleep(0.01)
+        until_blocked(client, 2)
         client.command("SETFILL", "k", "v", token)
         assert one.read().value == b"v" and two.read().value == b"v"
 
@@ -96,8 +95,7 @@ def test_a_lease_that_is_given_back_passes_on(server, client):
     token = lease(client)
     with Client(server.port) as other:
         other.send("GETFILL", "k", "LEASE", 60_000, "WAIT", 60_000)
-        while int(client.info("clients")["blocked_clients"]) < 1:
-            time.sleep(0.01)
+        until_blocked(client)
         assert client.command("DROPFILL", "k", int(token) + 1) == 0
         assert client.command("DROPFILL", "k", token) == 1
         assert other.read().value[0] == b"FILL"

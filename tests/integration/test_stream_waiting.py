@@ -4,11 +4,11 @@ What happens to readers in a group when their key or group goes away is as in ve
 executed again, and answers what it would answer then.
 """
 import threading
-import time
 
 import pytest
 
 from harness.resp import Client, ErrorReply
+from harness.waiting import until_blocked
 from test_list_waiting import Stage, play  # noqa: F401
 
 
@@ -115,10 +115,7 @@ def clients(server, protocol):
 
 def wait(main, reader, *command):
     reader.send(*command)
-    deadline = time.monotonic() + 60
-    while b"blocked_clients:1" not in main.command("INFO", "clients"):
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    until_blocked(main)
 
 
 @pytest.mark.parametrize("commands, answer", [
@@ -185,8 +182,7 @@ def test_a_thousand_readers(server, scale):
             for turn in range(3):
                 for i, reader in enumerate(readers):
                     reader.send("XREAD", *(["COUNT", 1] if i % 5 == 0 else []), "BLOCK", 0, "STREAMS", "s", "$")
-                while main.info("clients")["blocked_clients"] != str(count):
-                    time.sleep(0.01)
+                until_blocked(main, count)
                 ids = [f"{turn}-{n}".encode() for n in (1, 2)]
                 for command in (["MULTI"], ["XADD", "s", ids[0], "token", turn], ["XADD", "s", ids[1], "token", "x"],
                                 ["EXEC"]):

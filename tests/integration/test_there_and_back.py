@@ -8,6 +8,7 @@ import pytest
 import rdb_contents
 from harness.process import ServerProcess, larder_binary
 from harness.resp import Client
+from harness.waiting import until
 
 CONFIGURATION = """
 # As Debian ships it, more or less.
@@ -91,5 +92,4 @@ def test_there_and_back(oracle_command, tmp_path, seed, way):
 
 
 def wait_until_loaded(client):
-    while client.info("persistence")["loading"] != "0":
-        pass
+    until(lambda: client.info("persistence")["loading"] == "0")

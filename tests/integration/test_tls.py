@@ -16,6 +16,7 @@ import pytest
 
 from harness.process import StartFailed, free_port, larder_binary
 from harness.resp import Client, ErrorReply, encode
+from harness.waiting import until
 
 PROTOCOLS = (2,)
 
@@ -109,13 +110,6 @@ def tls(start_server, certs):
     return TlsServer(start_server, certs)
 
 
-def await_that(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_conversation(tls):
     with tls.client() as client:
         assert client.command("PING") == b"PONG"
@@ -203,7 +197,7 @@ def test_who_does_not_know_our_ca_leaves(tls):
     context = ssl.create_default_context(cafile=tls.certs.other_ca.cert)
     with pytest.raises(ssl.SSLCertVerificationError):
         tls.connect(context)
-    await_that(lambda: tls.stats()["tls_handshakes_failed"] == 1)
+    until(lambda: tls.stats()["tls_handshakes_failed"] == 1)
     assert "Error accepting a client connection" in tls.process.log()
 
 
@@ -265,11 +259,11 @@ def test_hangup_reads_certificates_again(start_server, certs, tmp_path):
     assert served_certificate(server) == "server"
     shutil.copy(certs.second[0], cert)
     server.process.process.send_signal(1)  # SIGHUP: the key does not fit yet
-    await_that(lambda: "that fits the certificate" in server.process.log() or "Failed to load" in server.process.log())
+    until(lambda: "that fits the certificate" in server.process.log() or "Failed to load" in server.process.log())
     assert served_certificate(server) == "server"
     shutil.copy(certs.second[1], key)
     server.process.process.send_signal(1)
-    await_that(lambda: served_certificate(server) == "second")
+    until(lambda: served_certificate(server) == "second")
 
 
 @pytest.mark.parametrize("options", [("--tls-cert-file", ""), ("--tls-key-file", "/nonexistent"),
@@ -323,14 +317,14 @@ def test_half_open_handshakes_cost_little_and_end(tls):
         idle = [socket.create_connection(("127.0.0.1", tls.tls_port)) for _ in range(500)]
         dripping = socket.create_connection(("127.0.0.1", tls.tls_port))
         dripping.sendall(b"\x16\x03\x01\x01\x00\x01")
-        await_that(lambda: int(client.info("stats")["total_connections_received"]) >= 502)
+        until(lambda: int(client.info("stats")["total_connections_received"]) >= 502)
         assert (int(client.info("memory")["used_memory"]) - before) / 500 < 1000
         assert client.info("clients")["connected_clients"] == "1"
         for sock in [*idle[:5], dripping]:
             sock.settimeout(60)
             assert sock.recv(1) == b""
             assert time.monotonic() - start > 9
-        await_that(lambda: int(client.info("stats")["tls_handshakes_failed"]) == 501)
+        until(lambda: int(client.info("stats")["tls_handshakes_failed"]) == 501)
         for sock in [*idle, dripping]:
             sock.close()
 
@@ -361,7 +355,7 @@ class Conversation:
             self.said += data
 
     def until(self, text, count=1):
-        await_that(lambda: self.said.count(text) >= count)
+        until(lambda: self.said.count(text) >= count)
 
     def say(self, line):
         self.process.stdin.write(line)
@@ -505,7 +499,7 @@ def test_many_connections(tls):
         assert client.command("PING") == b"PONG"
         client.close()
     with tls.plain() as client:
-        await_that(lambda: client.info("clients")["connected_clients"] == "1")
+        until(lambda: client.info("clients")["connected_clients"] == "1")
 
 
 def test_a_storm_of_handshakes_holds_nobody_up(tls):
@@ -541,7 +535,7 @@ def test_leaving_in_the_midst(tls):
         sock.sendall(encode(["BLPOP", "nothing", 0]))
         sock.close()
     with tls.plain() as client:
-        await_that(lambda: client.info("clients")["connected_clients"] == "1")
+        until(lambda: client.info("clients")["connected_clients"] == "1")
         assert client.info("clients")["blocked_clients"] == "0"
 
 

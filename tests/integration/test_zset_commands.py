@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.resp import Client, ErrorReply
+from harness.waiting import until_blocked
 
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
 
@@ -54,9 +55,7 @@ def waiting(port, *command):
     other = Client(port)
     other.send(*command)
     with Client(port) as watcher:
-        deadline = time.monotonic() + 60
-        while not int(watcher.info("clients")["blocked_clients"]) and time.monotonic() < deadline:
-            time.sleep(0.002)
+        until_blocked(watcher)
     return other
 
 
@@ -81,8 +80,7 @@ def test_waiting_serves_by_turns(server, client):
     with waiting(server.port, "BZPOPMIN", "z", 0) as first:
         second = Client(server.port)
         second.send("BZPOPMIN", "z", 0)
-        while int(client.info("clients")["blocked_clients"]) < 2:
-            time.sleep(0.002)
+        until_blocked(client, 2)
         client.command("ZADD", "z", 1, "a")
         assert first.read().value == [b"z", b"a", b"1"]
         client.command("SET", "z", "text")

@@ -19,6 +19,16 @@ def until(condition, seconds=60, pause=0.005):
     return found
 
 
+def until_blocked(client, count=1):
+    """Waits until so many clients wait in a command that blocks; `client` asks, and is none of them."""
+    until(lambda: client.info("clients")["blocked_clients"] == str(count))
+
+
+def until_reclaimed(client):
+    """Waits until all memory of what was deleted is given back."""
+    until(lambda: client.info("memory")["lazyfree_pending_objects"] == "0")
+
+
 def has_answered(client):
     """Something has come that was not read yet, be it that it came along with what was."""
     if select.select([client.sock], [], [], 0)[0]:
