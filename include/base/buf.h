@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +22,6 @@ void buf_append(struct buf *buf, struct bytes content);
 void buf_append_cstr(struct buf *buf, const char *text);
 void buf_append_char(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *buf, const char *format, va_list args);
 
 /* Appends `content` in double quotes with C escapes for what is not printable, as redis-cli and the logs show it. */
 void buf_append_quoted(struct buf *buf, struct bytes content);

@@ -142,13 +142,13 @@ struct quicklist *quicklist_removal_carry_out(struct quicklist *list, struct qui
 bool quicklist_finds_soon(
     const struct quicklist *list, enum quicklist_end from, struct bytes text, size_t count, size_t most);
 
-/* The same within one listpack. */
+/* Takes them out of one listpack, where it is a short step; how many there were. */
 size_t quicklist_remove_in_listpack(unsigned char **pack, enum quicklist_end from, struct bytes text, size_t max);
 
 /* The index of the first element that reads as `text`; SIZE_MAX if there is none. Breathes. O(elements). */
 size_t quicklist_find(const struct quicklist *list, struct bytes text);
 
-/* The same within one listpack. */
+/* The same in one listpack. */
 size_t quicklist_find_in_listpack(const unsigned char *pack, struct bytes text);
 
 /* What is broken, or NULL. O(elements). */

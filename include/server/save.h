@@ -53,7 +53,6 @@ void saves_load_end(struct server *server);
 
 /* What to save with, for whoever writes a file in this format. */
 struct rdb_save saves_options(struct server *server);
-uint64_t saves_sync_every(const struct server *server);
 
 /* Saves now, while everybody waits. False, with the reason logged. */
 bool saves_now(struct server *server);

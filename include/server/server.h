@@ -115,7 +115,6 @@ struct server {
     uint64_t evicted_clients; /* disconnected because clients held too much memory */
     int shutdown_signal;      /* the signal that asked for the end; 0 if none */
     bool shutting_down;
-    int exit_code;
     bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool shutdown_waits; /* until the clockwork goes on */
     int64_t deadline_ms; /* for which the timer of waits is set; 0 if it is not */
@@ -138,9 +137,6 @@ int server_run(struct server *server);
 
 /* Frees everything. */
 void server_destroy(struct server *server);
-
-/* Ends the loop soon. */
-void server_stop(struct server *server, int exit_code);
 
 enum shutdown_save { SHUTDOWN_AS_CONFIGURED, SHUTDOWN_SAVE, SHUTDOWN_NOSAVE };
 

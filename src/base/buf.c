@@ -5,6 +5,7 @@
  */
 #include "base/buf.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,7 @@ void buf_append_char(struct buf *buf, char c)
     *buf_extend(buf, 1) = c;
 }
 
-void buf_vprintf(struct buf *buf, const char *format, va_list args)
+static void append_formatted(struct buf *buf, const char *format, va_list args)
 {
     char text[256];
     va_list again;
@@ -70,7 +71,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    buf_vprintf(buf, format, args);
+    append_formatted(buf, format, args);
     va_end(args);
 }
 

@@ -11,6 +11,7 @@
 #include "list_priv.h"
 
 #include "base/fiber.h"
+#include "base/range.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 #include "many_words_priv.h"
@@ -222,20 +223,6 @@ static bool read_range(struct call *call, int64_t *start, int64_t *end)
            call_arg_i64(call, 3, INT64_MIN, INT64_MAX, NULL, end);
 }
 
-/* How many elements of a list lie between two indexes, both included, and the index of the first. */
-static size_t clip_range(int64_t start, int64_t end, size_t len, size_t *index)
-{
-    int64_t count = (int64_t)len;
-    if (start < 0)
-        start = start < -count ? 0 : start + count;
-    if (end < 0)
-        end += count;
-    if (end >= count)
-        end = count - 1;
-    *index = (size_t)start;
-    return start > end ? 0 : (size_t)(end - start + 1);
-}
-
 static void run_lrange(struct call *call)
 {
     int64_t start, end;
@@ -245,7 +232,7 @@ static void run_lrange(struct call *call)
     const struct entry *entry = call_read(call, 1);
     if (!call_expect_type(call, entry, ENTRY_LIST))
         return;
-    size_t count = clip_range(start, end, list_len(entry), &index);
+    size_t count = range_clip(start, end, list_len(entry), &index);
     if (call_aside(call, list_effort(entry, index, count, CALL_AT_ONCE)))
         return;
     reply_array(call->reply, count);
@@ -269,7 +256,7 @@ static void run_ltrim(struct call *call)
     if (!read_range(call, &start, &end) || !list_open(call, 1, &list))
         return;
     size_t len = list_len(list.entry);
-    size_t kept = clip_range(start, end, len, &index);
+    size_t kept = range_clip(start, end, len, &index);
     if (kept == 0 && len > 0) {
         list_delete(&list, 0, len);
     } else if (kept == len && len > 0) {

@@ -14,7 +14,10 @@
 
 /* --- IDs --- */
 
-size_t stream_id_format(char out[STREAM_ID_TEXT_MAX], struct stream_id id)
+enum { ID_TEXT_MAX = 2 * NUM_I64_MAX_LEN + 1 };
+
+/* Writes "ms-seq" to `out`, not terminated; returns the length. */
+static size_t format_id(char out[ID_TEXT_MAX], struct stream_id id)
 {
     size_t len = num_format_u64(out, id.ms);
     out[len++] = '-';
@@ -23,8 +26,8 @@ size_t stream_id_format(char out[STREAM_ID_TEXT_MAX], struct stream_id id)
 
 struct bytes stream_id_text(struct call *call, struct stream_id id)
 {
-    char *text = arena_alloc(call->arena, STREAM_ID_TEXT_MAX);
-    return bytes_make(text, stream_id_format(text, id));
+    char *text = arena_alloc(call->arena, ID_TEXT_MAX);
+    return bytes_make(text, format_id(text, id));
 }
 
 enum { ID_LEN_MAX = 127 };
@@ -152,8 +155,8 @@ struct stream_id *stream_arg_ids(struct call *call, uint32_t first, uint32_t cou
 
 void stream_reply_id(struct reply *reply, struct stream_id id)
 {
-    char text[STREAM_ID_TEXT_MAX];
-    reply_bulk(reply, bytes_make(text, stream_id_format(text, id)));
+    char text[ID_TEXT_MAX];
+    reply_bulk(reply, bytes_make(text, format_id(text, id)));
 }
 
 void stream_reply_entry(struct reply *reply, struct stream_iter *iter)

@@ -13,12 +13,7 @@
 
 /* --- IDs --- */
 
-enum { STREAM_ID_TEXT_MAX = 2 * NUM_I64_MAX_LEN + 1 };
-
-/* Writes "ms-seq" to `out`, not terminated; returns the length. */
-size_t stream_id_format(char out[STREAM_ID_TEXT_MAX], struct stream_id id);
-
-/* The same in the call's arena, for what is propagated. */
+/* "ms-seq" in the call's arena, for what is propagated. */
 struct bytes stream_id_text(struct call *call, struct stream_id id);
 
 /*

@@ -33,10 +33,6 @@ static inline bool zset_open(struct call *call, uint32_t index, struct zset_edit
     return zset_open_found(call, key, keyspace_write(call->keyspace, call->db, key, call->now_ms), edit);
 }
 
-/* Reads two arguments as a range of scores or of texts; false: an error was answered. */
-bool zset_arg_scores(struct call *call, uint32_t min, uint32_t max, struct zset_scores *range);
-bool zset_arg_texts(struct call *call, uint32_t min, uint32_t max, struct zset_texts *range);
-
 /*
  * Stores a set that was made, not yet ordered, under the key that an argument names, or removes what is there if it is
  * empty; takes it over, answers how many members it has, and tells of the event.

@@ -32,7 +32,7 @@ static bool read_score_bound(struct call *call, struct bytes text, double *score
     return *end == '\0' && !isnan(*score);
 }
 
-bool zset_arg_scores(struct call *call, uint32_t min, uint32_t max, struct zset_scores *range)
+static bool read_scores(struct call *call, uint32_t min, uint32_t max, struct zset_scores *range)
 {
     if (read_score_bound(call, call->argv[min], &range->min, &range->min_open) &&
         read_score_bound(call, call->argv[max], &range->max, &range->max_open))
@@ -54,7 +54,7 @@ static bool read_text_bound(struct bytes text, struct zset_text_bound *bound)
     return first == '(' || first == '[';
 }
 
-bool zset_arg_texts(struct call *call, uint32_t min, uint32_t max, struct zset_texts *range)
+static bool read_texts(struct call *call, uint32_t min, uint32_t max, struct zset_texts *range)
 {
     if (read_text_bound(call->argv[min], &range->min) && read_text_bound(call->argv[max], &range->max))
         return true;
@@ -79,9 +79,9 @@ static bool read_range(struct call *call, uint32_t min, uint32_t max, struct ran
 {
     switch (range->by) {
     case BY_SCORE:
-        return zset_arg_scores(call, min, max, &range->scores);
+        return read_scores(call, min, max, &range->scores);
     case BY_TEXT:
-        return zset_arg_texts(call, min, max, &range->texts);
+        return read_texts(call, min, max, &range->texts);
     default:
         return call_arg_i64(call, min, INT64_MIN, INT64_MAX, NULL, &range->ranks[0]) &&
                call_arg_i64(call, max, INT64_MIN, INT64_MAX, NULL, &range->ranks[1]);

@@ -53,7 +53,8 @@ struct rdb_save saves_options(struct server *server)
     };
 }
 
-uint64_t saves_sync_every(const struct server *server)
+/* After how many bytes a file that is being written is synchronised; 0: at its end. */
+static uint64_t sync_every(const struct server *server)
 {
     return server->config.rdb_save_incremental_fsync ? SYNC_EVERY : 0;
 }
@@ -79,8 +80,7 @@ void saves_judge(struct server *server)
 static bool write_file(struct server *server, const struct rdb_save *save)
 {
     struct buf error = BUF_EMPTY;
-    bool good =
-        rdb_save_file(server->config.dbfilename, server->keyspace, save, saves_sync_every(server), NULL, &error);
+    bool good = rdb_save_file(server->config.dbfilename, server->keyspace, save, sync_every(server), NULL, &error);
     if (good)
         log_write(LOG_NOTICE, "DB saved on disk");
     else

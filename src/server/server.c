@@ -335,7 +335,7 @@ int server_run(struct server *server)
     process_ask_for_latency((int)server->config.loop_nice);
     oom_apply(server, OOM_SERVER);
     if (!load(server))
-        return server->shutting_down ? server->exit_code : 1;
+        return server->shutting_down ? 0 : 1;
     cron_start(server);
     log_write(LOG_NOTICE, "Ready to accept connections");
     if (server->config.unixsocket && server->config.unixsocket[0])
@@ -350,7 +350,7 @@ int server_run(struct server *server)
     http_destroy(server->http);
     server->http = NULL;
     log_write(LOG_WARNING, "Larder in the place of Redis is now ready to exit, bye bye...");
-    return server->exit_code;
+    return 0;
 }
 
 bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
@@ -373,13 +373,7 @@ bool server_shutdown(struct server *server, enum shutdown_save save, bool force)
             return false;
         }
     }
-    server_stop(server, 0);
-    return true;
-}
-
-void server_stop(struct server *server, int exit_code)
-{
     server->shutting_down = true;
-    server->exit_code = exit_code;
     net_stop(server->net);
+    return true;
 }

@@ -7,6 +7,7 @@
 #include "store/zset.h"
 
 #include "base/fiber.h"
+#include "base/range.h"
 #include "zset_priv.h"
 
 /* --- Walking --- */
@@ -71,16 +72,8 @@ bool zset_iter_next(struct zset_iter *iter)
 
 struct zset_span zset_span_ranks(const struct entry *entry, int64_t start, int64_t end)
 {
-    int64_t count = (int64_t)zset_count(entry);
-    if (start < 0)
-        start = start < -count ? 0 : start + count;
-    if (end < 0)
-        end += count;
-    if (end >= count)
-        end = count - 1;
-    if (start > end || start >= count)
-        return (struct zset_span){ 0 };
-    return (struct zset_span){ (size_t)start, (size_t)(end - start + 1) };
+    size_t first, count = range_clip(start, end, zset_count(entry), &first);
+    return count ? (struct zset_span){ first, count } : (struct zset_span){ 0 };
 }
 
 /* Where a range begins, or ends: everything that lies below the cut is on its one side. */
