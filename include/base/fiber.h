@@ -27,6 +27,20 @@ void fiber_yield(void);
 /* Frees one that has not begun or has finished. NULL is nothing. */
 void fiber_destroy(struct fiber *fiber);
 
+/*
+ * Nobody wants any more what the fiber makes. It goes on when it is resumed, but loops that only make an answer ask
+ * fiber_is_over, and end.
+ */
+void fiber_set_over(struct fiber *fiber);
+
+/* The fiber that runs is over. Read it through fiber_is_over. */
+extern _Thread_local bool fiber_running_over;
+
+static inline bool fiber_is_over(void)
+{
+    return __builtin_expect(fiber_running_over, 0);
+}
+
 /* The thread runs a fiber just now. Read it through fiber_breathe. */
 extern _Thread_local struct fiber *fiber_running;
 

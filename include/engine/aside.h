@@ -11,7 +11,8 @@
  *
  * What cannot wait (commands in transactions, retries of blocked ones) finishes all work that is aside before it
  * changes a held key. A blocked one that is woken to much work goes aside, too, and is not blocked any more. A command
- * whose client leaves is carried out to its end all the same, as if it had been quick.
+ * whose client leaves is carried out to its end all the same, as if it had been quick; but what it answers is dropped
+ * as it is made, and loops that do nothing but answer end (fiber_is_over).
  */
 #pragma once
 

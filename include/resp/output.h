@@ -35,6 +35,7 @@ struct output {
     size_t sealed_bytes;        /* bytes in chunks other than the last, less what was consumed */
     size_t memory_bytes;        /* allocated for chunks, and referenced */
     struct output_pool *pool;   /* borrowed; NULL: none */
+    bool discards;              /* output_discard */
 };
 
 /*
@@ -56,6 +57,12 @@ void output_init_pooled(struct output *output, struct output_pool *pool);
 
 /* Drops everything that waits; the output is as after output_init. */
 void output_fini(struct output *output);
+
+/*
+ * Drops everything that waits, and from now on whatever is appended: for an answer that nobody waits for any more, but
+ * that is still being made. Gaps and marks that there are may be used as before. Until output_fini.
+ */
+void output_discard(struct output *output);
 
 /* Slow path of output_reserve. */
 char *output_reserve_slow(struct output *output, size_t len);

@@ -48,7 +48,7 @@ struct fiber {
     char *stack; /* owned: a guard page and STACK_BYTES */
     uint64_t end_ns;
     unsigned spent;
-    bool finished, begun;
+    bool finished, begun, over;
     void *fake_stack, *caller_fake_stack;
     const void *caller_stack;
     size_t caller_stack_bytes;
@@ -56,6 +56,7 @@ struct fiber {
 };
 
 _Thread_local struct fiber *fiber_running;
+_Thread_local bool fiber_running_over;
 static _Thread_local char *spare_stack;
 
 static size_t guard_bytes(void)
@@ -142,6 +143,7 @@ bool fiber_resume(struct fiber *fiber, uint64_t slice_ns)
     fiber->end_ns = slice_ns < UINT64_MAX - now_ns ? now_ns + slice_ns : UINT64_MAX;
     fiber->begun = true;
     fiber_running = fiber;
+    fiber_running_over = fiber->over;
 #ifdef FIBER_SANITIZED
     __sanitizer_start_switch_fiber(&fiber->caller_fake_stack, fiber->own.uc_stack.ss_sp, STACK_BYTES);
 #endif
@@ -154,7 +156,13 @@ bool fiber_resume(struct fiber *fiber, uint64_t slice_ns)
     __sanitizer_finish_switch_fiber(fiber->caller_fake_stack, NULL, NULL);
 #endif
     fiber_running = NULL;
+    fiber_running_over = false;
     return fiber->finished;
+}
+
+void fiber_set_over(struct fiber *fiber)
+{
+    fiber->over = true;
 }
 
 void fiber_yield(void)

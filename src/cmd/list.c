@@ -241,7 +241,7 @@ static void run_lrange(struct call *call)
     struct list_walk walk;
     struct list_element element;
     list_walk_begin(&walk, entry, index, count);
-    while (list_next(&walk, &element)) {
+    while (list_next(&walk, &element) && !fiber_is_over()) {
         fiber_breathe(ELEMENT_COST);
         list_reply_element(call, &element);
     }

@@ -137,7 +137,7 @@ void set_reply_all(struct call *call, struct set set, bool as_array)
     else
         reply_set(call->reply, set_count(set));
     struct set_walk walk = set_walk_begin(set);
-    for (struct set_batch batch; set_walk_next(&walk, &batch);)
+    for (struct set_batch batch; set_walk_next(&walk, &batch) && !fiber_is_over();)
         for (unsigned i = 0; i < batch.count; i++)
             set_reply_member(call, batch.members[i]);
 }

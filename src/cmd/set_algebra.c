@@ -48,7 +48,7 @@ static bool sink_take(struct sink *sink, const struct set_batch *batch)
             set_reply_member(sink->call, batch->members[i]);
         else if (set_add(&sink->result, sink->call->keyspace->settings, batch->members[i]) == SET_NO_MEMORY)
             sink->out_of_memory = true;
-    return !sink->out_of_memory && sink->count < sink->limit;
+    return !sink->out_of_memory && sink->count < sink->limit && !(sink->kind == SINK_REPLY && fiber_is_over());
 }
 
 /* The sets of the arguments from `first` on; NULL if one is of another type, which was answered. */

@@ -127,7 +127,7 @@ static void reply_repeating(struct call *call, struct set set, uint64_t count)
 {
     struct random *random = call_random(call);
     reply_array(call->reply, count);
-    while (count--) {
+    while (count-- && !fiber_is_over()) {
         fiber_breathe(DRAW_COST);
         set_reply_member(call, set_random(set, random));
     }

@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) bool reply_values(struct call *call
     struct key keys[STRING_BATCH];
     uint32_t count;
     reply_array(call->reply, call->argc - 1);
-    for (uint32_t at = 1; at < call->argc; at += count) {
+    for (uint32_t at = 1; at < call->argc && !fiber_is_over(); at += count) {
         size_t before = output_len(call->reply->out);
         count = string_look_ahead(call, at, 1, call->argc, keys);
         for (uint32_t i = 0; i < count; i++) {

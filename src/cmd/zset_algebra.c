@@ -261,7 +261,8 @@ static void reply_made(struct call *call, const struct algebra *algebra)
 {
     struct zset_iter iter;
     zset_reply_head(call, zset_made_count(algebra->made), algebra->scores);
-    for (bool more = zset_made_iter_begin(&iter, algebra->made, 0, false); more; more = zset_iter_next(&iter))
+    bool more = zset_made_iter_begin(&iter, algebra->made, 0, false);
+    for (; more && !fiber_is_over(); more = zset_iter_next(&iter))
         zset_reply_member(call, iter.member, iter.score, algebra->scores);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "engine/aside.h"
 
@@ -193,7 +194,7 @@ static void reply_span(struct call *call, const struct entry *entry, struct zset
     zset_reply_head(call, span.count, query->scores);
     if (span.count)
         zset_iter_begin(&iter, entry, reverse ? span.first + span.count - 1 : span.first, reverse);
-    for (size_t left = span.count; left; left--) {
+    for (size_t left = span.count; left && !fiber_is_over(); left--) {
         zset_reply_member(call, iter.member, iter.score, query->scores);
         zset_iter_next(&iter);
     }

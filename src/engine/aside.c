@@ -77,6 +77,8 @@ static bool aside_step(struct task *task, struct call *call)
     uint64_t before = self->dirty_before = call->keyspace->stats.dirty;
     struct wait_ready ready = { NULL, NULL };
     task->asleep = false;
+    if (task_is_orphan(task) && self->call.command->flags & CMD_READ)
+        fiber_set_over(self->fiber); /* its client has left, and what only reads makes nothing but an answer */
     waits_park(call->engine, &ready);
     bool finished = fiber_resume(self->fiber, SLICE_NS);
     waits_park(call->engine, &self->parked);

@@ -87,9 +87,9 @@ void call_container_name(const struct call *call, char out[48]);
  * the session, which is its own then. */
 bool task_abandon(struct session *session);
 
-/* What the task has answered so far goes to its client now, as a whole reply; the client's next request waits for the
- * end of the task all the same. */
+/* What it has answered goes to its client now, as a whole reply; his next request waits for the task's end. */
 void task_answer(struct task *task);
+bool task_is_orphan(const struct task *task); /* its client has left */
 
 /* The task goes on with what has taken so long already, and whose client wants no answer if it is silent. */
 void task_inherit(struct task_link *link, uint64_t ticks, bool silent);

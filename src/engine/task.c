@@ -170,6 +170,11 @@ struct reply *task_reply(struct task *task)
     return &task->link->reply;
 }
 
+bool task_is_orphan(const struct task *task)
+{
+    return !task->link->session;
+}
+
 void task_answer(struct task *task)
 {
     struct task_link *link = task->link;
@@ -216,7 +221,7 @@ void engine_wake_tasks(struct engine *engine)
 
 /*
  * What collects apart counts against its client's limit, too. True if that was closed, and its task with it, unless it
- * lasts.
+ * lasts: then it goes on without an answer.
  */
 static bool is_flooded(struct task_link *link)
 {
@@ -295,6 +300,7 @@ bool task_abandon(struct session *session)
     }
     bool adopted = link->task->adopt != NULL, limited = session->flags & SESSION_LIMITED;
     link->session = NULL;
+    output_discard(&link->out);
     if (adopted)
         link->task->adopt(link->task);
     /* The user's rights are asked for before each command, and the user may be gone soon. */

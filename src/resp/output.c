@@ -99,6 +99,23 @@ void output_fini(struct output *output)
     output_init_pooled(output, output->pool);
 }
 
+void output_discard(struct output *output)
+{
+    output_fini(output);
+    output->discards = true;
+}
+
+/* Of an output that discards: the one chunk that it has is written over again and again. */
+static char *reserve_to_discard(struct output *output, size_t len)
+{
+    struct output_chunk *only = output->first;
+    if (only == NULL || only->size - sizeof(*only) < len) {
+        output_discard(output);
+        return NULL;
+    }
+    return output->at = output->from;
+}
+
 /* Puts `chunk` behind the last one, whose length is fixed by that. The caller sets at and end. */
 static void output_link(struct output *output, struct output_chunk *chunk)
 {
@@ -117,6 +134,8 @@ static void output_link(struct output *output, struct output_chunk *chunk)
 /* Behind a reference there often follows just a line end: that is not worth a large chunk. */
 char *output_reserve_slow(struct output *output, size_t len)
 {
+    if (output->discards && reserve_to_discard(output, len) != NULL)
+        return output->at;
     const struct output_chunk *last = output->last;
     size_t size = last == NULL || last->blob != NULL ? OUTPUT_CHUNK_FIRST : OUTPUT_CHUNK;
     if (size < len + sizeof(struct output_chunk))
@@ -138,6 +157,8 @@ void output_append(struct output *output, struct bytes content)
     while (content.len > 0) {
         size_t room = (size_t)(output->end - output->at);
         if (room == 0) {
+            if (output->discards)
+                return;
             const size_t max = OUTPUT_CHUNK_MAX - sizeof(struct output_chunk);
             output_reserve_slow(output, content.len < max ? content.len : max);
             room = (size_t)(output->end - output->at);
@@ -156,6 +177,8 @@ void output_append_blob(struct output *output, struct blob *blob, struct bytes c
         output_append(output, content);
         return;
     }
+    if (output->discards)
+        return;
     DASSERT(content.ptr >= blob->data && content.ptr + content.len <= blob->data + blob->cap);
     struct output_chunk *chunk = mem_alloc(sizeof(*chunk));
     chunk->blob = blob_ref(blob);
@@ -170,6 +193,10 @@ void output_append_output(struct output *output, struct output *from)
 {
     if (from->first == NULL)
         return;
+    if (output->discards) {
+        output_fini(from);
+        return;
+    }
     if (output->first == NULL) {
         struct output_pool *pool = output->pool;
         *output = *from;
@@ -242,6 +269,8 @@ struct output_mark output_mark(const struct output *output)
 void output_rewind(struct output *output, struct output_mark mark)
 {
     struct output_chunk *chunk = mark.chunk;
+    if (output->discards)
+        return;
     if (chunk == NULL) {
         output_fini(output);
         return;
@@ -287,6 +316,8 @@ static struct output cut_behind(struct output *output, struct output_chunk *chun
 void output_move_after(struct output *output, struct output_mark mark, struct output *to)
 {
     struct output_chunk *chunk = mark.chunk;
+    if (output->discards)
+        return;
     if (chunk == NULL) {
         output_append_output(to, output);
         return;
@@ -311,6 +342,8 @@ struct output_gap *output_gap(struct output *output)
 void output_fill(struct output *output, struct output_gap *gap, struct bytes content)
 {
     ASSERT(content.len <= OUTPUT_GAP_MAX);
+    if (output->discards)
+        return;
     char *at = (char *)gap;
     struct output_chunk *chunk;
     memcpy(&chunk, at, sizeof(chunk));

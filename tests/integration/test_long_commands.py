@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.resp import Client
-from harness.waiting import begin, has_answered, steps_of, until
+from harness.waiting import begin, has_answered, hold, steps_of, until
 
 PROTOCOLS = (2,)
 SERVER_OPTIONS = ("--enable-debug-command", "yes")
@@ -225,6 +225,35 @@ def test_a_store_is_carried_out_though_its_client_leaves(loaded):
             leaver.close()
         until(lambda: client.command("EXISTS", "left"))
         assert client.command("ZCARD", "left") == client.command("ZUNIONSTORE", "again", 2, "Z", "Y")
+
+
+ANSWERS = [("LRANGE", "big", 0, -1), ("ZRANGE", "big", 0, -1), ("SMEMBERS", "big"), ("SUNION", "big", "none")]
+
+
+@pytest.mark.parametrize("command", ANSWERS, ids=name)
+def test_what_only_answers_ends_with_its_client(start_server, command):
+    """Whose output is above its limit is closed, and what was made for him goes on for no more than a step."""
+    server = start_server("--client-output-buffer-limit", "normal 1mb 0 0")
+    add = {"LRANGE": ("RPUSH", "big"), "ZRANGE": ("ZADD", "big")}.get(command[0], ("SADD", "big"))
+    with Client(server.port) as other, Client(server.port) as writer, Client(server.port) as client:
+        for at in range(0, 40_000, 200):
+            members = (b"%0250d" % i for i in range(at, at + 200))
+            other.command(*add, *(word for m in members for word in ((1, m) if add[0] == "ZADD" else (m,))))
+        with hold(other):
+            begin(client, *command)
+            writer.send("DEL", "big")
+            others = int(other.info("clients")["connected_clients"]) - 1
+
+            def is_gone():
+                return int(other.info("clients")["connected_clients"]) == others
+
+            while not is_gone():
+                assert not has_answered(writer)
+                other.command("DEBUG", "TASK-STEPS", 1)
+                until(lambda: other.command("DEBUG", "TASK-STEPS") == 0 or is_gone())
+            other.command("DEBUG", "TASK-STEPS", 2)
+            until(lambda: has_answered(writer), seconds=20)
+        assert writer.read().value == 1
 
 
 def test_what_expires_meanwhile_is_still_read_as_it_was(server):

@@ -50,6 +50,28 @@ Test(fiber, stops_when_its_slice_is_over)
     fiber_destroy(fiber);
 }
 
+static void count_until_over(void *context)
+{
+    unsigned *rounds = context;
+    for (; !fiber_is_over() && *rounds < 1000000; ++*rounds)
+        fiber_breathe(1000);
+}
+
+Test(fiber, is_told_that_it_is_over)
+{
+    unsigned rounds = 0;
+    struct fiber *fiber = fiber_create(count_until_over, &rounds);
+    cr_assert_not(fiber_is_over());
+    cr_assert_not(fiber_resume(fiber, 0));
+    fiber_set_over(fiber);
+    cr_assert_not(fiber_is_over());
+    unsigned before = rounds;
+    cr_assert(fiber_resume(fiber, 0));
+    cr_assert_leq(rounds, before + 1);
+    fiber_destroy(fiber);
+    cr_assert_not(fiber_is_over());
+}
+
 Test(fiber, several_take_turns)
 {
     enum { COUNT = 20 };

@@ -244,6 +244,45 @@ Test(output, gaps_are_filled_later)
     output_fini(&output);
 }
 
+Test(output, discards)
+{
+    struct output output, other;
+    output_init(&output);
+    output_init(&other);
+    output_append(&output, BYTES("a"));
+    struct output_mark mark = output_mark(&output);
+    struct output_gap *gap = output_gap(&output);
+    struct blob *blob = blob_of(3 * OUTPUT_CHUNK, 'b');
+    output_append_blob(&output, blob, blob_bytes(blob));
+    output_discard(&output);
+    check_empty(&output);
+    for (int i = 0; i < 100; i++) {
+        struct output_gap *inner = output_gap(&output);
+        output_append(&output, blob_bytes(blob));
+        output_append_blob(&output, blob, blob_bytes(blob));
+        for (size_t len = 1; len < OUTPUT_CHUNK * 2; len *= 2) {
+            char *at = output_reserve(&output, len);
+            memset(at, 'x', len);
+            output_commit(&output, at + len);
+        }
+        output_append(&other, BYTES("other"));
+        output_append_output(&output, &other);
+        check_empty(&other);
+        output_fill(&output, inner, BYTES("inner"));
+        cr_assert_leq(output_memory(&output), 3 * OUTPUT_CHUNK);
+    }
+    output_fill(&output, gap, BYTES("gap"));
+    output_move_after(&output, mark, &other);
+    check_empty(&other);
+    output_rewind(&output, mark);
+    cr_assert_not(blob_is_shared(blob));
+    output_fini(&output);
+    output_append(&output, BYTES("kept again"));
+    check_content(&output, BYTES("kept again"));
+    output_fini(&output);
+    blob_unref(blob);
+}
+
 Test(output, gaps_in_chunks_that_are_no_longer_last)
 {
     struct output output;
