@@ -150,21 +150,26 @@ static void take_blobs(struct queued *queued, struct call *call, uint32_t count)
     }
 }
 
-/* The call, to be run later. NULL when memory is out. */
+/* The call, to be run later. NULL when memory is out: all is asked for before anything is taken. */
 static struct queued *queued_create(struct call *call)
 {
+    enum { COPIED_MAX = 64 }; /* arguments of which it is clear that they will not be taken */
     uint32_t blobs = call->request->blob_count;
     struct queued made = { .command = call->command, .argc = call->argc };
-    bool taken = call_take_arguments(call, &made.taken, &made.taken_bytes);
-    size_t vector = call->argc * sizeof(struct bytes), text = copied_bytes(call);
-    size_t size = sizeof made + blobs * sizeof(struct reader_blob) + (taken ? 0 : vector + text);
-    struct queued *queued = mem_try_alloc(size);
-    if (!queued) {
-        mem_free(made.taken);
-        mem_free(made.taken_bytes);
-        return NULL;
+    size_t copied = call->argc * sizeof(struct bytes) + copied_bytes(call);
+    size_t head = sizeof made + blobs * sizeof(struct reader_blob);
+    bool few = call->argc <= COPIED_MAX;
+    struct queued *queued = mem_try_alloc(few ? head + copied : head);
+    bool taken = queued && !few && call_take_arguments(call, &made.taken, &made.taken_bytes);
+    if (queued && !few && !taken) {
+        struct queued *whole = mem_try_realloc(queued, head + copied);
+        if (!whole)
+            mem_free(queued);
+        queued = whole;
     }
-    made.size = size + (taken ? vector + text : 0);
+    if (!queued)
+        return NULL;
+    made.size = head + copied;
     made.blobs = (struct reader_blob *)(queued + 1);
     made.argv = taken ? made.taken : (struct bytes *)&made.blobs[blobs];
     *queued = made;

@@ -48,6 +48,18 @@ static void fake_patient(void *connection, bool yes)
     ((struct client *)connection)->patient = yes;
 }
 
+static bool fake_take_request(void *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes)
+{
+    struct client *client = connection;
+    if (!client->own_argv || client->own_argv != argv)
+        return false;
+    *own_argv = client->own_argv;
+    *own_bytes = client->own_bytes;
+    client->own_argv = NULL;
+    client->own_bytes = NULL;
+    return true;
+}
+
 static void fake_peer(void *connection, char *out, size_t size)
 {
     (void)connection;
@@ -65,6 +77,7 @@ static const struct transport *fake_transport(void)
         .set_class = fake_set_class,
         .patient = fake_patient,
         .peer = fake_peer,
+        .take_request = fake_take_request,
     };
     return &transport;
 }
@@ -106,6 +119,8 @@ void client_gone(struct client *client)
     session_destroy(client->session);
     output_fini(&client->out);
     buf_fini(&client->seen);
+    mem_free(client->own_argv);
+    mem_free(client->own_bytes);
     client->session = NULL;
 }
 

@@ -52,6 +52,8 @@ struct client {
     int wakes, pauses, resumes;
     int limit_class;
     bool paused, closed, authenticated, patient;
+    struct bytes *own_argv; /* owned, with their bytes: a request that may be taken over; or NULL */
+    char *own_bytes;
     struct buf seen; /* of the last client_take */
 };
 
