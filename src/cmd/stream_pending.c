@@ -1,6 +1,7 @@
 /*
  * Streams: what was delivered and not acknowledged: looking at it, and taking it over from others.
  *
+ * XCLAIM of very many runs aside (many_words_priv.h), and what it took over is told of from slice to slice.
  * XPENDING with a range and XAUTOCLAIM look at pending entries one by one; long ones go on in slices, behind the ID
  * that they came to. What XAUTOCLAIM answers first, the ID to go on from, it knows last: the entries are answered into
  * an output of their own meanwhile.
@@ -11,9 +12,13 @@
 #include "cmd/families.h"
 #include "engine/propagate.h"
 #include "engine/task.h"
+#include "many_words_priv.h"
 #include "stream_priv.h"
 
-enum { STEP_PENDING = 100 }; /* entries looked at in a step */
+enum {
+    STEP_PENDING = 100, /* entries looked at in a step */
+    CLAIM_COST = 60,    /* of taking one over, for fiber_breathe */
+};
 
 static bool fail_no_group(struct call *call)
 {
@@ -282,6 +287,7 @@ static bool read_claim(struct call *call, struct claim_options *options)
     while (i < call->argc && stream_id_parse(call->argv[i], 0, &options->ids[options->id_count], NULL)) {
         options->id_count++;
         i++;
+        fiber_breathe(WORD_COST);
     }
     for (; i < call->argc; i++)
         if (!read_claim_option(call, &i, options))
@@ -328,7 +334,7 @@ static void run_xclaim(struct call *call)
         fail_no_group(call);
         return;
     }
-    if (!read_claim(call, &options))
+    if (words_aside(call) || !read_claim(call, &options))
         return;
     call_propagate_nothing(call); /* what changes is told of one by one */
     if (stream_id_compare(options.last_id, group->last_id) > 0) {
@@ -341,8 +347,10 @@ static void run_xclaim(struct call *call)
         return;
     struct output_gap *head = reply_deferred(call->reply);
     size_t answered = 0;
-    for (uint32_t i = 0; i < options.id_count; i++)
+    for (uint32_t i = 0; i < options.id_count; i++) {
         answered += claim_one(call, stream, consumer, &options, options.ids[i]);
+        fiber_breathe(CLAIM_COST);
+    }
     reply_deferred_end(call->reply, head, REPLY_ARRAY, answered);
 }
 

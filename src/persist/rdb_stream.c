@@ -12,6 +12,7 @@
  */
 #include <endian.h>
 
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "ds/btree.h"
 #include "ds/listpack.h"
@@ -20,7 +21,7 @@
 #include "store/stream_block.h"
 #include "store/stream_group.h"
 
-enum { ID_BYTES = 16 };
+enum { ID_BYTES = 16, PENDING_COST = 20 /* of reading one, for fiber_breathe */ };
 
 /* --- Writing --- */
 
@@ -167,6 +168,7 @@ static bool get_pending(struct rdb_reader *reader, struct stream_group *group)
             return false;
         if (!stream_pending_add(group, NULL, id, (int64_t)time_ms, deliveries))
             return rdb_fail(reader, "The same entry is pending twice in a group");
+        fiber_breathe(PENDING_COST);
     }
     return true;
 }
@@ -184,6 +186,7 @@ static bool get_pending_of(struct rdb_reader *reader, struct stream_group *group
         if (!pending || stream_pending_consumer(pending))
             return rdb_fail(reader, "A consumer's pending entry is not its group's, or another's too");
         stream_pending_claim(pending, consumer);
+        fiber_breathe(PENDING_COST);
     }
     return true;
 }

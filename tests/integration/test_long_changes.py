@@ -10,7 +10,7 @@ import pytest
 
 from aof_files import AOF, loaded, rewritten
 from harness.resp import Client, ErrorReply, encode
-from harness.waiting import begin, has_answered, hold, until
+from harness.waiting import begin, has_answered, hold, steps_of, until
 
 PROTOCOLS = (2,)
 SIZE = 12_000
@@ -348,3 +348,35 @@ def test_searches_over_much_of_the_earth(both, ports, command, in_exec):
     assert ours == theirs or ("ANY" in command and len(ours) == len(theirs))
     ours, theirs = (client.command("ZRANGE", "S", 0, -1, "WITHSCORES") for client in both)
     assert ours[::2] == theirs[::2] and [*map(float, ours[1::2])] == [*map(float, theirs[1::2])]
+
+
+def test_very_many_claimed(start_server, module_oracle):
+    """In steps; what was claimed is in the file, and a dump of it is read in steps, too."""
+    ids = [b"%d-1" % i for i in range(1, 5001)]
+    server = start_server(*AOF)
+    replies = []
+    for port in (server.port, module_oracle.port):
+        with Client(port) as client, Client(port) as other:
+            client.command("DEL", "x", "y")
+            client.load([("XADD", "x", i, "field", i) for i in ids])
+            client.command("XDEL", "x", *ids[:50])
+            client.command("XGROUP", "CREATE", "x", "g", 0)
+            client.command("XREADGROUP", "GROUP", "g", "one", "COUNT", 4500, "STREAMS", "x", ">")
+            command = ("XCLAIM", "x", "g", "two", 0, *ids, "RETRYCOUNT", 7)
+            if port == server.port:
+                assert steps_of(client, other, *command) >= 2
+                replies.append([client.read().value])
+            else:
+                replies.append([client.command(*command)])
+            summary, dump = client.command("XPENDING", "x", "g"), client.command("DUMP", "x")
+            restore = ("RESTORE", "y", 0, dump)
+            if port == server.port:
+                assert steps_of(client, other, *restore) >= 2 and client.read().value == b"OK"
+            else:
+                assert client.command(*restore) == b"OK"
+            replies[-1] += [summary, client.command("XPENDING", "y", "g"), client.command("XLEN", "y")]
+    assert replies[0] == replies[1] and len(replies[0][0]) == 4500
+    server.stop_cleanly()
+    with loaded(start_server(*AOF, directory=server.directory)) as client:
+        assert client.command("XPENDING", "x", "g") == replies[0][1]
+        assert all(entry[3] == 7 for entry in client.command("XPENDING", "x", "g", "-", "+", 5000))
