@@ -23,7 +23,7 @@
 enum {
     HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
     HEAVY_SHARE = 8,       /* but for one in so many of them at least */
-    TRIM_SWEEPS = 100,     /* between two looks at what is larger than it has to be */
+    TRIM_SWEEPS = 10,      /* between two looks at what is larger than it has to be */
 };
 
 void connections_push(struct connections *list, struct connection *connection)
