@@ -103,11 +103,13 @@ struct server {
     uint64_t slice_end_ns, slice_spent_ns; /* of background work: when the last slice ended, and how long it took */
     bool background_pending;               /* the last slice left work */
     bool only_defrag_pending;              /* and nothing but that */
-    uint64_t commands_before_arrival;      /* executed when a large argument was last looked at as it arrives */
     bool busy_since_slice;                 /* requests were executed since, */
     bool busy_before_slice;                /* and between it and the one before */
     struct server_rate commands_rate, input_rate, output_rate, turns_rate, turn_ns_rate;
     struct server_work work;
+    struct server_arrivals { /* of large arguments: the last turn that had some, what was executed before, time left */
+        uint64_t turn_began, commands, left_ns;
+    } arrivals;
     struct server_expiry expiry;
     struct server_defrag defrag;
     int oom_base; /* the score that the process was started with, while oom-score-adj is on */

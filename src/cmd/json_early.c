@@ -11,10 +11,7 @@
 #include "store/document.h"
 #include "json/parse.h"
 
-enum {
-    VALUES_FROM = 3, /* JSON.SET key path value: nobody has values before that */
-    SLICE = 16 * 1024,
-};
+enum { VALUES_FROM = 3 }; /* JSON.SET key path value: nobody has values before that */
 
 struct json_early {
     struct early early;
@@ -40,7 +37,7 @@ static size_t work(struct early *early, size_t len, uint64_t end_ns)
     json_parser_extend(self->parser, len);
     enum json_parse_status status;
     do {
-        status = json_parser_step(self->parser, SLICE);
+        status = json_parser_step(self->parser, JSON_TEXT_SLICE);
     } while (status == JSON_PARSE_MORE && clock_mono_ns() < end_ns);
     return json_parser_error_at(self->parser);
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/acl.h"
 #include "engine/early.h"
@@ -148,16 +149,23 @@ static void receiver_execute(void *context, struct request *requests, size_t cou
         net_wake_background(server->net);
 }
 
-/* Where others were served since the last time they get most of the turns to come, too. */
+/* Where others were served since the last time they get most of the turns to come, too. All of a turn's share it. */
 static void receiver_arriving(
     void *context, void *owner, const struct bytes *argv, uint32_t argc, struct blob *blob, size_t len)
 {
     enum { ALONE_NS = 300 * 1000, BUSY_NS = 60 * 1000 };
     struct server *server = context;
-    uint64_t commands = server->engine->stats.commands;
-    bool is_busy = commands != server->commands_before_arrival || engine_task_count(server->engine);
-    server->commands_before_arrival = commands;
-    engine_arriving(owner, argv, argc, blob, len, is_busy ? BUSY_NS : ALONE_NS);
+    struct server_arrivals *arrivals = &server->arrivals;
+    uint64_t turn_began = net_turn_began(server->net), commands = server->engine->stats.commands;
+    if (arrivals->turn_began != turn_began) {
+        bool is_busy = commands != arrivals->commands || engine_task_count(server->engine);
+        *arrivals = (struct server_arrivals){ turn_began, commands, is_busy ? BUSY_NS : ALONE_NS };
+    }
+    uint64_t start_ns = clock_mono_ns();
+    if (arrivals->left_ns)
+        engine_arriving(owner, argv, argc, blob, len, arrivals->left_ns);
+    uint64_t spent_ns = clock_mono_ns() - start_ns;
+    arrivals->left_ns -= spent_ns < arrivals->left_ns ? spent_ns : arrivals->left_ns;
 }
 
 /* Now, not when it is closed: in the turn in which a waiting client left, somebody may push what it waited for. */

@@ -2,8 +2,9 @@
  * Fuzz target: JSON text from outside.
  *
  * What parses is printed; that text must parse to an equal value and print as itself, whatever the layout. Any slices
- * give the same result, errors and their places included, and so do blanks behind it, which keep the end so far away
- * that plain text is read in a run. The first byte chooses the slices, the rest is the text.
+ * give the same result, errors and their places included, and so does parsing while the text arrives, and so do blanks
+ * behind it, which keep the end so far away that plain text is read in a run. The first byte chooses the slices, the
+ * rest is the text.
  */
 #include <stdlib.h>
 
@@ -19,10 +20,10 @@ struct outcome {
     size_t at;
 };
 
-static struct outcome parse(struct bytes text, size_t budget)
+/* Goes on to the end, and destroys the parser. */
+static struct outcome finish(struct json_parser *parser, struct bytes text, size_t budget)
 {
     struct json_trash trash = { JSON_VALUE_NONE };
-    struct json_parser *parser = json_parser_create(text);
     struct outcome outcome = { JSON_VALUE_NONE, JSON_ERROR_NONE, 0 };
     enum json_parse_status status;
 
@@ -41,6 +42,25 @@ static struct outcome parse(struct bytes text, size_t budget)
     while (!json_trash_drain(&trash, 3))
         continue;
     return outcome;
+}
+
+static struct outcome parse(struct bytes text, size_t budget)
+{
+    return finish(json_parser_create(text), text, budget);
+}
+
+/* The text arrives in parts of that size, of which each is looked at as far as it goes. */
+static struct outcome parse_early(struct bytes text, size_t part)
+{
+    struct json_parser *parser = json_parser_create_early(text);
+
+    for (size_t arrived = 0; arrived < text.len;) {
+        arrived = text.len - arrived < part ? text.len : arrived + part;
+        json_parser_extend(parser, arrived);
+        while (arrived < text.len && json_parser_step(parser, part * 2) == JSON_PARSE_MORE)
+            continue;
+    }
+    return finish(parser, text, part);
 }
 
 static void print(const struct json_value *value, const struct json_layout *layout, size_t budget, struct buf *out)
@@ -89,6 +109,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     memcpy(input, data + 1, len - 1);
     struct outcome whole = parse(bytes_make(input, len - 1), SIZE_MAX);
     struct outcome sliced = parse(bytes_make(input, len - 1), budget);
+    struct outcome early = parse_early(bytes_make(input, len - 1), budget);
+    ASSERT(whole.error == early.error && whole.at == early.at);
+    ASSERT(json_equal(&whole.value, &early.value, true));
+    json_value_destroy(early.value);
     expect_same_before_blanks(bytes_make(input, len - 1), &whole, SIZE_MAX);
     expect_same_before_blanks(bytes_make(input, len - 1), &whole, budget);
     free(input);
