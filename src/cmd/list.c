@@ -118,11 +118,16 @@ void list_pop_many(struct call *call, struct list_edit *list, enum list_end end,
     list_notify(call, list, list_pop_event(end));
 }
 
+/* That there are too many arguments is found out here, and not by the row: so MULTI queues them, as Redis does. */
 static void pop(struct call *call, enum list_end end)
 {
     struct list_edit list;
     int64_t count = 1;
     bool many = call->argc == 3;
+    if (call->argc > 3) {
+        call_fail_arity(call);
+        return;
+    }
     if (many && !num_parse_i64(call->argv[2], &count))
         count = -1;
     if (count < 0) {
@@ -471,7 +476,7 @@ const struct command list_commands[] = {
         .history = pushx_history },
     { .name = "LPOP",
         .run = run_lpop,
-        .argc = { .min = 2, .max = 3 },
+        .argc = AT_LEAST(2),
         .flags = CMD_WRITE | CMD_FAST,
         .group = GROUP_LIST,
         .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) },
@@ -482,7 +487,7 @@ const struct command list_commands[] = {
         .history = pop_history },
     { .name = "RPOP",
         .run = run_rpop,
-        .argc = { .min = 2, .max = 3 },
+        .argc = AT_LEAST(2),
         .flags = CMD_WRITE | CMD_FAST,
         .group = GROUP_LIST,
         .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) },

@@ -265,6 +265,10 @@ static void run_setinfo(struct call *call)
 static void run_pause(struct call *call)
 {
     bool all = true;
+    if (call->argc > 4) {
+        call_fail_subcommand(call);
+        return;
+    }
     if (call->argc == 4) {
         if (call_arg_is(call, 3, "WRITE"))
             all = false;
@@ -312,6 +316,10 @@ static void run_reply(struct call *call)
 
 static void run_unblock(struct call *call)
 {
+    if (call->argc > 4) {
+        call_fail_subcommand(call);
+        return;
+    }
     if (call->argc == 4 && !call_arg_is(call, 3, "TIMEOUT") && !call_arg_is(call, 3, "ERROR")) {
         reply_error(call->reply, BYTES("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         return;
@@ -495,7 +503,7 @@ static const struct command subcommands[] = {
         .brief = "Lets the connection's commands leave access times alone." },
     { .name = "PAUSE",
         .run = run_pause,
-        .argc = { .min = 3, .max = 4 },
+        .argc = AT_LEAST(3),
         .flags = ADMIN_ANY_TIME,
         .group = GROUP_CONNECTION,
         .since = "3.0.0",
@@ -549,7 +557,7 @@ static const struct command subcommands[] = {
         .brief = "Shows how the connection tracks what it has read." },
     { .name = "UNBLOCK",
         .run = run_unblock,
-        .argc = { .min = 3, .max = 4 },
+        .argc = AT_LEAST(3),
         .flags = ADMIN_ANY_TIME,
         .group = GROUP_CONNECTION,
         .since = "5.0.0",

@@ -168,6 +168,11 @@ def test_optimistic_locking_loses_no_update(server):
     assert redis.Redis(port=server.port).get("counter") == b"500"
 
 
+def test_too_many_arguments_are_queued_where_redis_queues_them(pair):
+    wrong = ("LPOP l 1 2", "RPOP l 1 2", "CLIENT PAUSE 1 all x", "CLIENT UNBLOCK 1 error x")
+    pair.same("RPUSH l a b", *wrong, "MULTI", *wrong, "LPOP l", "EXEC", "MULTI", "LLEN l x", "EXEC")
+
+
 def test_too_few_replicas_let_nobody_write(pair, module_server, module_oracle):
     """There are none on either server: whoever asks for one has a server that is read, and is in good health."""
     other = Pair(module_server.port, module_oracle.port, 2)
