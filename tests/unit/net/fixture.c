@@ -206,7 +206,9 @@ void world_init(struct world *world)
         .backlog = 511,
         .io_uring = getenv("NET_TEST_WITHOUT_RING") == NULL,
     };
-    const struct net_receiver receiver = { opened, execute, closed, world, leaving };
+    const struct net_receiver receiver = {
+        .opened = opened, .execute = execute, .closed = closed, .context = world, .leaving = leaving
+    };
     world->net = net_create(&world->settings, &receiver);
     char error[256] = "";
     cr_assert(net_listen_tcp(world->net, "127.0.0.1", 0, error, sizeof(error)), "%s", error);
