@@ -4,7 +4,7 @@
  * reader_parse looks at the bytes of one request that have arrived, from the request's first byte, and appends the
  * arguments it finds, as slices of those bytes, to a vector of the caller's. It keeps its place: called again with more
  * bytes it goes on where it stopped, so every byte is looked at once however finely the input was split. If the bytes
- * moved meanwhile, reader_rebase moves the slices.
+ * moved meanwhile, reader_move_slices moves the arguments found so far.
  *
  * A large argument that has not arrived whole is announced (READER_BLOB): the caller reads it straight into the memory
  * it will live in, and hands that over by reader_add_blob.
@@ -106,11 +106,9 @@ enum reader_status reader_parse(
 size_t reader_take(const struct reader_limits *limits, const char *input, size_t len, struct bytes *out,
     const struct bytes *out_end, uint32_t *argc);
 
-/*
- * The input moved from `from` to `to`, or its arguments into another vector: adjusts the slices of this request, which
- * begin at reader->first of `argv`. Blobs stay where they are.
- */
-void reader_rebase(struct reader *reader, struct argv *argv, const char *from, const char *to);
+/* The `len` bytes of input at `from` lie at `to` now: adjusts the slices that begin in them; others, as those in blobs,
+ * stay. O(count). */
+void reader_move_slices(struct bytes *slices, size_t count, const char *from, size_t len, const char *to);
 
 /*
  * After READER_BLOB: hands over the argument, whole and without its line end, as a blob, which the reader then owns.

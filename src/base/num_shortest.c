@@ -9,7 +9,6 @@
  * The powers (617 of 16 bytes) are computed at the first use, in well under a millisecond, rather than kept as a page
  * of constants.
  */
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>

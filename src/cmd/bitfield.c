@@ -7,7 +7,6 @@
  * collected and answered at the end. The string is opened for editing at the first change, or at once if it must grow:
  * a command that changes nothing touches nothing.
  */
-#include <string.h>
 
 #include "bitmap_priv.h"
 #include "cmd/families.h"

@@ -8,7 +8,6 @@
 #include "collection_scan_priv.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/num.h"
 #include "engine/aside.h"

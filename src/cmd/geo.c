@@ -8,8 +8,6 @@
  */
 #include "geo_priv.h"
 
-#include <stdio.h>
-
 #include "cmd/families.h"
 #include "many_words_priv.h"
 

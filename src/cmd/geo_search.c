@@ -7,7 +7,6 @@
  * Costs: O(log n + m) for m members in the ranges, and O(k log k) to sort the k of them that lie in the shape. If m is
  * large, which is known at once, all of this is done aside (engine/aside.h).
  */
-#include <string.h>
 
 #include "base/fiber.h"
 #include "base/mem.h"

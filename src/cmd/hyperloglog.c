@@ -10,7 +10,6 @@
  * elements, and many keys, go on in slices. A dense one that is open meanwhile is a blob, which nobody moves and, once
  * it is changed, nobody else reads.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"

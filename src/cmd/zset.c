@@ -6,8 +6,6 @@
  */
 #include "zset_priv.h"
 
-#include <string.h>
-
 #include "base/fiber.h"
 #include "cmd/families.h"
 #include "collection_scan_priv.h"

@@ -11,7 +11,6 @@
 #include "zset_priv.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/fiber.h"
 #include "base/sort.h"

@@ -5,7 +5,6 @@
  * are then merged with their neighbours where the limits allow. Where elements go, neighbours that together fill less
  * than half a node are merged. So a list never has many more nodes than its elements need, whatever is done to it.
  */
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"

@@ -10,7 +10,6 @@
 #include "net/connection.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -86,20 +86,11 @@ void input_drop(struct connection *connection)
     connection->input = NULL;
 }
 
-static void slices_move(struct bytes *slices, size_t count, uintptr_t from, size_t len, const char *to)
-{
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t offset = (uintptr_t)slices[i].ptr - from;
-        if (offset < len)
-            slices[i].ptr = to + offset;
-    }
-}
-
 void input_move(struct input *input, const char *from, size_t len, const char *to)
 {
-    slices_move(input->argv.ptr, input->argv.len, (uintptr_t)from, len, to);
+    reader_move_slices(input->argv.ptr, input->argv.len, from, len, to);
     if (input->parked != NULL)
-        slices_move(input->parked->args, input->parked->arg_count, (uintptr_t)from, len, to);
+        reader_move_slices(input->parked->args, input->parked->arg_count, from, len, to);
 }
 
 /* Moves what waits to the front. */

@@ -10,7 +10,6 @@
  */
 #include "net/net.h"
 
-#include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 

@@ -517,16 +517,12 @@ enum reader_status reader_parse(
     return reader_parse_bulks(reader, limits, input, len, argv);
 }
 
-void reader_rebase(struct reader *reader, struct argv *argv, const char *from, const char *to)
+void reader_move_slices(struct bytes *slices, size_t count, const char *from, size_t len, const char *to)
 {
-    uint32_t blob = 0;
-    for (uint32_t i = 0; i < reader->argc; i++) {
-        if (blob < reader->blob_count && reader->blobs[blob].index == i) {
-            blob++;
-            continue;
-        }
-        struct bytes *argument = &argv->ptr[reader->first + i];
-        argument->ptr = to + (argument->ptr - from);
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t offset = (uintptr_t)slices[i].ptr - (uintptr_t)from;
+        if (offset < len)
+            slices[i].ptr = to + offset;
     }
 }
 

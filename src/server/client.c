@@ -3,13 +3,11 @@
  *
  * Listing asks the system for each connection's addresses, so a list of very many clients is made by a task in slices.
  */
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/acl.h"
 #include "engine/pubsub.h"
-#include "engine/registry.h"
 #include "engine/session.h"
 #include "engine/task.h"
 #include "engine/tracking.h"

@@ -3,7 +3,6 @@
  */
 #include "server/client_filter.h"
 
-#include "base/num.h"
 #include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/engine.h"

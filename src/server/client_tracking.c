@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 
-#include "base/num.h"
 #include "engine/session.h"
 #include "engine/tracking.h"
 #include "server_priv.h"

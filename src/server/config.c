@@ -9,13 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
 #include "base/glob.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "config_priv.h"
-#include "engine/version.h"
 
 /* --- Rows --- */
 

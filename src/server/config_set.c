@@ -4,7 +4,6 @@
  * Values are stored one after the other, the old texts kept; then what must happen for them happens, once per kind. If
  * anything refuses, the old texts are stored again and the same is done for them.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"

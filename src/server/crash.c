@@ -10,7 +10,6 @@
 
 #include <execinfo.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>

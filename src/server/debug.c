@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/glob.h"
 #include "base/log.h"
 #include "base/mem.h"

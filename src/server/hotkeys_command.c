@@ -2,7 +2,6 @@
  * HOTKEYS: which keys stand out. START, STOP, GET and RESET are Redis 8.6's tracking session; TOP and REPORT show what
  * is always on (engine/insight.h, store/census.h), to programs and to people.
  */
-#include <string.h>
 
 #include "base/clock.h"
 #include "engine/command.h"

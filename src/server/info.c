@@ -5,7 +5,6 @@
  * that stand for something that Larder does not do (replicas, scripts, a cluster) are printed with the value that says
  * so, because monitoring tools look for them.
  */
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>

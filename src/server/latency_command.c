@@ -1,7 +1,6 @@
 /*
  * LATENCY: what took long, how durations are distributed, and who made others wait.
  */
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/mem.h"

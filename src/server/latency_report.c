@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "engine/blame.h"
 #include "engine/latency.h"
 #include "server_priv.h"

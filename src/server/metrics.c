@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "engine/blame.h"
 #include "engine/error_stats.h"

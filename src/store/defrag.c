@@ -8,7 +8,6 @@
 #include "compact_priv.h"
 #include "ds/compact.h"
 #include "keyspace_priv.h"
-#include "store/value.h"
 #include "value_priv.h"
 
 enum {

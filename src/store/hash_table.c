@@ -4,7 +4,6 @@
  * A value that is written over stays where it is as long as the allocator's class stays the same. The bytes of all
  * fields are summed up as they come and go, so that the memory of a hash is known without a walk.
  */
-#include "base/assert.h"
 #include "base/fiber.h"
 #include "hash_priv.h"
 

@@ -4,7 +4,6 @@
  * Fields of a table are gathered in small batches and prefetched before any is looked at: that hides most of the cache
  * misses that such a walk consists of. Expired fields are passed over, not removed.
  */
-#include "base/assert.h"
 #include "base/fiber.h"
 #include "base/random.h"
 #include "hash_priv.h"

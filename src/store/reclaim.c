@@ -8,7 +8,6 @@
  */
 #include "store/reclaim.h"
 
-#include "base/assert.h"
 #include "base/mem.h"
 #include "ds/table.h"
 #include "entry_priv.h"

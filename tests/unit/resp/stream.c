@@ -36,7 +36,7 @@ static void feed_move(struct feed *feed, size_t skip, struct bytes more)
     if (more.len > 0)
         memcpy(moved + kept, more.ptr, more.len);
     if (feed->window != NULL)
-        reader_rebase(&feed->reader, &feed->argv, feed->window + skip, moved);
+        reader_move_slices(feed->argv.ptr, feed->argv.len, feed->window + skip, kept, moved);
     free(feed->window);
     feed->window = moved;
     feed->len = kept + more.len;
