@@ -70,7 +70,8 @@ struct aof {
     enum aof_state state;
     struct aof_manifest manifest;
     struct aof_log log;
-    struct worker *worker; /* owned */
+    struct worker *worker; /* owned: synchronises */
+    struct worker *filer;  /* owned: opens, renames and deletes for rewrites, which nobody's answer waits for */
     int selected_db;       /* in the file; -1: none was selected yet */
     int64_t stamp_s;       /* the last annotation */
     uint64_t base_size;    /* of all files after the last rewrite, or at start */

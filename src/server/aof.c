@@ -86,6 +86,7 @@ bool aof_begin(struct server *server)
     aof->last_took_s = -1;
     aof_group_init(&aof->group);
     aof->worker = worker_create();
+    aof->filer = worker_create();
     worker_submit(aof->worker, ask_for_latency, (void *)(intptr_t)server->config.loop_nice);
     aof->log.synced_later = tell_loop;
     aof->log.context = server;
@@ -105,6 +106,7 @@ void aof_settle(struct server *server)
     if (!aof)
         return;
     worker_drain(aof->worker);
+    worker_drain(aof->filer);
     aof_log_wait(&aof->log);
     aof->log.synced_later = NULL;
 }
@@ -117,6 +119,7 @@ void aof_fini(struct server *server)
     aof_rewrite_abandon(server);
     aof_log_fini(&aof->log, aof->worker);
     worker_destroy(aof->worker);
+    worker_destroy(aof->filer);
     aof_manifest_fini(&aof->manifest);
     aof_group_fini(&aof->group);
     mem_free(aof);

@@ -82,7 +82,7 @@ static void step_destroy(struct aof_step *step)
 static void step_submit(struct aof *aof, struct aof_step *step, void (*run)(void *step))
 {
     aof->step = step;
-    worker_submit(aof->worker, run, step);
+    worker_submit(aof->filer, run, step);
 }
 
 /* --- The steps, on the worker --- */
@@ -499,7 +499,7 @@ void aof_collect_history(struct server *server)
     struct aof_step *step = step_create(server);
     aof_manifest_forget_history(&aof->manifest);
     if (aof_manifest_store(&aof->manifest, config->appenddirname, config->appendfilename)) {
-        worker_submit(aof->worker, run_delete, step);
+        worker_submit(aof->filer, run_delete, step);
         return;
     }
     log_write(LOG_WARNING, "Deleting the AOF's history: writing the manifest: %s", strerror(errno));
@@ -523,7 +523,7 @@ void aof_rewrite_abandon(struct server *server)
     }
     if (!aof->step)
         return;
-    worker_drain(aof->worker);
+    worker_drain(aof->filer);
     if (aof->stage == REWRITE_FINISHING) {
         aof_rewrite_poll(server);
         return;
