@@ -87,6 +87,20 @@ static void begin(struct server *server, const struct mem_stats *stats)
     net_wake_background(server->net);
 }
 
+/* A walk that began early in a large deletion has more to do than it knew. */
+static void follow_waste(struct server *server, int64_t now_ms)
+{
+    struct server_defrag *defrag = &server->defrag;
+    if (now_ms >= defrag->judge_ms) {
+        struct mem_stats stats;
+        mem_stats_read(&stats);
+        double percent = waste_percent(&stats);
+        defrag->waste_percent = percent > defrag->waste_percent ? percent : defrag->waste_percent;
+        defrag->judge_ms = now_ms + JUDGE_MS;
+    }
+    defrag->effort = effort_for(&server->config, defrag->waste_percent);
+}
+
 void defrag_judge(struct server *server, int64_t now_ms)
 {
     struct server_defrag *defrag = &server->defrag;
@@ -99,7 +113,7 @@ void defrag_judge(struct server *server, int64_t now_ms)
         return;
     }
     if (defrag->running)
-        defrag->effort = effort_for(&server->config, defrag->waste_percent);
+        follow_waste(server, now_ms);
     if (defrag->running || now_ms < defrag->judge_ms || server->child.kind != CHILD_NONE ||
         defrag->most_used < (uint64_t)server->config.defrag_ignore_bytes)
         return;
