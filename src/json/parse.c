@@ -213,10 +213,10 @@ static bool string_resume(struct json_parser *parser)
 
 static bool parse_string(struct json_parser *parser)
 {
-    const char *begin = parser->at + 1, *end = parser->end;
+    const char *begin = parser->at + 1;
 
 #ifdef SCAN_SSE2
-    if (end - begin >= 16) {
+    if (parser->end - begin >= 16) {
         unsigned special = scan_block(_mm_loadu_si128((const __m128i *)(const void *)begin));
         unsigned len = special == 0 ? 16 : (unsigned)__builtin_ctz(special);
         if (len <= JSON_SHORT_STRING && begin[len] == '"') {

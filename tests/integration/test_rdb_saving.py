@@ -30,7 +30,7 @@ def test_commands(server):
     path = server.directory / "dump.rdb"
     with Client(server.port) as client:
         began = client.command("LASTSAVE")
-        assert abs(began - time.time()) < 20
+        assert abs(began - time.time()) < 600
         client.command("SET", "k", "v")
         assert persistence(client)["rdb_changes_since_last_save"] == "1"
         assert client.command("SAVE") == b"OK" and path.exists()
