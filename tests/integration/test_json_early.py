@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness.resp import Client, ErrorReply, encode
-from harness.waiting import until
+from harness.waiting import hold, until
 
 PART = 60_000
 PARSED_MIN = 6_000  # bytes that are parsed each time at least, however slow the machine is
@@ -191,3 +191,21 @@ def test_any_parts(sender, other, seed):
             data = data[part:]
         assert sender.read().value == b"OK"
         assert json.loads(other.command("JSON.GET", "d")) == json.loads(text)
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+def test_who_has_to_wait_for_the_key(server, sender, other):
+    other.command("JSON.SET", "d", "$", "[]")
+    with Client(server.port) as writer, Client(server.port) as leaving:
+        leaving.command("CLIENT", "SETNAME", "leaving")
+        client_id = leaving.command("CLIENT", "ID")
+        with hold(other):
+            send_in_parts(writer, encode(("JSON.ARRAPPEND", "d", "$", BIG)))
+            until(lambda: "cmd=json.arrappend" in other.command("CLIENT", "LIST").decode())
+            for client in (sender, leaving):
+                send_in_parts(client, encode(("JSON.ARRAPPEND", "d", "$", BIG)))
+            until(lambda: other.command("CLIENT", "LIST").count(b"cmd=json.arrappend") == 3)
+            assert other.command("CLIENT", "KILL", "ID", client_id) == 1
+            until(lambda: arrived(other, "leaving", 0) is None)
+        assert writer.read().value == [1] and sender.read().value == [2]
+        assert json.loads(other.command("JSON.GET", "d")) == [json.loads(BIG)] * 2
