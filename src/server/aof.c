@@ -149,17 +149,34 @@ static void append_stamp(struct aof *aof, int64_t now_s)
     aof->stamp_s = now_s;
 }
 
-static void append_command(struct aof *aof, const struct propagated *command)
+static void append_piece(struct aof *aof, const struct piece *piece)
 {
-    if (__builtin_expect(command->db != aof->selected_db, 0))
-        append_select(aof, command->db);
-    for (size_t i = 0; i < command->count; i++) {
-        const struct piece *piece = &command->pieces[i];
-        if (piece->blob && piece->text.len >= REFERRED_MIN)
-            pieces_append_blob(&aof->log.text, piece->blob, piece->text);
-        else
-            append(aof, piece->text.ptr, piece->text.len);
+    if (piece->blob && piece->text.len >= REFERRED_MIN)
+        pieces_append_blob(&aof->log.text, piece->blob, piece->text);
+    else
+        append(aof, piece->text.ptr, piece->text.len);
+}
+
+/* Pieces that lie one behind the other, of several commands, too, are appended together. */
+static void append_commands(struct aof *aof, const struct propagated *commands, size_t count)
+{
+    struct piece run = commands[0].pieces[0];
+    for (size_t i = 0; i < count; i++) {
+        bool selects = commands[i].db != aof->selected_db;
+        for (size_t j = i == 0; j < commands[i].count; j++) {
+            const struct piece *piece = &commands[i].pieces[j];
+            if (!selects && piece->blob == run.blob && piece->text.ptr == run.text.ptr + run.text.len) {
+                run.text.len += piece->text.len;
+                continue;
+            }
+            append_piece(aof, &run);
+            if (selects)
+                append_select(aof, commands[i].db);
+            selects = false;
+            run = *piece;
+        }
     }
+    append_piece(aof, &run);
 }
 
 static size_t count_bytes(const struct propagated *commands, size_t count)
@@ -185,8 +202,7 @@ static void take_unit(void *context, const struct propagated *commands, size_t c
         append_select(aof, commands[0].db);
     if (count > 1)
         append(aof, LITERAL("*1\r\n$5\r\nMULTI\r\n"));
-    for (size_t i = 0; i < count; i++)
-        append_command(aof, &commands[i]);
+    append_commands(aof, commands, count);
     if (count > 1)
         append(aof, LITERAL("*1\r\n$4\r\nEXEC\r\n"));
     if (server->config.appendfsync == APPENDFSYNC_ALWAYS || aof->log.has_long || aof_log_is_writing(&aof->log))
