@@ -23,27 +23,13 @@ static uint64_t splitmix_next(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-void random_init(struct random *random, uint64_t seed)
-{
-    for (size_t i = 0; i < 4; i++)
-        random->s[i] = splitmix_next(&seed);
-}
-
-void random_init_secret(struct random *random)
-{
-    do
-        random_secret(random->s, sizeof(random->s));
-    while ((random->s[0] | random->s[1] | random->s[2] | random->s[3]) == 0);
-}
-
 static inline uint64_t rotate_left(uint64_t x, int bits)
 {
     return (x << bits) | (x >> (64 - bits));
 }
 
-uint64_t random_next(struct random *random)
+static inline uint64_t generate(uint64_t s[4])
 {
-    uint64_t *s = random->s;
     uint64_t result = rotate_left(s[1] * 5, 7) * 9;
     uint64_t shifted = s[1] << 17;
 
@@ -53,6 +39,42 @@ uint64_t random_next(struct random *random)
     s[0] ^= s[3];
     s[2] ^= shifted;
     s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+void random_init_state(struct random *random, const uint64_t s[4])
+{
+    memcpy(random->s, s, sizeof(random->s));
+    for (size_t i = 0; i < RANDOM_AHEAD; i++)
+        random->next[i] = generate(random->s);
+    random->at = 0;
+}
+
+void random_init(struct random *random, uint64_t seed)
+{
+    uint64_t s[4];
+
+    for (size_t i = 0; i < 4; i++)
+        s[i] = splitmix_next(&seed);
+    random_init_state(random, s);
+}
+
+void random_init_secret(struct random *random)
+{
+    uint64_t s[4];
+
+    do
+        random_secret(s, sizeof(s));
+    while ((s[0] | s[1] | s[2] | s[3]) == 0);
+    random_init_state(random, s);
+}
+
+uint64_t random_next(struct random *random)
+{
+    uint64_t *next = &random->next[random->at];
+    uint64_t result = *next;
+    *next = generate(random->s);
+    random->at = (random->at + 1) % RANDOM_AHEAD;
     return result;
 }
 

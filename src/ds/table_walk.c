@@ -65,15 +65,58 @@ uint64_t table_scan_once(const struct table *table, uint64_t cursor, table_visit
     return scan(table, cursor, visit, context, VISIT_ONCE);
 }
 
+/*
+ * A draw is one random number: the low bits choose a bucket as those of a hash do, the high ones a position, counted
+ * over the longest chain. So a draw means the same while the table grows or shrinks, and can be looked at long before
+ * its turn comes: in time for the bucket to be fetched, and then the item.
+ */
+enum {
+    POSITION_BITS = 24,
+    FORESEE_MIN = 1024,                /* buckets of a table that no near cache holds */
+    FORESEE_BUCKET = RANDOM_AHEAD - 1, /* draws beforehand; some five make one that finds an item */
+    FORESEE_ITEM = RANDOM_AHEAD / 2,
+};
+
+/*
+ * The bucket that begins the chain; NULL if the draw means none. Every position has the same number of draws (Lemire,
+ * "Fast random integer generation in an interval", 2019), as the bias of the rest is passed over.
+ */
+static inline struct table_bucket *drawn_bucket(
+    const struct table *table, uint64_t positions, uint64_t draw, uint64_t *position)
+{
+    const uint64_t range = UINT64_C(1) << POSITION_BITS;
+    uint64_t product = (draw >> (64 - POSITION_BITS)) * positions, rest = product % range;
+    size_t bucket = draw & table->mask;
+    *position = product / range;
+    if (bucket >= table->buckets || __builtin_expect(rest < positions && rest < range % positions, 0))
+        return NULL;
+    return table_bucket_at(table, bucket);
+}
+
+/* Fetches what draws that are still to come will look at. */
+static inline void foresee(const struct table *table, uint64_t positions, const struct random *random)
+{
+    uint64_t position;
+    const struct table_bucket *far = drawn_bucket(table, positions, random_ahead(random, FORESEE_BUCKET), &position);
+    if (far)
+        table_prefetch_line(far);
+    const struct table_bucket *near = drawn_bucket(table, positions, random_ahead(random, FORESEE_ITEM), &position);
+    if (!near)
+        return;
+    const void *next = position < TABLE_SLOTS ? table_slot_item(&near->slot[position]) : near->next;
+    table_prefetch_line(next ? next : near);
+}
+
 uint64_t *table_random(const struct table *table, struct random *random)
 {
     if (table->count == 0)
         return NULL;
-    uint64_t positions = (uint64_t)table->longest_chain * TABLE_SLOTS;
+    uint64_t positions = (uint64_t)table->longest_chain * TABLE_SLOTS, position;
+    bool is_large = table->buckets >= FORESEE_MIN;
     for (;;) {
-        uint64_t draw = random_below(random, table->buckets * positions);
-        struct table_bucket *bucket = table_bucket_at(table, draw / positions);
-        uint64_t position = draw % positions;
+        struct table_bucket *bucket = drawn_bucket(table, positions, random_next(random), &position);
+        if (is_large)
+            foresee(table, positions, random);
         for (; bucket && position >= TABLE_SLOTS; position -= TABLE_SLOTS)
             bucket = bucket->next;
         if (bucket && bucket->slot[position])

@@ -13,8 +13,9 @@ Test(random, first_numbers_of_the_reference)
 {
     /* xoshiro256** from the state 1, 2, 3, 4, as published implementations test it. */
     static const uint64_t expected[] = { 11520, 0, 1509978240, 1215971899390074240 };
-    struct random random = { { 1, 2, 3, 4 } };
+    struct random random;
 
+    random_init_state(&random, (const uint64_t[]){ 1, 2, 3, 4 });
     for (size_t i = 0; i < 4; i++)
         cr_assert_eq(random_next(&random), expected[i]);
 }
@@ -33,6 +34,19 @@ Test(random, the_same_seed_gives_the_same_numbers)
         differs |= value != random_next(&c);
     }
     cr_assert(differs);
+}
+
+Test(random, what_comes_is_told_ahead)
+{
+    struct random random = seed_random("what_comes_is_told_ahead");
+
+    for (int round = 0; round < 10; round++) {
+        unsigned ahead = (unsigned)random_below(&random, RANDOM_AHEAD);
+        uint64_t expected = random_ahead(&random, ahead);
+        for (unsigned i = 0; i < ahead; i++)
+            random_next(&random);
+        cr_assert_eq(random_next(&random), expected, "%u ahead", ahead);
+    }
 }
 
 Test(random, below_is_even)
