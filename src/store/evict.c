@@ -26,10 +26,8 @@ enum {
     TICKS_PER_TURNOVER = 2048, /* how finely uses are told apart: so many ticks while all keys are used once */
     TIME_SAMPLES = 4,          /* entries looked at for each of maxmemory-samples, by policies that order by time */
     WINDOW_TURNS = 16,         /* keys that go round the window once more in one step, at most */
-    WINDOW_EXCESS = 8,         /* keys that leave a window that is too large, in one step */
-    WINDOW_SLACK = 16,         /* it is, with so many too many (arrivals come in bursts) ... */
-    WINDOW_SLACK_SHARE = 40,   /* ... or this part of all keys, ... */
-    WINDOW_SLACK_STEPS = 64,   /* ... and fewer than that leave it once in so many steps */
+    WINDOW_EXCESS = 8,         /* keys that leave a window that is too large, in one step; */
+    WINDOW_STEPS = 64,         /* it is, if it was for so many steps */
     MAIN_SAMPLES = 6,
     REUSE_SAMPLES = 12,
     ADMIT_BY_CHANCE = 128,
@@ -60,6 +58,8 @@ struct evict {
     int64_t ticked_ms;
     struct tinylfu *tinylfu;       /* owned; NULL under other policies */
     const struct tinylfu_way *way; /* that the pool's scores were made for */
+    /* How many keys the window had at least, in how many steps, and how many too many it had. */
+    size_t window_least, window_steps, window_excess;
     struct evict_lfu lfu;
     uint64_t search_cursor;
     int search_db;
@@ -585,19 +585,33 @@ static bool look_around(struct keyspace *keyspace, struct db *db, struct gathere
 
 /* --- W-TinyLFU --- */
 
+/*
+ * A window that is too large gives what it has too much to the main region, without a contest. Arrivals and evictions
+ * come in bursts, so it is only too large if it was all the time.
+ */
+static void shed_window(struct keyspace *keyspace, size_t target)
+{
+    struct evict *evict = keyspace->evict;
+    size_t len = tinylfu_window_len(evict->tinylfu);
+    evict->window_least = len < evict->window_least ? len : evict->window_least;
+    if (++evict->window_steps >= WINDOW_STEPS) {
+        evict->window_excess = evict->window_least > target ? evict->window_least - target : 0;
+        evict->window_least = len;
+        evict->window_steps = 0;
+    }
+    struct candidate oldest;
+    for (int i = 0; i < WINDOW_EXCESS && evict->window_excess && tinylfu_window_len(evict->tinylfu) > target; i++) {
+        evict->window_excess--;
+        if (find_in_window(keyspace, tinylfu_window_pop(evict->tinylfu), &oldest))
+            leave_window(oldest.entry);
+    }
+}
+
 /* Who leaves the window next: out of its queue, its mark still on. False if the window is not too large. */
 static bool next_leaver(struct keyspace *keyspace, size_t target, struct candidate *out)
 {
     struct tinylfu *tinylfu = keyspace->evict->tinylfu;
-    /* A window that is to be smaller gives keys to the main region, some at a time, and the last few one by one. */
-    size_t part = keyspace->evict->keys / WINDOW_SLACK_SHARE, slack = part < WINDOW_SLACK ? part : WINDOW_SLACK;
-    size_t len = tinylfu_window_len(tinylfu), above = len > target ? len - target : 0;
-    size_t excess = above > target / 8 + slack                                                 ? WINDOW_EXCESS
-                    : above && random_below(&keyspace->evict->random, WINDOW_SLACK_STEPS) == 0 ? 1
-                                                                                               : 0;
-    for (; excess && tinylfu_window_len(tinylfu) > target; excess--)
-        if (find_in_window(keyspace, tinylfu_window_pop(tinylfu), out))
-            leave_window(out->entry);
+    shed_window(keyspace, target);
     for (int turns = 0; tinylfu_window_len(tinylfu) >= target && tinylfu_window_len(tinylfu);) {
         struct entry *entry = find_in_window(keyspace, tinylfu_window_pop(tinylfu), out);
         if (!entry)

@@ -273,6 +273,25 @@ Test(evict, lru_misses_a_loop_that_does_not_fit_and_wtinylfu_keeps_part_of_it)
     cr_assert(tiny > REQUESTS / 2 * 57 / 100, "W-TinyLFU had %zu hits", tiny);
 }
 
+/* A server makes room for more than one key at a time. */
+Test(evict, wtinylfu_keeps_part_of_a_loop_when_keys_go_in_bursts)
+{
+    enum { CAPACITY = 400, BURST = 16, LOOP = 1000, ROUNDS = 60 };
+    struct fixture f = make(EVICT_WTINYLFU);
+    size_t hits = 0;
+    for (size_t at = 0; at < ROUNDS * LOOP; at++) {
+        if (use(&f, "key", at % LOOP)) {
+            hits += at >= ROUNDS / 2 * LOOP;
+            continue;
+        }
+        if (keyspace_size(f.db) >= CAPACITY)
+            evict_many(&f, BURST);
+        store(&f, f.db, "key", at % LOOP, EXPIRY_NONE);
+    }
+    cr_assert(hits > ROUNDS / 2 * LOOP * 35 / 100, "%zu hits", hits);
+    keyspace_destroy(f.keyspace);
+}
+
 Test(evict, lfu_keeps_part_of_a_loop_that_is_five_times_as_large)
 {
     enum { REQUESTS = 100000 };
