@@ -19,7 +19,6 @@
 
 struct engine;
 struct request;
-struct session;
 
 enum { BLAME_US = 250, BLAME_NAMES_MAX = 512 };
 

@@ -1,8 +1,8 @@
 /*
  * Call: one command being executed, and everything its handler may use.
  *
- * argv is borrowed until the handler returns. What a handler needs for itself comes from the call's arena. It answers
- * through `reply`, exactly once, unless it defers (engine/task.h).
+ * All that it points to is borrowed, argv until the handler returns. What a handler needs for itself comes from the
+ * call's arena. It answers through `reply`, exactly once, unless it defers (engine/task.h).
  */
 #pragma once
 
@@ -16,7 +16,6 @@
 #include "resp/reply.h"
 #include "store/keyspace.h"
 
-struct blob;
 struct blob;
 struct engine;
 struct exec;

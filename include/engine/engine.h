@@ -34,7 +34,6 @@ struct keyspace;
 struct latency;
 struct monitors;
 struct propagation;
-struct propagation_sink;
 struct pubsub;
 struct request;
 struct session;

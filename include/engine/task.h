@@ -14,7 +14,6 @@ struct bytes;
 struct call;
 struct engine;
 struct output;
-struct session;
 struct task;
 struct task_link;
 

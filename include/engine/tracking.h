@@ -17,10 +17,8 @@
 
 #include "base/bytes.h"
 
-struct call;
 struct engine;
 struct session;
-struct tracking;
 
 enum tracking_flag {
     TRACKING_BROADCAST = 1 << 0,

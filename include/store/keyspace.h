@@ -22,7 +22,6 @@
 #include "store/entry.h"
 #include "store/observer.h"
 
-struct blob;
 struct evict;
 struct random;
 struct reclaim;

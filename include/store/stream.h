@@ -21,7 +21,6 @@
 #include "store/keyspace.h"
 
 struct stream;
-struct stream_block;
 
 /* --- IDs --- */
 

@@ -23,7 +23,6 @@
 #include "engine/key_spec.h"
 
 struct arena;
-struct call;
 struct command_info;
 struct engine;
 

@@ -13,7 +13,6 @@
 struct engine;
 struct notice;
 struct session;
-struct tracking;
 
 /* What is told: that a key was changed which the client has read; that keys were which begin with one of its prefixes;
  * or that all are gone. */
