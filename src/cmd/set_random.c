@@ -14,19 +14,23 @@
 #include "engine/aside.h"
 #include "pop_priv.h"
 
+enum { WORDS_MAX = 128 }; /* of one command that tells of what was popped */
+
 /* Members that are popped: answered, and put into words that they are told of by. */
 struct popped {
     struct call *call;
     bool told;       /* those words are made */
     struct buf text; /* members that are not in them yet, one behind the other */
-    size_t lens[SET_BATCH];
+    size_t lens[WORDS_MAX];
     uint32_t count;
     struct propagate_later words;
 };
 
 static void flush_words(struct popped *popped)
 {
-    struct bytes argv[2 + SET_BATCH] = { BYTES("SREM"), popped->call->argv[1] };
+    struct bytes argv[2 + WORDS_MAX];
+    argv[0] = BYTES("SREM");
+    argv[1] = popped->call->argv[1];
     size_t at = 0;
     for (uint32_t i = 0; i < popped->count; at += popped->lens[i++])
         argv[2 + i] = bytes_make(popped->text.ptr + at, popped->lens[i]);
@@ -43,7 +47,7 @@ static void add_word(void *context, struct set_member member)
     struct bytes text = set_member_bytes(member, &scratch);
     buf_append(&popped->text, text);
     popped->lens[popped->count++] = text.len;
-    if (popped->count == SET_BATCH)
+    if (popped->count == WORDS_MAX)
         flush_words(popped);
 }
 
