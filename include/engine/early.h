@@ -37,12 +37,12 @@ struct early_type {
 
 /* To be embedded at the start of a type's own struct. */
 struct early {
-    const struct early_type *type;
-    struct blob *blob;       /* owned reference: where the argument lies */
-    struct session *session; /* borrowed: which it is kept for */
-    size_t kept;             /* bytes that count for the session */
-    size_t seen;             /* bytes that were there when it worked last */
-    uint64_t ticks;          /* spent on it */
+    const struct early_type *type; /* borrowed: static */
+    struct blob *blob;             /* owned reference: where the argument lies */
+    struct session *session;       /* borrowed: which it is kept for */
+    size_t kept;                   /* bytes that count for the session */
+    size_t seen;                   /* bytes that were there when it worked last */
+    uint64_t ticks;                /* spent on it */
 };
 
 /*

@@ -31,9 +31,9 @@ struct task_type {
 
 /* To be embedded at the start of a task's own struct. */
 struct task {
-    const struct task_type *type;
-    struct task_link *link;   /* the engine's; NULL before call_defer */
-    const struct bytes *argv; /* borrowed from the task: for the slow log; or NULL */
+    const struct task_type *type; /* borrowed: static */
+    struct task_link *link;       /* borrowed: the engine's; NULL before call_defer */
+    const struct bytes *argv;     /* borrowed from the task: for the slow log; or NULL */
     uint32_t argc;
     bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
     bool holds;  /* others wait for it (engine/aside.h): who cannot carries it out */

@@ -23,7 +23,7 @@ struct request {
     uint32_t size; /* bytes on the wire, saturated */
     bool done;     /* out: it was executed, or discarded. What is not done is offered again later */
 
-    /* The receiver's notes between planning and executing; whatever they were before. */
+    /* The receiver's notes between planning and executing; whatever they were before. Borrowed, from itself. */
     void *plan;
     void *place;
     uint64_t hash;

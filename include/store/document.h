@@ -18,7 +18,8 @@ void document_set_root(struct entry *entry, struct json_value root);
 
 /*
  * The document for editing: keyspace_edit is called, and *doc holds the root until document_edit_end puts back what it
- * has become. Nothing else may change the database in between. `trash` is for all that the edits cut off.
+ * has become. Nothing else may change the database in between. `trash` is for all that the edits cut off. The document
+ * is this struct's own, the rest borrowed.
  */
 struct document_edit {
     struct keyspace *keyspace;

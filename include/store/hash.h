@@ -97,6 +97,7 @@ bool hash_sample(
 
 /* --- Writing --- */
 
+/* A hash that fields are written to, one after the other, or that will be one. All is borrowed but a new value. */
 struct hash_writer {
     struct keyspace *keyspace;
     struct db *db;
@@ -111,7 +112,7 @@ struct hash_writer {
 /* Where a field is, or would be; valid until the next change of the hash. */
 struct hash_place {
     uint64_t hash;  /* of the field */
-    uint64_t *slot; /* of a table; NULL: the field is missing */
+    uint64_t *slot; /* borrowed: of a table; NULL: the field is missing */
     uint32_t at;    /* in a listpack; 0: the field is missing */
 };
 

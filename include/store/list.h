@@ -140,7 +140,7 @@ static inline bool list_needle_matches(const struct list_needle *needle, struct 
  * are taken over whatever happens; one that is given holds exactly the text beside it.
  */
 
-/* Where a list is, or will be. */
+/* Where a list is, or will be. All is borrowed. */
 struct list_edit {
     struct keyspace *keyspace;
     struct db *db;

@@ -30,7 +30,7 @@ enum set_encoding {
 
 struct set {
     enum set_encoding encoding;
-    void *value; /* NULL: no set, which counts as empty */
+    void *value; /* borrowed from the entry; NULL: no set, which counts as empty */
 };
 
 /* A member as it is kept: text, or an integer that nobody has spelt yet. */

@@ -102,7 +102,7 @@ bool stream_has(const struct stream *stream, struct stream_id id);
 struct stream_iter {
     struct stream_id id;  /* of the entry at hand */
     uint32_t field_count; /* pairs in it */
-    /* The rest is the walk's own. */
+    /* The rest is the walk's own, and borrowed from the stream. */
     const struct stream *stream;
     struct btree_iter place;
     const unsigned char *pack;
@@ -137,6 +137,7 @@ size_t stream_node_count(const struct stream *stream);
 
 /* --- Changing --- */
 
+/* A stream that is changed, or will be there. All is borrowed. */
 struct stream_edit {
     struct keyspace *keyspace;
     struct db *db;

@@ -96,6 +96,7 @@ uint64_t zset_scan(const struct entry *entry, uint64_t cursor, zset_visit_fn vis
 
 /* --- Changing --- */
 
+/* A sorted set that is changed, or will be there. All is borrowed. */
 struct zset_edit {
     struct keyspace *keyspace;
     struct db *db;
