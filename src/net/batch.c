@@ -406,6 +406,36 @@ static void batch_argv_moved(struct batch *batch, uintptr_t from, size_t from_co
     }
 }
 
+/* Other requests may have been cut from what is behind the first one. */
+char *batch_part_input(struct connection *connection)
+{
+    enum { REST_MAX = 256 * 1024 };
+    struct batch *batch = &connection->net->batch;
+    struct input *input = connection->input;
+    struct offer *offer = batch->offers, *end = offer + batch->offer_count;
+    while (offer < end && offer->connection != connection)
+        offer++;
+    if (offer == end || !offer->in_own || offer->base != input->buf || offer->len - input->whole_end > REST_MAX)
+        return NULL;
+    size_t rest = offer->len - input->whole_end, cap = rest > 0 ? mem_good_size(rest) : 0;
+    const char *from = offer->base + input->whole_end;
+    char *buf = rest > 0 ? mem_try_alloc(cap) : NULL, *old = input->buf;
+    if (rest > 0 && buf == NULL)
+        return NULL;
+    if (rest > 0) {
+        memcpy(buf, from, rest);
+        reader_move_slices(batch->argv.ptr, batch->argv.len, from, rest, buf);
+    }
+    offer->base = buf;
+    offer->at -= input->whole_end;
+    offer->len = rest;
+    input->buf = buf;
+    input->start = input->at = input->whole_end = 0;
+    input->len = rest;
+    input->cap = cap;
+    return old;
+}
+
 /*
  * Cutting ends with something left. A client may authenticate in front of what only then is within its limits: such
  * input is looked at again after the requests before it.
@@ -435,7 +465,7 @@ static bool offer_cut_begun(struct batch *batch, struct offer *offer, const stru
         return false;
     }
     offer->at = reader->at;
-    input->whole = offer->at == offer->len;
+    input->whole_end = offer->at;
     if (reader->argc > 0) {
         batch_push(batch, offer->connection->owner, reader, input->argv.ptr);
         offer->count++;

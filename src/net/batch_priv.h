@@ -42,8 +42,8 @@ struct input {
     struct parked *parked; /* owned; NULL if none */
     size_t blob_bytes;     /* in the blobs of the unfinished request */
     size_t accounted;      /* bytes that net's input_memory counts for it */
-    bool whole;            /* `buf` and `argv` hold one request, which is whole, and nothing else */
-    bool bad;              /* the reader found an error, to be told once the parked requests are done */
+    size_t whole_end; /* `argv` holds a request that was begun in an earlier turn and ends here in its offer; or 0 */
+    bool bad;         /* the reader found an error, to be told once the parked requests are done */
 };
 
 /* Why cutting stopped. */
@@ -96,6 +96,12 @@ void input_shrink(struct input *input);
 
 /* Moves the arguments of the unfinished request, and of the parked ones, that lie in `len` bytes at `from`. */
 void input_move(struct input *input, const char *from, size_t len, const char *to);
+
+/*
+ * The buffer of the input, whose first request is being executed and was begun in an earlier turn, becomes the
+ * caller's; what lies behind that request moves to another one. NULL, with nothing changed, if that cannot be.
+ */
+char *batch_part_input(struct connection *connection);
 
 /* Of the shared area, which is empty: makes it smaller if much of it has not been used lately. */
 void input_trim(struct net *net);

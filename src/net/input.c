@@ -9,8 +9,8 @@
  * A large argument that has not arrived whole is read straight into its blob. What follows it in the stream goes into
  * the area by the same system call.
  *
- * Costs: own buffers grow by doubling and move with their arguments, so that a request is O(n) however finely it is
- * split.
+ * Costs: own buffers grow by doubling, where they lie if there is room, and otherwise move with their arguments, so
+ * that a request is O(n) however finely it is split.
  */
 #include "net_priv.h"
 
@@ -60,14 +60,16 @@ bool connection_take_request(
     struct connection *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes)
 {
     struct input *input = connection->input;
-    if (input == NULL || !input->whole || input->argv.ptr != argv || input->parked != NULL || input->blob != NULL)
+    if (input == NULL || input->whole_end == 0 || input->argv.ptr != argv || input->parked != NULL ||
+        input->blob != NULL)
         return false;
-    *own_argv = input->argv.ptr;
-    *own_bytes = input->buf;
+    struct bytes *taken = input->argv.ptr;
+    char *bytes = batch_part_input(connection);
+    if (bytes == NULL)
+        return false;
+    *own_argv = taken;
+    *own_bytes = bytes;
     argv_init(&input->argv);
-    input->buf = NULL;
-    input->start = input->at = input->len = input->cap = 0;
-    input->whole = false;
     return true;
 }
 
@@ -136,7 +138,12 @@ static bool input_reserve(struct input *input, size_t more)
     size_t cap = input->cap < INPUT_CAP_MIN ? INPUT_CAP_MIN : input->cap;
     while (cap - waiting < more)
         cap *= 2;
-    return input_resize(input, mem_good_size(cap));
+    cap = mem_good_size(cap);
+    if (input->start == 0 && input->buf != NULL && mem_try_expand(input->buf, cap)) {
+        input->cap = cap;
+        return true;
+    }
+    return input_resize(input, cap);
 }
 
 void input_shrink(struct input *input)

@@ -362,6 +362,38 @@ Test(batch, random_streams_split_at_random)
     struct random random = seed_random("streams split at random");
     for (int i = 0; i < 40; i++)
         model_run(random_next(&random));
+    cr_assert_gt(world.taken, 0);
+}
+
+/* A request that is taken over leaves what was cut behind it, or begun, where it can still be read. */
+Test(batch, requests_behind_one_that_is_taken)
+{
+    struct buf text = BUF_EMPTY, expected = BUF_EMPTY;
+    for (int round = 0; round < 40; round++) {
+        struct bytes args[400] = { BYTES("SUM") };
+        char line[64];
+        for (size_t i = 1; i < 400; i++)
+            args[i] = BYTES("an argument of the one that is taken");
+        request_append(&text, args, 400);
+        snprintf(line, sizeof(line), ":%lu\r\n", sum_of(args, 400));
+        buf_append_cstr(&expected, line);
+        buf_append_cstr(&text, "ECHO behind\r\n*2\r\n$4\r\nECHO\r\n$4\r\nit, ");
+        buf_append_cstr(&text, round % 2 ? "\r\n*1\r\n$5\r\nLATER\r\n" : "\r\n");
+        buf_append_cstr(&expected, "$6\r\nbehind\r\n$4\r\nit, \r\n");
+        buf_append_cstr(&expected, round % 2 ? "+LATER\r\n" : "");
+    }
+    client_queue(&client, buf_bytes(&text));
+    for (int turn = 0; client.got.len < expected.len; turn++) {
+        cr_assert_lt(turn, 100000);
+        client_step(&client, 5000);
+        net_turn(world.net);
+        if (world.owners[0]->blocked)
+            world_wake(world.owners[0]);
+    }
+    cr_assert(bytes_equal(buf_bytes(&client.got), buf_bytes(&expected)));
+    cr_assert_gt(world.taken, 10);
+    buf_fini(&text);
+    buf_fini(&expected);
 }
 
 Test(batch, no_memory_for_a_large_argument)

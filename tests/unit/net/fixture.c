@@ -100,6 +100,21 @@ static bool run_pausing(struct owner *owner, struct bytes name)
     return true;
 }
 
+/* Of an even number of arguments, those that can be are taken over first. */
+static void sum(struct world *world, struct owner *owner, const struct request *request)
+{
+    struct bytes *own = NULL;
+    char *bytes = NULL;
+    bool taken = request->argc % 2 == 0 && connection_take_request(owner->connection, request->argv, &own, &bytes);
+    cr_assert(!taken || own == request->argv);
+    world->taken += taken;
+    reply_int(&owner->reply, (int64_t)sum_of(request->argv, request->argc));
+    if (taken)
+        memset(own, 0xff, request->argc * sizeof(*own)); /* nobody else looks at it any more */
+    mem_free(own);
+    mem_free(bytes);
+}
+
 static bool run(struct world *world, struct owner *owner, struct request *request)
 {
     struct bytes name = request->argv[0];
@@ -109,7 +124,7 @@ static bool run(struct world *world, struct owner *owner, struct request *reques
     } else if (bytes_is(name, "ECHO")) {
         reply_bulk(reply, request->argv[1]);
     } else if (bytes_is(name, "SUM")) {
-        reply_int(reply, (int64_t)sum_of(request->argv, request->argc));
+        sum(world, owner, request);
     } else if (bytes_is(name, "TAKE")) {
         take(world, request, reply);
     } else if (bytes_is(name, "GIVE") || bytes_is(name, "FILL")) {

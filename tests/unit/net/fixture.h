@@ -4,7 +4,7 @@
  *
  *   PING            +PONG
  *   ECHO x          x
- *   SUM x...        an integer that depends on all arguments and their bounds
+ *   SUM x...        an integer that depends on all arguments and their bounds; takes them over if it can, now and then
  *   TAKE x          takes the blob if x is one; its length
  *   GIVE n          n bytes, referenced from a blob
  *   FILL n          n bytes, copied
@@ -39,7 +39,7 @@ struct world {
     struct net_settings settings;
     struct owner *owners[WORLD_OWNERS_MAX]; /* in the order of connecting; NULL once closed */
     size_t owner_count, open_count, closed_count;
-    size_t executed, batches, batch_max, blobs_seen;
+    size_t executed, batches, batch_max, blobs_seen, taken;
     size_t sent_when_one_left; /* bytes of output, to all, when a connection was last closed */
     bool drop_new;             /* refuse new connections with an error */
     bool unauthenticated;
