@@ -81,7 +81,7 @@ void aof_log_write_later(struct aof_log *log);
  */
 bool aof_log_poll_write(struct aof_log *log, int *error);
 
-/* Waits until the writer is through. */
+/* Waits until the writer is through, and has told whoever it tells. */
 void aof_log_wait(struct aof_log *log);
 
 static inline bool aof_log_is_writing(const struct aof_log *log)

@@ -87,6 +87,8 @@ static void abandon_write(struct aof_log *log)
 
 void aof_log_fini(struct aof_log *log, struct worker *worker)
 {
+    if (log->sync)
+        worker_drain(worker);
     abandon_sync(log, worker);
     abandon_write(log);
     worker_destroy(log->writer);
@@ -239,7 +241,7 @@ bool aof_log_poll_write(struct aof_log *log, int *error)
 
 void aof_log_wait(struct aof_log *log)
 {
-    if (log->writing)
+    if (log->writer)
         worker_drain(log->writer);
 }
 
