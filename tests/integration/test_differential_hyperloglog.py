@@ -73,7 +73,7 @@ def test_what_is_none(pair, broken):
 @pytest.mark.parametrize("limit", [3000, 100, 0, 18, 16000])
 def test_random_commands(pair, sparse_max, seed, scale, limit):
     sparse_max(limit)
-    DifferentialRun(pair, HyperLogLogs(), seed).run(scale(1200))
+    DifferentialRun(pair, HyperLogLogs(), seed).run(scale(2500))
     for key in KEYS:
         if pair.same(("TYPE", key)) == [b"string"]:
             pair.same(("GET", key))

@@ -62,7 +62,7 @@ def check(population, seen):
 
 @pytest.fixture
 def population(client, scale):
-    return Population(client, scale(10_000))
+    return Population(client, scale(100_000))
 
 
 def test_at_rest(population):
@@ -85,15 +85,15 @@ def test_match_and_type(population):
 
 def test_growth_tenfold(population, scale):
     """Ten times as many keys at the end of the iteration as at its beginning."""
-    room = scale(90_000)
-    seen, _ = scan(population, lambda _: population.add(min(7000, room - population.last)), 350)
+    room = scale(900_000)
+    seen, _ = scan(population, lambda _: population.add(min(70_000, room - population.last)), 3500)
     population.add(room - population.last)
     check(population, seen)
 
 
 def test_shrinking_to_a_tenth(population, scale):
-    population.add(scale(90_000))
-    seen, _ = scan(population, lambda _: population.remove(3500), 350)
+    population.add(scale(900_000))
+    seen, _ = scan(population, lambda _: population.remove(35_000), 3500)
     population.remove(1 << 30)
     check(population, seen)
     seen, _ = scan(population, lambda _: None, 1000)
@@ -101,12 +101,12 @@ def test_shrinking_to_a_tenth(population, scale):
 
 
 def test_growth_and_shrinking_in_turns(population, scale):
-    wave = scale(15_000)
+    wave = scale(150_000)
 
     def between(calls):
         population.add(wave) if calls % 10 == 1 else population.remove(wave // 6)
 
-    for page_size in (331, 3500):
+    for page_size in (3301, 35_000):
         seen, _ = scan(population, between, page_size)
         check(population, seen)
 
@@ -117,12 +117,12 @@ def test_churn_with_expiry(population, seed):
     print(f"seed {seed}: run again with LARDER_TEST_SEED={seed}")
 
     def between(_):
-        population.add(rng.randrange(300), "PX", rng.choice((1, 5, 1000)))
-        population.add(rng.randrange(300))
-        population.remove(rng.randrange(550))
+        population.add(rng.randrange(1700), "PX", rng.choice((1, 5, 1000)))
+        population.add(rng.randrange(1700))
+        population.remove(rng.randrange(3000))
 
     for _ in range(2):
-        seen, _ = scan(population, between, 300)
+        seen, _ = scan(population, between, 1700)
         check(population, seen)
 
 
@@ -172,7 +172,7 @@ def test_many_iterations_at_once(population, server):
         open_ones = set(range(len(clients)))
         while open_ones:
             for i in list(open_ones):
-                cursors[i], page = clients[i].command("SCAN", cursors[i], "COUNT", 700 + 150 * i)
+                cursors[i], page = clients[i].command("SCAN", cursors[i], "COUNT", 7000 + 1500 * i)
                 seen[i].update(page)
                 if cursors[i] == b"0":
                     open_ones.discard(i)

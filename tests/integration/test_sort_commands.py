@@ -112,7 +112,7 @@ def test_random_commands(pair, seed, scale):
     run = DifferentialRun(pair, Sorts(), seed)
     for part in range(3):
         run.seed = seed + part
-        run.run(scale(1_000))
+        run.run(scale(2_000))
     pair.same(*(f"LRANGE l{i} 0 -1" for i in range(5)))
 
 
