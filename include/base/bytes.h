@@ -89,6 +89,13 @@ static inline struct bytes bytes_append(char **at, struct bytes text)
     return copy;
 }
 
+/*
+ * The byte that an escape stands for, as it is written within double quotes (buf_append_quoted); what is no escape
+ * stands for itself. `text` begins behind the backslash and is not empty; *used is how many bytes of it were the
+ * escape.
+ */
+char bytes_unescape(struct bytes text, size_t *used);
+
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;

@@ -101,10 +101,12 @@ void mem_stats_read(struct mem_stats *stats);
 /* "jemalloc-5.3.0", "libc". */
 const char *mem_allocator_name(void);
 
-/* Returns unused pages to the system now. */
+/* Returns unused pages to the system now: .1 s and more for each GB, so that it is better called on another thread. */
 void mem_purge(void);
 
-/* Lets the allocator return pages from a thread of its own instead of in the middle of a request. False if it cannot.
+/*
+ * Lets the allocator return pages from a thread of its own instead of in the middle of a request, with rests, so that
+ * it holds nobody up who shares its processor. By the main thread only, after it has registered. False if it cannot.
  */
 bool mem_set_background_purge(bool on);
 
@@ -112,8 +114,9 @@ bool mem_set_background_purge(bool on);
 void mem_report(void (*write)(void *context, const char *text), void *context);
 
 /*
- * In between, the calling thread is going to ask for much memory and keep it: the system is asked for huge pages then,
- * if it has any to give. One thread at a time. Whatever is allocated and freed meanwhile is the same as otherwise.
+ * In between, the calling thread is going to ask for much memory and keep it: the system is then asked for much at
+ * once, a little before it is used, and for huge pages as long as they come quickly. One thread at a time. Whatever is
+ * allocated and freed meanwhile is the same as otherwise.
  */
 void mem_bulk_begin(void);
 void mem_bulk_end(void);

@@ -24,6 +24,7 @@ extern const struct command json_array_commands[];
 extern const struct command json_delete_commands[];
 extern const struct command json_get_commands[];
 extern const struct command json_inspect_commands[];
+extern const struct command json_mset_commands[];
 extern const struct command json_number_commands[];
 extern const struct command json_set_commands[];
 extern const struct command keys_commands[];

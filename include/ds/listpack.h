@@ -52,7 +52,6 @@ void listpack_trim(unsigned char **pack);
  * `at`. O(bytes behind it).
  */
 uint32_t listpack_insert(unsigned char **pack, uint32_t at, struct bytes text);
-uint32_t listpack_insert_i64(unsigned char **pack, uint32_t at, int64_t number);
 
 /* The same behind the last entry: O(1) amortised. */
 uint32_t listpack_append(unsigned char **pack, struct bytes text);
@@ -88,9 +87,6 @@ void listpack_delete_batch(unsigned char **pack, const uint32_t *places, size_t 
 
 /* The place of entry `index`, counted from 0, or from -1 at the end; 0 when there is none. O(distance to an end). */
 uint32_t listpack_seek(const unsigned char *pack, int64_t index);
-
-/* True if the entry at `at` reads as `text`. */
-bool listpack_equals(const unsigned char *pack, uint32_t at, struct bytes text);
 
 /*
  * The first entry that reads as `text`, looking at the one at `at` (which may be 0 or listpack_end) and then, each

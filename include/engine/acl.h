@@ -77,7 +77,7 @@ void acl_set_options(struct engine *engine, bool all_channels, size_t log_max);
 /*
  * Replaces all users by those that `lines` describes ("user NAME rule ...", empty lines and # comments). False, with
  * every error and its line in `error` and nothing changed, if anything in it is wrong. Sessions of users who are gone
- * or have changed are closed, except `keep`'s.
+ * or have changed are closed, except `keep` if its user is still there.
  */
 bool acl_load(struct engine *engine, struct bytes text, const char *name, struct session *keep, struct buf *error);
 
@@ -111,8 +111,11 @@ bool acl_admit_queued(struct call *call);
 enum acl_verdict acl_check(const struct acl_user *user, const struct command_info *command, const struct bytes *argv,
     uint32_t argc, struct bytes *object);
 
-/* True if the session may read every key: for patterns that name keys nobody can know before (SORT BY, GET). */
-bool acl_reads_all_keys(const struct session *session);
+/*
+ * True if what allows the call, one and the same selector, allows to read every key: for patterns that name keys nobody
+ * can know before (SORT BY, GET). The call names few keys.
+ */
+bool acl_reads_all_keys(const struct call *call);
 
 /* --- For ACL GETUSER: the parts of a description --- */
 struct acl_selector;

@@ -43,6 +43,12 @@ bool call_sleep(struct call *call);
  */
 void call_answered(struct call *call);
 
+/*
+ * For a handler that reads, is aside by call_aside, and has pinned all that it goes on with: others may change its keys
+ * from now on. Nothing elsewhere.
+ */
+void call_let_go(struct call *call);
+
 /* As call_aside, for a command that reads keys that its row does not name: nothing at all is changed meanwhile. */
 bool call_aside_everywhere(struct call *call, size_t items);
 

@@ -35,7 +35,7 @@ bool pubsub_subscribe(struct session *session, enum pubsub_kind kind, struct byt
 /* The session stops listening to that name, if it did. With the last one it is as any other. */
 void pubsub_unsubscribe(struct session *session, enum pubsub_kind kind, struct bytes name);
 
-/* It stops listening to everything. O(1) for each name. */
+/* It stops listening to everything. O(1) for each name; of very many, in slices after this has returned. */
 void pubsub_leave(struct session *session);
 
 /* How many names of a kind the session listens to; the first of them in the order of subscribing, which must exist,
@@ -62,7 +62,10 @@ bool pubsub_publish(
  */
 bool pubsub_hand_out(struct engine *engine, uint64_t budget_ns);
 
-/* Names of a kind that exist; who subscribes to one; sessions that subscribe to anything. O(1). */
+/*
+ * Names of a kind that exist, or did until somebody left very many of them; who subscribes to one; sessions that
+ * subscribe to anything. O(1).
+ */
 size_t pubsub_names(const struct engine *engine, enum pubsub_kind kind);
 size_t pubsub_subscribers(const struct engine *engine, enum pubsub_kind kind, struct bytes name);
 size_t pubsub_sessions(const struct engine *engine);

@@ -115,10 +115,10 @@ void session_destroy(struct session *session);
  */
 struct output *session_push(struct session *session);
 
-/* Where what is sent to it between commands goes: to its output, or behind a reply that leaves in parts. */
+/* Where what is sent to it between commands goes: to its output, or behind a reply under way that it must follow. */
 struct output *session_outlet(struct session *session);
 
-/* Its client is gone: whatever it waits for is given to others. */
+/* Its client is gone: whatever it waits for is given to others, and nothing more is executed. */
 void session_stop_waiting(struct session *session);
 
 /* Asks the transport to close; nothing more is executed. */

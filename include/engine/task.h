@@ -38,6 +38,7 @@ struct task {
     bool asleep; /* has nothing to do until engine_wake_tasks; set by its step, which may be called all the same */
     bool holds;  /* others wait for it (engine/aside.h): who cannot carries it out */
     bool lasts;  /* goes on to its end when its client has left; call->session is NULL then */
+    bool alone;  /* what is pushed to its client meanwhile comes behind its end */
     /* Of one that lasts, or NULL: its session's client has left, and the session is the task's to free from now on. */
     void (*adopt)(struct task *task);
 };

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 
+struct call;
 struct engine;
 struct session;
 
@@ -45,8 +46,8 @@ uint64_t tracking_redirect(const struct session *session);
 size_t tracking_prefixes(const struct session *session);
 struct bytes tracking_prefix(const struct session *session, size_t index);
 
-/* CLIENT CACHING: holds for the next command, or the next transaction. */
-void tracking_set_caching(struct session *session);
+/* CLIENT CACHING, of a session that tracks: holds for the next command that is not CLIENT, or the next transaction. */
+void tracking_set_caching(struct call *call);
 
 /* How many keys are remembered at most; those above are told of soon. 0: as many as there are. */
 void tracking_limit(struct engine *engine, size_t max_keys);

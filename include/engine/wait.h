@@ -8,7 +8,8 @@
  *
  * Keys are served in the order in which they changed, and each key's waiters in the order in which they came. Waits of
  * a kind that reads only (`every`, `gone`) go on in slices when they are very many; others are all served before the
- * next command. Beginning and ending a wait costs O(1) for each key, and O(log n) for the deadline.
+ * next command. Beginning and ending a wait costs O(1) for each key, and O(log n) for the deadline. Where there are
+ * very many keys both are done in slices: the handler has gone aside before it calls call_wait.
  */
 #pragma once
 
@@ -62,7 +63,7 @@ void engine_run_deadlines(struct engine *engine, int64_t now_ms);
 struct wait_stats {
     size_t sessions;  /* that wait */
     size_t timed;     /* of those, with a deadline */
-    size_t keys;      /* that somebody waits for */
+    size_t keys;      /* that somebody waits for, or did until a moment ago */
     size_t gone_keys; /* of those, by somebody who wants to know when they are gone */
 };
 void engine_wait_stats(const struct engine *engine, struct wait_stats *stats);

@@ -57,7 +57,7 @@ bool json_try_make_string(struct bytes text, struct json_value *value); /* false
 
 /*
  * Equality as JSON has it: objects without regard to order, and strict about numbers if asked to (3 is not 3.0), else
- * by value. O(n); what is shared is not looked into.
+ * by value. O(n); what is shared is not looked into. Breathes, in a fiber.
  */
 bool json_equal(const struct json_value *a, const struct json_value *b, bool strict);
 
@@ -78,3 +78,7 @@ bool json_measure_step(struct json_measure *measure, size_t budget); /* true whe
 
 /* The same at once. O(n). */
 size_t json_value_bytes(const struct json_value *value);
+
+/* The same in less than a tenth of a millisecond: small values are measured, of others some 500 parts, from all over
+ * them, and the rest is taken for like these. */
+size_t json_value_bytes_about(const struct json_value *value);

@@ -23,6 +23,10 @@ struct json_value *json_doc_open(struct json_doc *doc, const uint32_t *steps, si
 /* The slot at the end of the path, for reading; NULL if there is none. */
 const struct json_value *json_doc_at(const struct json_doc *doc, const uint32_t *steps, size_t count);
 
+/* True if something on the way there, or what stands there, has another holder, so that json_doc_open would copy nodes,
+ * and a change of a string the string. The place exists. O(what json_doc_open costs). */
+bool json_doc_is_shared(const struct json_doc *doc, const uint32_t *steps, size_t count);
+
 /* Puts a value (taken) where another was. */
 void json_set(struct json_value *slot, struct json_value value, struct json_trash *trash);
 
@@ -36,7 +40,7 @@ bool json_array_append(struct json_value *array, struct json_value value, struct
 struct json_value json_array_take(struct json_value *array, uint32_t at, struct json_trash *trash);
 
 /* Removes `count` elements from a position on; all of them must exist. O(log n) and the nodes that are cut off whole,
- * however many elements. */
+ * however many elements; for these it breathes, in a fiber, as json_merge does. */
 void json_array_remove(struct json_value *array, uint32_t at, uint32_t count, struct json_trash *trash);
 
 /* Sets a member (value taken): in its place if there is one of that key, else as the last. The first form takes no
@@ -53,8 +57,12 @@ bool json_object_remove(struct json_value *object, json_key key, struct json_tra
 /* The slot of element `at`, exclusive. */
 struct json_value *json_array_open(struct json_value *array, uint32_t at, struct json_trash *trash);
 
-/* Appends to a string, in place if it may. False: memory is out, or 4 GB and more. Amortised O(len of text). */
+/* Appends to a string, in place if it may. False: memory is out, or 4 GB and more. Amortised O(len of text); in a fiber
+ * a copy breathes. */
 bool json_string_append(struct json_value *string, struct bytes text, struct json_trash *trash);
+
+/* True if its memory has room for so many bytes more. */
+bool json_string_fits(struct json_value string, size_t more);
 
 /*
  * RFC 7396: merges `patch` into the slot. Objects go in member by member, null removes, all else replaces. False when

@@ -40,6 +40,8 @@ struct json_matches {
 
 /* Empty; keeps what comes after the first `skip`, `limit` of them (SIZE_MAX: all). */
 void json_matches_init(struct json_matches *matches, enum json_matches_want want, size_t skip, size_t limit);
+
+/* Breathes, in a fiber. */
 void json_matches_fini(struct json_matches *matches);
 
 /*

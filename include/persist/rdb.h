@@ -32,11 +32,15 @@ void rdb_extras_fini(struct rdb_extras *extras);
 
 /* --- Writing --- */
 
+/* What is written of a key's uses, which only some policies of eviction know or need. */
+enum rdb_uses { RDB_USES_NONE, RDB_USES_IDLE, RDB_USES_FREQUENCY };
+
 struct rdb_save {
     const char *version;             /* as which the writer signs: a version of Redis */
     const struct rdb_extras *extras; /* borrowed; may be NULL */
     int64_t now_ms;
     uint64_t used_memory; /* bytes, for the reader's information */
+    enum rdb_uses uses;
     bool compress, checksum;
     bool aof_base; /* the file begins an append-only file */
     /* Called about every thousand keys with the number of keys so far, or every few; may be NULL. */

@@ -18,6 +18,7 @@
 #include "server/aof.h"
 #include "server/child.h"
 #include "server/config.h"
+#include "server/defrag_pace.h"
 #include "server/save.h"
 #include "server/waitaof.h"
 #include "store/defrag.h"
@@ -60,13 +61,8 @@ struct server_defrag {
     bool running;
     int db;                  /* being walked */
     struct defrag_walk walk; /* in it */
-    int effort;              /* percent of the time that it may take */
-    double waste_percent;    /* of what is in use, when the walk began */
+    struct defrag_pace pace;
     uint64_t begun_ns, resume_ns;
-    int64_t judge_ms;                  /* not to be considered again before */
-    bool fruitful;                     /* the last walk */
-    size_t vain_waste;                 /* bytes that a walk in vain left; 0: it was not */
-    int64_t vain_end_ms;               /* until when nothing is done about as much */
     size_t most_used;                  /* bytes, that were ever seen */
     uint64_t run_ns;                   /* that walks took, rests included, without this one */
     struct defrag_stats stats, before; /* before: at the beginning of the walk */

@@ -7,17 +7,19 @@
  * is sought by sampling: the least frequent, and of these the one used last, which is what loops and scans want. Where
  * what is popular changes fast, counts are always late: by the rule of reuse who was used in the window stays without a
  * contest, who was not is remembered as a ghost and passes the window by when it comes again soon (2Q, Johnson, Shasha,
- * VLDB 1994), and the main region loses who rests longest, or longest for its uses. Soon is, where the window is small:
- * after less time than the one in the main region that rests longest has rested (LIRS, Jiang, Zhang, SIGMETRICS 2002);
- * so who is used in a loop that does not fit never drives out another of them, and part of the loop stays.
+ * VLDB 1994), and the main region loses who rests longest, or longest for its uses. Soon is after less time than that
+ * one has rested (LIRS, Jiang, Zhang, SIGMETRICS 2002): so who is used in a loop that does not fit never drives out
+ * another of them, and part of the loop stays; and who rests there for no good reason gives way to ghosts, if these are
+ * remembered for long enough.
  *
  * No single answer is good for all loads, so a few models of at most a thousand keys run beside the cache, on the uses
  * of a sample of keys (Einziger, Eytan, Friedman, Manes, "Adaptive software cache management", Middleware 2018). The
  * cache does as the model did that had the most hits of late.
  *
- * Memory: 1 to 2 bytes a key for the sketch (counters of four bits, never less than 64 KB), 4 bytes for each key in the
- * window, 3 bytes for each ghost, of which there are as many as keys, and 22 to 25 bytes for each key in a model, so at
- * most 170 KB, and 1/32 of the limit of memory. Nobody but store/evict.c uses this.
+ * Memory: 1 to 2 bytes a key for the sketch (counters of four bits, never less than 64 KB), 4 bytes for each key in
+ * the window, 3 bytes for each ghost, of which there are twice as many as keys, but no more than fit in 1/32 of the
+ * limit of memory, and 22 to 28 bytes for each key in a model, so at most 200 KB, and 1/32 of the limit. Nobody but
+ * store/evict.c uses this.
  */
 #pragma once
 
@@ -31,7 +33,7 @@ struct tinylfu;
 struct tinylfu *tinylfu_create(void);
 void tinylfu_destroy(struct tinylfu *tinylfu);
 
-/* The limit of memory, 0 for none: how much of it the models may take. */
+/* The limit of memory, 0 for none: how much of it the models and the ghosts may take. */
 void tinylfu_set_limit(struct tinylfu *tinylfu, size_t limit);
 
 /* A key was used, or came: counts it. `keys` is how many the cache holds. O(1). */
@@ -53,9 +55,7 @@ enum tinylfu_rule {
 struct tinylfu_way {
     enum tinylfu_rule rule;
     unsigned permille; /* of all keys, in the window */
-    /* By the rule of reuse: */
-    bool strict;  /* a ghost passes the window by only if it rested for less time than somebody in the main region */
-    bool by_uses; /* who was used often may rest longer */
+    bool by_uses;      /* by the rule of reuse: who was used often may rest longer */
 };
 
 /* How it is done at present. */

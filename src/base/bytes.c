@@ -1,5 +1,5 @@
 /*
- * What is too long to be inline in bytes.h: comparisons that fold ASCII letters, order, and copies.
+ * What is too long to be inline in bytes.h: comparisons that fold ASCII letters, order, copies, and escapes.
  *
  * All are linear in the shorter argument. The C library's case functions are not used because they follow the locale.
  */
@@ -43,4 +43,23 @@ char *bytes_dup_cstr(struct bytes a)
         memcpy(copy, a.ptr, a.len);
     copy[a.len] = '\0';
     return copy;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char bytes_unescape(struct bytes text, size_t *used)
+{
+    static const char letters[] = "nrtba", bytes[] = "\n\r\t\b\a";
+    char c = text.ptr[0];
+    int high = c == 'x' && text.len >= 3 ? hex_digit(text.ptr[1]) : -1;
+    int low = high >= 0 ? hex_digit(text.ptr[2]) : -1;
+    const char *letter = c ? strchr(letters, c) : NULL;
+    *used = low >= 0 ? 3 : 1;
+    return low >= 0 ? (char)(high * 16 + low) : letter ? bytes[letter - letters] : c;
 }

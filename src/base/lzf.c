@@ -22,6 +22,8 @@ enum {
     HASH_BITS_MAX = 13,
     WORD = 16, /* bytes that are copied at once; or half of them */
     HALF = 8,
+    QUARTER = 4,
+    JUST_NOW = 64, /* bytes back: what a processor may still be writing */
     BREATHE_BYTES = 4096,
     BREATHE_COST = 1000,
 };
@@ -180,10 +182,20 @@ static inline void copy_match(unsigned char *to, const unsigned char *from, size
     }
 }
 
-/* The same of any, which may overlap what it repeats. */
+/*
+ * The same of any, which may overlap what it repeats. A few bytes of what was written just now are copied one by one:
+ * each then is read from one word that was written, for which the processor need not wait.
+ */
 static inline void repeat(unsigned char *to, size_t distance, size_t len, size_t room)
 {
     const unsigned char *from = to - distance;
+    if (len <= QUARTER && distance < JUST_NOW && room >= QUARTER) {
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = from[2];
+        to[3] = from[3];
+        return;
+    }
     if (distance >= len && room >= HALF) {
         copy_match(to, from, len);
         return;
@@ -229,7 +241,9 @@ static inline size_t unpack(const void *from, size_t len, void *to, size_t room,
             copy_literals(out, at, count, (size_t)(end - at), (size_t)(out_end - out));
             at += count;
             out += count;
-            continue;
+            if (at == end || *at < LITERALS_MAX)
+                continue;
+            head = *at++; /* a match nearly always follows */
         }
         size_t count = (head >> 5) + 2;
         if (end - at < (count == 9 ? 2 : 1))

@@ -19,10 +19,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "mem_priv.h"
 
 #ifdef LARDER_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -356,9 +356,6 @@ void mem_compact_begin(void)
     (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }
 
-#define MEM_TEXT_OF(value) #value
-#define MEM_TEXT(value) MEM_TEXT_OF(value)
-
 static size_t stat_read(const char *name)
 {
     size_t value = 0, size = sizeof(value);
@@ -388,46 +385,6 @@ const char *mem_allocator_name(void)
 {
     return "jemalloc-" MEM_TEXT(JEMALLOC_VERSION_MAJOR) "." MEM_TEXT(JEMALLOC_VERSION_MINOR) "." MEM_TEXT(
         JEMALLOC_VERSION_BUGFIX);
-}
-
-void mem_purge(void)
-{
-    (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-    (void)mallctl("arena." MEM_TEXT(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-}
-
-enum { PURGE_NICENESS = 10 };
-
-struct purge_switch {
-    bool on, done;
-};
-
-/* A priority is a thread's own here, and inherited by the threads that it makes. */
-static void *switch_purge(void *context)
-{
-    struct purge_switch *purge = context;
-    if (nice(PURGE_NICENESS) == -1)
-        log_write(LOG_VERBOSE, "Pages go back to the system with the server's own priority");
-    purge->done = mallctl("background_thread", NULL, NULL, &purge->on, sizeof(purge->on)) == 0;
-    return NULL;
-}
-
-/*
- * The allocator's thread gives pages back in runs of many milliseconds. With the priority of the main thread it would
- * take the processor away from it for a tick of the scheduler each time, which is up to 4 ms.
- */
-bool mem_set_background_purge(bool on)
-{
-    struct purge_switch purge = { .on = on };
-    bool is_on;
-    size_t size = sizeof(is_on);
-    pthread_t thread;
-    if (mallctl("background_thread", &is_on, &size, NULL, 0) == 0 && is_on == on)
-        return true;
-    if (pthread_create(&thread, NULL, switch_purge, &purge) != 0)
-        return false;
-    pthread_join(thread, NULL);
-    return purge.done;
 }
 
 void mem_report(void (*write)(void *context, const char *text), void *context)
@@ -481,16 +438,6 @@ void mem_stats_read(struct mem_stats *stats)
 const char *mem_allocator_name(void)
 {
     return "libc";
-}
-
-void mem_purge(void)
-{
-    malloc_trim(0);
-}
-
-bool mem_set_background_purge(bool on)
-{
-    return !on;
 }
 
 void mem_report(void (*write)(void *context, const char *text), void *context)

@@ -17,50 +17,13 @@ static const uint64_t powers_of_10[20] = { 1ULL, 10ULL, 100ULL, 1000ULL, 10000UL
     100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL, 100000000000000000ULL, 1000000000000000000ULL,
     10000000000000000000ULL };
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-
-/* Eight digits at once in the lanes of a word (Lemire, "Quickly parsing eight digits", 2018). */
-static inline bool parse_eight(const char *at, uint64_t *value)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof(word));
-    if ((((word & 0xf0f0f0f0f0f0f0f0) | (((word + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) !=
-            0x3333333333333333))
-        return false;
-    word -= 0x3030303030303030;
-    word = word * 10 + (word >> 8);
-    *value = (((word & 0x000000ff000000ff) * 0x000f424000000064) +
-                 (((word >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >>
-             32;
-    return true;
-}
-
-#else
-
-static inline bool parse_eight(const char *at, uint64_t *value)
-{
-    uint64_t sum = 0;
-
-    for (int i = 0; i < 8; i++) {
-        unsigned digit = (unsigned char)at[i] - '0';
-        if (digit > 9)
-            return false;
-        sum = sum * 10 + digit;
-    }
-    *value = sum;
-    return true;
-}
-
-#endif
-
 /* At most 19 digits and nothing else, at least one; cannot overflow. */
 static inline bool parse_digits(const char *at, size_t len, uint64_t *value)
 {
     uint64_t sum = 0, eight;
 
     for (; len >= 8; at += 8, len -= 8) {
-        if (!parse_eight(at, &eight))
+        if (!num_parse_eight(at, &eight))
             return false;
         sum = sum * 100000000 + eight;
     }

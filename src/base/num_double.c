@@ -1,7 +1,7 @@
 /*
  * Floating-point numbers to text and back.
  *
- * Reading has an exact fast path that covers what people write (up to 19 digits, a few of them after the point) and
+ * Reading has an exact fast path that covers what people and servers write (up to 19 digits, no exponent) and
  * falls back to the C library, which rounds correctly and is slow, called in a C locale of our own. Writing finds the
  * shortest digits (num_shortest.c) and lays them out as Redis from 7.2 on does, because clients compare such texts.
  */
@@ -40,41 +40,52 @@ static bool number_may_begin(struct bytes text)
     return text.len != 0 && text.ptr[0] > ' ';
 }
 
-enum { DOUBLE_FAST_DIGITS = 19, DOUBLE_EXACT_POWER = 22 };
+enum { DOUBLE_FAST_DIGITS = 19, DOUBLE_FAST_LEN = 24, DOUBLE_EXACT_POWER = 22 };
 
 static const double exact_powers_of_10[DOUBLE_EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
     1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
 
 /*
- * Plain decimals whose digits fit in 53 bits, scaled by a power of ten that a double holds exactly: one rounding, so
- * the result is right (Clinger, "How to read floating point numbers accurately", 1990). False: not of that kind, or no
+ * Plain decimals of up to 19 digits. If these fit in 53 bits, they are divided by a power of ten that a double holds
+ * exactly: one rounding, so the result is right (Clinger, "How to read floating point numbers accurately", 1990). Those
+ * of 17 digits, as Redis writes what has no short text, take 128 bits of the power. False: not of that kind, or no
  * number at all.
  */
 static bool parse_double_fast(struct bytes text, double *value)
 {
     const char *at = text.ptr, *end = text.ptr + text.len;
-    bool negative = at != end && *at == '-';
-    uint64_t digits = 0;
+    bool negative = at != end && *at == '-', any = false;
+    uint64_t digits = 0, eight;
     size_t digit_count = 0, fraction_count = 0;
+    double magnitude;
 
     at += negative;
-    if (end - at > DOUBLE_FAST_DIGITS + 1)
+    if (end - at > DOUBLE_FAST_LEN)
         return false;
     for (bool fraction = false; at != end; at++) {
         unsigned digit = (unsigned)(unsigned char)*at - '0';
         if (digit <= 9) {
             digits = digits * 10 + digit;
-            digit_count++;
+            digit_count += digit_count || digit;
             fraction_count += fraction;
+            any = true;
         } else if (*at == '.' && !fraction) {
             fraction = true;
+            for (; digits && end - at > 8 && num_parse_eight(at + 1, &eight); at += 8) {
+                digits = digits * 100000000 + eight;
+                digit_count += 8;
+                fraction_count += 8;
+            }
         } else {
             return false;
         }
     }
-    if (digit_count == 0 || digit_count > DOUBLE_FAST_DIGITS || digits > (uint64_t)1 << 53)
+    if (!any || digit_count > DOUBLE_FAST_DIGITS)
         return false;
-    double magnitude = (double)digits / exact_powers_of_10[fraction_count];
+    if (digits <= (uint64_t)1 << 53 && fraction_count <= DOUBLE_EXACT_POWER)
+        magnitude = (double)digits / exact_powers_of_10[fraction_count];
+    else if (!digits || !num_scale_decimal(digits, -(int)fraction_count, &magnitude))
+        return false;
     *value = negative ? -magnitude : magnitude;
     return true;
 }

@@ -5,11 +5,16 @@
  *
  * All subcommands are read before the first is executed, so that a mistake leaves the string as it was. Results are
  * collected and answered at the end. The string is opened for editing at the first change, or at once if it must grow:
- * a command that changes nothing touches nothing.
+ * a command that changes nothing touches nothing. Very many subcommands are executed aside (engine/aside.h): nobody
+ * sees the string between the first change and the last.
  */
 
+#include "base/fiber.h"
 #include "bitmap_priv.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
+
+enum { FIELD_COST = 5 }; /* for fiber_breathe */
 
 enum field_op { FIELD_GET, FIELD_SET, FIELD_INCRBY };
 enum field_overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };
@@ -100,6 +105,7 @@ static bool read_fields(struct call *call, struct field_list *list)
     uint32_t used;
     for (uint32_t i = 2; i < call->argc; i += 1 + used) {
         uint32_t left = call->argc - i - 1;
+        fiber_breathe(FIELD_COST);
         struct field field = { .overflow = overflow };
         used = 1;
         if (left >= 1 && call_arg_is(call, i, "OVERFLOW")) {
@@ -238,7 +244,7 @@ static bool run_field(struct call *call, struct field_text *text, struct field *
 static void execute(struct call *call, bool read_only)
 {
     struct field_list list;
-    if (!read_fields(call, &list))
+    if (call_aside(call, call->argc / 3) || !read_fields(call, &list))
         return;
     if (list.writes && read_only) {
         reply_error(call->reply, BYTES("ERR BITFIELD_RO only supports the GET subcommand"));
@@ -256,9 +262,11 @@ static void execute(struct call *call, bool read_only)
     bool grows = text.grew = needed > text.len;
     if (list.writes && (grows || !bitmap_is_raw(text.entry)) && !open_text(call, &text, grows ? needed : text.len))
         return;
-    for (uint32_t i = 0; i < list.count; i++)
+    for (uint32_t i = 0; i < list.count; i++) {
         if (!run_field(call, &text, &list.fields[i]))
             return;
+        fiber_breathe(FIELD_COST);
+    }
     if (text.changed)
         call_notify(call, NOTIFY_STRING, "setbit", call->argv[1]);
     reply_array(call->reply, list.count);
@@ -267,6 +275,7 @@ static void execute(struct call *call, bool read_only)
             reply_null(call->reply);
         else
             reply_int(call->reply, list.fields[i].value);
+        fiber_breathe(FIELD_COST);
     }
 }
 

@@ -1,26 +1,26 @@
 /*
  * Bitmaps: strings as arrays of bits, bit 0 being the highest bit of the first byte.
  *
- * BITCOUNT, BITPOS and BITOP over more than a megabyte go on as tasks, in slices of some 20 us. What they read are
- * blobs that they hold references to, and which therefore do not change under them: the count or position is that of
- * the moment at which the command came. BITOP must also store its result as of one moment. When it has finished it
- * makes sure that all sources are still what it read; if one is not, it begins again, and after a few times does all at
- * once. The cost of that, 0.1 ms a megabyte, is the bound of what others may wait.
+ * BITCOUNT and BITPOS over more than a megabyte go on as tasks, in slices of some 20 us. What they read are blobs that
+ * they hold references to, and which therefore do not change under them: the count or position is that of the moment at
+ * which the command came. BITOP of as much, or of very many keys, goes aside (engine/aside.h): its keys stay as they
+ * are until the result is stored.
  */
 #include "bitmap_priv.h"
 
 #include <string.h>
 
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "bits_priv.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "engine/task.h"
 
 enum {
     BITS_AT_ONCE = 1024 * 1024, /* bytes read up to which no task is made */
     COUNT_SLICE = 256 * 1024,   /* bytes */
-    COMBINE_SLICE = 128 * 1024, /* bytes read */
-    COMBINE_RESTARTS = 3,
+    OPERAND_COST = 10,          /* for fiber_breathe */
 };
 
 /* --- Single bits --- */
@@ -250,24 +250,12 @@ static void run_bitpos(struct call *call)
 
 /* --- Combining --- */
 
-/* One key that BITOP reads. */
-struct operand {
-    struct bytes key;  /* borrowed from argv, or owned by a task */
-    struct blob *blob; /* a task's reference to the content; NULL for a missing key */
-};
-
 struct bitop {
-    struct task task;
     enum bits_op op;
     size_t count;
-    struct operand *operands; /* `count`; a task's own */
-    struct bytes *texts;      /* their contents, empty for what is missing; a task's own */
-    struct bytes dest;        /* like the operands' keys */
-    size_t len;               /* of the result */
-    size_t bytes_read;
-    size_t at;           /* bytes of the result that are ready */
+    struct bytes *texts; /* of so many operands, empty for what is missing */
+    struct key dest;
     struct blob *result; /* owned */
-    int restarts;
 };
 
 static const struct bitop_name {
@@ -305,33 +293,20 @@ static const struct bitop_name *read_operation(struct call *call)
     return NULL;
 }
 
-/*
- * A task has no words of its own, and is told of as the command that it was. What Redis 7 does not know is told of as
- * the result.
- */
+/* What Redis 7 does not know is told of as the result. */
 static void propagate_bitop(struct call *call, const struct bitop *bitop)
 {
-    if (!call_is_propagated(call))
+    if (bitop->op <= BITS_NOT || !call_is_propagated(call))
         return;
-    if (bitop->op > BITS_NOT) {
-        struct string_scratch scratch;
-        const struct entry *entry = keyspace_peek(call->keyspace, call->db, key_make(bitop->dest), call->now_ms);
-        call_propagate_words(call, "SET", bitop->dest, string_view(entry, &scratch));
-        return;
-    }
-    static const char *const words[] = { [BITS_AND] = "AND", [BITS_OR] = "OR", [BITS_XOR] = "XOR", [BITS_NOT] = "NOT" };
-    struct bytes *argv = arena_alloc(call->arena, (3 + bitop->count) * sizeof *argv);
-    argv[0] = BYTES("BITOP");
-    argv[1] = bytes_from_cstr(words[bitop->op]);
-    argv[2] = bitop->dest;
-    for (size_t i = 0; i < bitop->count; i++)
-        argv[3 + i] = bitop->operands[i].key;
-    call_propagate(call, argv, 3 + (uint32_t)bitop->count);
+    struct string_scratch scratch;
+    const struct entry *entry = keyspace_peek(call->keyspace, call->db, bitop->dest, call->now_ms);
+    call_propagate_words(call, "SET", key_bytes(bitop->dest), string_view(entry, &scratch));
 }
 
 /* The result stays raw to OBJECT ENCODING, whatever it spells, and does not expire. */
-static void store_small(struct call *call, struct key dest, const struct bitop *bitop)
+static void store_small(struct call *call, const struct bitop *bitop)
 {
+    struct key dest = bitop->dest;
     struct bytes result = blob_bytes(bitop->result);
     struct entry *entry = keyspace_write(call->keyspace, call->db, dest, call->now_ms);
     bool replaces = entry;
@@ -353,189 +328,79 @@ static void store_small(struct call *call, struct key dest, const struct bitop *
 
 static void store_result(struct call *call, struct bitop *bitop)
 {
-    struct key dest = key_make(bitop->dest);
-    if (bitop->len == 0) {
-        if (keyspace_write(call->keyspace, call->db, dest, call->now_ms)) {
-            call_remove(call, dest);
-            call_propagate_words(call, "DEL", bitop->dest);
+    size_t len = bitop->result->len;
+    if (len == 0) {
+        if (keyspace_write(call->keyspace, call->db, bitop->dest, call->now_ms)) {
+            call_remove(call, bitop->dest);
+            call_propagate_words(call, "DEL", key_bytes(bitop->dest));
         }
         reply_int(call->reply, 0);
-    } else if (bitop->len <= ENTRY_EMBED_MAX) {
-        store_small(call, dest, bitop);
+    } else if (len <= ENTRY_EMBED_MAX) {
+        store_small(call, bitop);
     } else {
         struct blob *result = bitop->result;
         bitop->result = NULL;
-        keyspace_set_string_take(call->keyspace, call->db, dest, result, EXPIRY_NONE, call->now_ms);
-        call_notify(call, NOTIFY_STRING, "set", bitop->dest);
+        keyspace_set_string_take(call->keyspace, call->db, bitop->dest, result, EXPIRY_NONE, call->now_ms);
+        call_notify(call, NOTIFY_STRING, "set", key_bytes(bitop->dest));
         propagate_bitop(call, bitop);
-        reply_int(call->reply, (int64_t)bitop->len);
+        reply_int(call->reply, (int64_t)len);
     }
 }
 
-/* Makes room for a result of the length that the texts ask for; false after an error reply. */
-static bool bitop_begin(struct call *call, struct bitop *bitop)
+/* True if the operands together are so much that BITOP has gone aside. */
+static bool put_aside(struct call *call)
 {
-    bitop->len = bitop->bytes_read = bitop->at = 0;
-    for (size_t i = 0; i < bitop->count; i++) {
-        bitop->bytes_read += bitop->texts[i].len;
-        if (bitop->texts[i].len > bitop->len)
-            bitop->len = bitop->texts[i].len;
+    if (fiber_running)
+        return false;
+    if (call_aside(call, call->argc))
+        return true;
+    size_t sum = 0;
+    for (uint32_t i = 3; i < call->argc; i++) {
+        const struct entry *entry = keyspace_peek(call->keyspace, call->db, call_key(call, i), call->now_ms);
+        struct blob *blob = entry && entry->type == ENTRY_STRING ? string_blob(entry) : NULL;
+        sum += blob ? blob->len : 0;
     }
-    if (!bitop->result || bitop->result->cap < bitop->len) {
-        blob_unref(bitop->result);
-        bitop->result = blob_try_create(bitop->len);
-    }
-    if (!bitop->result) {
+    return sum > BITS_AT_ONCE && call_aside(call, CALL_AT_ONCE);
+}
+
+/* Finds the operands; false if one is no string, or memory is out, which was answered. *longest is their length. */
+static bool read_operands(struct call *call, struct bitop *bitop, size_t *longest)
+{
+    bitop->texts = arena_try_alloc(call->arena, bitop->count * sizeof *bitop->texts);
+    struct string_scratch *scratch = arena_try_alloc(call->arena, bitop->count * sizeof *scratch);
+    if (!bitop->texts || !scratch) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return false;
     }
-    bitop->result->len = bitop->len;
-    return true;
-}
-
-/* The string at an operand's key, NULL if there is none. A wrong type was refused, or counts as a change. */
-static const struct entry *find_operand(struct call *call, const struct operand *operand)
-{
-    return keyspace_peek(call->keyspace, call->db, key_make(operand->key), call->now_ms);
-}
-
-static bool is_unchanged(struct call *call, const struct operand *operand)
-{
-    const struct entry *entry = find_operand(call, operand);
-    if (!entry || !operand->blob)
-        return !entry && !operand->blob;
-    if (entry->type != ENTRY_STRING)
-        return false;
-    struct string_scratch scratch;
-    struct blob *blob = string_blob(entry);
-    return blob ? blob == operand->blob : bytes_equal(string_view(entry, &scratch), blob_bytes(operand->blob));
-}
-
-/* Takes a reference to what is at the operand's key now, or a copy if it is small; false after an error reply. */
-static bool pin_operand(struct call *call, struct bitop *bitop, size_t index)
-{
-    struct operand *operand = &bitop->operands[index];
-    const struct entry *entry = find_operand(call, operand);
-    if (!call_expect_type(call, entry, ENTRY_STRING))
-        return false;
-    blob_unref(operand->blob);
-    operand->blob = NULL;
-    bitop->texts[index] = BYTES("");
-    if (entry) {
-        struct string_scratch scratch;
-        struct blob *blob = string_blob(entry);
-        operand->blob = blob ? blob_ref(blob) : blob_from_bytes(string_view(entry, &scratch));
-        bitop->texts[index] = blob_bytes(operand->blob);
+    *longest = 0;
+    for (uint32_t i = 0; i < bitop->count; i++) {
+        const struct entry *entry = call_read(call, 3 + i);
+        if (!call_expect_type(call, entry, ENTRY_STRING))
+            return false;
+        bitop->texts[i] = entry ? string_view(entry, &scratch[i]) : BYTES("");
+        if (bitop->texts[i].len > *longest)
+            *longest = bitop->texts[i].len;
+        fiber_breathe(OPERAND_COST);
     }
     return true;
-}
-
-static bool pin_operands(struct call *call, struct bitop *bitop)
-{
-    for (size_t i = 0; i < bitop->count; i++)
-        if (!pin_operand(call, bitop, i))
-            return false;
-    return bitop_begin(call, bitop);
-}
-
-static bool operands_are_unchanged(struct call *call, const struct bitop *bitop)
-{
-    for (size_t i = 0; i < bitop->count; i++)
-        if (!is_unchanged(call, &bitop->operands[i]))
-            return false;
-    return true;
-}
-
-static bool step_bitop(struct task *task, struct call *call)
-{
-    struct bitop *bitop = (struct bitop *)task;
-    if (bitop->at < bitop->len) {
-        size_t slice = COMBINE_SLICE / bitop->count;
-        size_t left = bitop->len - bitop->at;
-        if (slice < 4096)
-            slice = 4096;
-        if (slice > left || bitop->restarts == COMBINE_RESTARTS)
-            slice = left;
-        bits_combine(bitop->op, bitop->texts, bitop->count, bitop->result->data, bitop->at, bitop->at + slice);
-        bitop->at += slice;
-        if (bitop->at < bitop->len)
-            return false;
-    }
-    if (!operands_are_unchanged(call, bitop)) {
-        bitop->restarts++;
-        if (!pin_operands(call, bitop))
-            return true;
-        if (bitop->restarts < COMBINE_RESTARTS)
-            return false;
-        bits_combine(bitop->op, bitop->texts, bitop->count, bitop->result->data, 0, bitop->len);
-    }
-    store_result(call, bitop);
-    return true;
-}
-
-static void destroy_bitop(struct task *task)
-{
-    struct bitop *bitop = (struct bitop *)task;
-    for (size_t i = 0; i < bitop->count; i++) {
-        blob_unref(bitop->operands[i].blob);
-        mem_free((char *)bitop->operands[i].key.ptr);
-    }
-    mem_free((char *)bitop->dest.ptr);
-    mem_free(bitop->operands);
-    mem_free(bitop->texts);
-    blob_unref(bitop->result);
-    mem_free(bitop);
-}
-
-/* Goes on as a task, with copies of everything borrowed. */
-static void bitop_defer(struct call *call, const struct bitop *begun)
-{
-    static const struct task_type type = { step_bitop, destroy_bitop };
-    struct bitop *bitop = mem_dup(begun, sizeof *begun);
-    bitop->task.type = &type;
-    bitop->result = NULL;
-    bitop->dest.ptr = bytes_dup_cstr(begun->dest);
-    bitop->operands = mem_zalloc(bitop->count * sizeof *bitop->operands);
-    bitop->texts = mem_zalloc(bitop->count * sizeof *bitop->texts);
-    for (size_t i = 0; i < bitop->count; i++) {
-        struct bytes key = begun->operands[i].key;
-        bitop->operands[i].key = bytes_make(bytes_dup_cstr(key), key.len);
-    }
-    if (pin_operands(call, bitop))
-        call_defer(call, &bitop->task);
-    else
-        destroy_bitop(&bitop->task);
 }
 
 static void run_bitop(struct call *call)
 {
     const struct bitop_name *name = read_operation(call);
-    if (!name)
+    struct bitop bitop = { .count = call->argc - 3, .dest = call_key(call, 2) };
+    size_t len;
+    if (!name || put_aside(call) || !read_operands(call, &bitop, &len))
         return;
-    for (uint32_t i = 3; i < call->argc; i++)
-        if (!call_expect_type(call, call_read(call, i), ENTRY_STRING))
-            return;
-    struct bitop bitop = { .op = name->op, .count = call->argc - 3, .dest = call->argv[2] };
-    bitop.operands = arena_try_alloc(call->arena, bitop.count * sizeof *bitop.operands);
-    bitop.texts = arena_try_alloc(call->arena, bitop.count * sizeof *bitop.texts);
-    struct string_scratch *scratch = arena_try_alloc(call->arena, bitop.count * sizeof *scratch);
-    if (!bitop.operands || !bitop.texts || !scratch) {
+    bitop.op = name->op;
+    bitop.result = blob_try_create(len);
+    if (!bitop.result) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
         return;
     }
-    size_t bytes_read = 0;
-    for (size_t i = 0; i < bitop.count; i++) {
-        bitop.operands[i] = (struct operand){ .key = call->argv[i + 3] };
-        const struct entry *entry = find_operand(call, &bitop.operands[i]);
-        bitop.texts[i] = entry ? string_view(entry, &scratch[i]) : BYTES("");
-        bytes_read += bitop.texts[i].len;
-    }
-    if (bytes_read > BITS_AT_ONCE) {
-        bitop_defer(call, &bitop);
-    } else if (bitop_begin(call, &bitop)) {
-        bits_combine(bitop.op, bitop.texts, bitop.count, bitop.result->data, 0, bitop.len);
-        store_result(call, &bitop);
-    }
+    bitop.result->len = len;
+    bits_combine(bitop.op, bitop.texts, bitop.count, bitop.result->data, 0, len);
+    store_result(call, &bitop);
     blob_unref(bitop.result);
 }
 

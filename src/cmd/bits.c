@@ -14,8 +14,13 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fiber.h"
 
-enum { BLOCK = 4096 };
+enum {
+    BLOCK = 4096,
+    BLOCK_COST = 50, /* for fiber_breathe: of memory that is touched for the first time, ... */
+    PART_COST = 25,  /* ... and of each source */
+};
 
 static inline uint64_t load_word(const char *at)
 {
@@ -201,6 +206,7 @@ static void combine_block(
     bool others_first = op == BITS_DIFF1 || op == BITS_ANDOR;
     char twice[BLOCK];
     put_block(out, overlap(sources[others_first], from, len), len);
+    fiber_breathe(BLOCK_COST);
     if (op == BITS_ONE)
         memset(twice, 0, len);
     for (size_t i = 1 + others_first; i < count; i++) {
@@ -215,6 +221,7 @@ static void combine_block(
             one_block(out, twice, part);
         else
             or_block(out, part);
+        fiber_breathe(PART_COST);
     }
     if (op == BITS_NOT)
         not_block(out, len);

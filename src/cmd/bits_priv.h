@@ -28,6 +28,6 @@ enum bits_op {
 
 /*
  * Writes the bytes `from` to before `to` of what `op` makes of the sources to out[from] and on. Sources count as zeros
- * behind their ends; there is at least one, and two for DIFF, DIFF1 and ANDOR.
+ * behind their ends; there is at least one, and two for DIFF, DIFF1 and ANDOR. Breathes (base/fiber.h).
  */
 void bits_combine(enum bits_op op, const struct bytes *sources, size_t count, char *out, size_t from, size_t to);

@@ -4,6 +4,7 @@
  * HELLO takes effect as a whole or not at all, as since Redis 7.2: its options are read before any is carried out, and
  * of one that comes twice the last counts.
  */
+#include "base/blob.h"
 #include "base/mem.h"
 #include "cmd/families.h"
 #include "cmd/module.h"
@@ -147,6 +148,17 @@ static void run_hello(struct call *call)
     reply_hello(call);
 }
 
+/* Answers the argument; one that was read into a blob is not copied. */
+static void reply_argument(struct call *call, uint32_t index)
+{
+    struct blob *blob = call_take_blob(call, index);
+    if (blob)
+        reply_bulk_blob(call->reply, blob, call->argv[index]);
+    else
+        reply_bulk(call->reply, call->argv[index]);
+    blob_unref(blob);
+}
+
 static void run_ping(struct call *call)
 {
     if (call->argc > 2)
@@ -154,16 +166,19 @@ static void run_ping(struct call *call)
     else if (call->session->subscriber && call->session->reply.proto == 2) { /* looks like a message */
         reply_array(call->reply, 2);
         reply_bulk_cstr(call->reply, "pong");
-        reply_bulk(call->reply, call->argc == 2 ? call->argv[1] : BYTES(""));
+        if (call->argc == 2)
+            reply_argument(call, 1);
+        else
+            reply_bulk(call->reply, BYTES(""));
     } else if (call->argc == 2)
-        reply_bulk(call->reply, call->argv[1]);
+        reply_argument(call, 1);
     else
         reply_status(call->reply, BYTES("PONG"));
 }
 
 static void run_echo(struct call *call)
 {
-    reply_bulk(call->reply, call->argv[1]);
+    reply_argument(call, 1);
 }
 
 static void run_select(struct call *call)

@@ -85,7 +85,7 @@ static void answer_flush(struct call *call, bool async)
         return;
     }
     struct flush_task *self = mem_alloc(sizeof *self);
-    *self = (struct flush_task){ .task.type = &type, .ticket = ticket };
+    *self = (struct flush_task){ .task = { .type = &type, .alone = true }, .ticket = ticket };
     call_defer(call, &self->task);
 }
 

@@ -31,6 +31,7 @@ const struct command *const command_families[] = {
     bitfield_commands,
     hyperloglog_commands,
     json_set_commands,
+    json_mset_commands,
     json_get_commands,
     json_inspect_commands,
     json_number_commands,

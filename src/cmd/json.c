@@ -149,14 +149,21 @@ bool json_call_values(struct call *call, uint32_t index, uint32_t count, struct 
 {
     *depth = 0;
     for (uint32_t i = 0; i < count; i++) {
-        json_breathe(i);
+        fiber_breathe(JSON_COST_PLACE);
         if (parse(call, index + i, &values[i], depth))
             continue;
-        while (i-- > 0)
-            keyspace_release_json(call->keyspace, values[i]);
+        json_release_values(call, values, i);
         return false;
     }
     return true;
+}
+
+void json_release_values(struct call *call, const struct json_value *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        keyspace_release_json(call->keyspace, values[i]);
+        fiber_breathe(JSON_COST_PLACE);
+    }
 }
 
 bool json_call_is_long(struct call *call)
@@ -204,13 +211,6 @@ void json_reader_end(struct json_reader *reader)
     if (reader->pinned)
         keyspace_release_json(reader->call->keyspace, reader->root);
     reader->pinned = false;
-}
-
-void json_breathe(size_t at)
-{
-    enum { OFTEN = 64 };
-    if (at % OFTEN == OFTEN - 1)
-        fiber_breathe(JSON_BREATH / 4);
 }
 
 bool json_call_aside(struct call *call, size_t values)

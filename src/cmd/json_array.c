@@ -3,6 +3,7 @@
  *
  * Positions below zero count from the end. Elements that many arrays get are shared between them, not copied.
  */
+#include "base/assert.h"
 #include "base/fiber.h"
 #include "base/num.h"
 #include "cmd/families.h"
@@ -38,8 +39,8 @@ static void look_at_array(struct json_work *work, const struct json_value *found
     uint32_t len = json_array_len(*found);
     if (!insertion_point(insertion, len, &at))
         work->refusal = "ERR index out of bounds";
-    else if (insertion->count > UINT32_MAX - len)
-        work->refusal = "ERR an array has at most 4294967295 elements";
+    else if (insertion->count > UINT32_MAX - 1 - len)
+        work->refusal = "ERR an array has at most 4294967294 elements";
     else if (work->depth + 1 + insertion->depth > JSON_MAX_DEPTH)
         work->refusal = "ERR recursion limit exceeded: at most 127 containers may be nested";
     *answer = json_make_uint((uint64_t)len + insertion->count);
@@ -50,14 +51,14 @@ static bool insert_values(struct json_work *work, struct json_value *slot, struc
     const struct insertion *insertion = work->context;
     uint32_t at, count = insertion->count;
     insertion_point(insertion, json_array_len(*slot), &at);
-    for (uint32_t i = 0; i < count; i++)
-        json_value_ref(insertion->values[i]);
     *answer = json_make_uint((uint64_t)json_array_len(*slot) + count);
-    if (json_array_insert(slot, at, insertion->values, count, work->trash))
-        return true;
-    for (uint32_t i = 0; i < count; i++)
-        json_value_release(insertion->values[i], work->trash);
-    return false;
+    for (uint32_t i = 0; i < count; i++) {
+        bool fits = json_array_insert(slot, at + i, &insertion->values[i], 1, work->trash);
+        ASSERT(fits); /* it was looked at */
+        json_value_ref(insertion->values[i]);
+        fiber_breathe(JSON_COST_PLACE);
+    }
+    return true;
 }
 
 static void insert(struct call *call, uint32_t first, struct insertion *insertion, const char *event)
@@ -74,8 +75,7 @@ static void insert(struct call *call, uint32_t first, struct insertion *insertio
         .otherwise = " or not an array",
         .context = insertion };
     json_work_answer_ints(&work, call, 2);
-    for (uint32_t i = 0; i < insertion->count; i++)
-        keyspace_release_json(call->keyspace, insertion->values[i]);
+    json_release_values(call, insertion->values, insertion->count);
 }
 
 static void run_append(struct call *call)
@@ -161,7 +161,7 @@ static void run_pop(struct call *call)
             reply_array(call->reply, work.place.count);
             for (size_t i = 0; i < work.place.count; i++) {
                 reply_popped(call, &work.answers[i], format);
-                json_breathe(i);
+                fiber_breathe(JSON_COST_VALUE);
             }
         }
     }
@@ -220,6 +220,18 @@ static void run_trim(struct call *call)
 
 /* --- Strings --- */
 
+enum { LONG = 4096, COPIED_A_WEIGHT = 8 };
+
+/* Bytes that are copied when so many are appended to a string: it moves, or others hold it, too. */
+static size_t copied(const struct json_work *work, const struct json_value *string, size_t more)
+{
+    size_t depth, len = json_string(string).len;
+    const uint32_t *steps = json_change_steps(&work->place, work->looked, &depth);
+    if (len < LONG || fiber_running)
+        return 0;
+    return json_string_fits(*string, more) && !json_doc_is_shared(work->place.doc, steps, depth) ? 0 : len;
+}
+
 static void look_at_string(struct json_work *work, const struct json_value *found, struct json_value *answer)
 {
     const struct json_value *suffix = work->context;
@@ -229,6 +241,7 @@ static void look_at_string(struct json_work *work, const struct json_value *foun
     if (len > UINT32_MAX)
         work->refusal = "ERR string exceeds maximum allowed size";
     *answer = json_make_int((int64_t)len);
+    work->weight += copied(work, found, json_string(suffix).len) / COPIED_A_WEIGHT;
 }
 
 static bool append_string(struct json_work *work, struct json_value *slot, struct json_value *answer)

@@ -19,6 +19,7 @@ static size_t neighbours(const struct json_change *change, size_t at)
         bool same = next_depth == depth && memcmp(next, steps, (depth - 1) * sizeof *steps) == 0;
         if (!same || next[depth - 1] != steps[depth - 1] - (uint32_t)count)
             break;
+        fiber_breathe(JSON_COST_VALUE);
     }
     return count;
 }
@@ -42,10 +43,8 @@ static void delete_places(struct json_change *change)
 {
     if (change->count)
         json_change_open(change);
-    for (size_t i = 0; i < change->count;) {
-        i += delete_at(change, i);
-        json_breathe(i);
-    }
+    for (size_t i = 0; i < change->count; i += delete_at(change, i))
+        fiber_breathe(JSON_COST_PLACE);
     json_change_publish(change, "json.del");
 }
 

@@ -10,11 +10,12 @@
 #include "engine/notify.h"
 #include "json/query.h"
 
-bool json_change_begin(struct json_change *change, struct call *call, uint32_t key_arg, bool apart)
+static void init(struct json_change *change, struct call *call, uint32_t key_arg, bool apart)
 {
     change->call = call;
     change->key_arg = key_arg;
-    change->apart = apart || fiber_running;
+    change->entry = NULL;
+    change->apart = apart;
     change->opened = change->one = change->replaces = false;
     change->own.root = JSON_VALUE_NONE;
     change->own_trash = (struct json_trash){ 0 };
@@ -22,6 +23,11 @@ bool json_change_begin(struct json_change *change, struct call *call, uint32_t k
     change->trash = &change->own_trash;
     change->count = change->depth = 0;
     json_matches_init(&change->matches, JSON_MATCHES_PLACES, 0, SIZE_MAX);
+}
+
+bool json_change_begin(struct json_change *change, struct call *call, uint32_t key_arg, bool apart)
+{
+    init(change, call, key_arg, apart || fiber_running);
     if (!json_call_entry(call, key_arg, true, &change->entry))
         return false;
     if (change->entry)
@@ -29,6 +35,12 @@ bool json_change_begin(struct json_change *change, struct call *call, uint32_t k
     if (change->entry && change->apart)
         json_value_ref(change->own.root);
     return true;
+}
+
+void json_change_begin_with(struct json_change *change, struct call *call, uint32_t key_arg, struct json_value root)
+{
+    init(change, call, key_arg, true);
+    change->own.root = root;
 }
 
 /* What is spent at once is spent: then the call goes aside, or goes on in slices. True if it went. */
@@ -103,7 +115,7 @@ const struct json_value *json_change_at(const struct json_change *change, size_t
 {
     size_t depth;
     const uint32_t *steps = json_change_steps(change, at, &depth);
-    json_breathe(at);
+    fiber_breathe(JSON_COST_PLACE / 2);
     return json_doc_at(change->doc, steps, depth);
 }
 
@@ -129,7 +141,7 @@ struct json_value *json_change_slot(struct json_change *change, size_t at)
 {
     size_t depth;
     const uint32_t *steps = json_change_steps(change, at, &depth);
-    json_breathe(at);
+    fiber_breathe(JSON_COST_PLACE);
     return json_change_slot_of(change, steps, depth);
 }
 
@@ -214,14 +226,15 @@ static bool look_at_all(struct json_work *work)
         json_fail_memory(call);
         return false;
     }
-    for (size_t i = 0; i < place->count; i++)
-        work->answers[i] = JSON_VALUE_NONE;
-    for (size_t i = 0; i < place->count && !work->refusal; i++) {
-        json_change_steps(place, i, &work->depth);
-        work->look(work, json_change_at(place, i), &work->answers[i]);
-        if (work->answers[i].bits) {
+    while (work->looked < place->count && !work->refusal) {
+        struct json_value *answer = &work->answers[work->looked];
+        *answer = JSON_VALUE_NONE;
+        json_change_steps(place, work->looked, &work->depth);
+        work->look(work, json_change_at(place, work->looked), answer);
+        work->looked++;
+        if (answer->bits) {
             work->changed++;
-            work->last = work->answers[i];
+            work->last = *answer;
         }
     }
     if (work->refusal)
@@ -239,8 +252,10 @@ static bool change_all(struct json_work *work)
     struct json_change *place = &work->place;
     bool done = true, has_last = false;
     if (work->changed == work->idle) {
-        for (size_t i = 0; i < place->count; i++)
+        for (size_t i = 0; i < place->count; i++) {
             work->answers[i] = JSON_VALUE_NONE;
+            fiber_breathe(JSON_COST_VALUE);
+        }
         work->last = JSON_VALUE_NONE;
         return true;
     }
@@ -249,6 +264,7 @@ static bool change_all(struct json_work *work)
     for (size_t i = place->count; i-- > 0 && done;) {
         struct json_value *answer = &work->answers[i];
         struct json_value *slot = answer->bits ? json_change_slot(place, i) : NULL;
+        fiber_breathe(JSON_COST_VALUE);
         if (!slot)
             continue;
         done = work->change(work, slot, answer);
@@ -285,12 +301,12 @@ void json_work_end(struct json_work *work)
     struct json_change *place = &work->place;
     if (!work->path)
         return;
-    if (place->call) {
-        for (size_t i = 0; i < place->count && work->answers; i++)
-            if (work->answers != work->few || i < sizeof work->few / sizeof *work->few)
-                json_value_release(work->answers[i], &place->own_trash);
-        json_change_end(place);
+    for (size_t i = 0; i < work->looked; i++) {
+        json_value_release(work->answers[i], &place->own_trash);
+        fiber_breathe(JSON_COST_PLACE / 2);
     }
+    if (place->call)
+        json_change_end(place);
     if (work->answers != work->few)
         mem_free(work->answers);
     json_path_drop(work->path);
@@ -308,7 +324,7 @@ void json_work_answer_ints(struct json_work *work, struct call *call, uint32_t p
                     reply_int(call->reply, json_int(work->answers[i]));
                 else
                     reply_null(call->reply);
-                json_breathe(i);
+                fiber_breathe(JSON_COST_VALUE);
             }
         }
     }

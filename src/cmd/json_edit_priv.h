@@ -37,6 +37,9 @@ struct json_change {
 /* Begins with a key. `apart` asks for a version of its own even at once. False: it holds something else (answered). */
 bool json_change_begin(struct json_change *change, struct call *call, uint32_t key_arg, bool apart);
 
+/* Begins with a version (taken) that was worked on before, of the key that an argument names. */
+void json_change_begin_with(struct json_change *change, struct call *call, uint32_t key_arg, struct json_value root);
+
 /* What to do with places that are named more than once, or lie within others. */
 enum json_overlap {
     JSON_OVERLAP_UNIQUE,    /* each place once */
@@ -90,7 +93,7 @@ struct json_work {
     const char *event;
     const char *otherwise;  /* what an old path should lead to: " or not an array" */
     const char *refusal;    /* set by `look`: nothing is done, this is the error; or NULL */
-    size_t weight;          /* set by `look`: bytes of text that will be answered */
+    size_t weight;          /* set by `look`: bytes of text that will be answered, or what takes as long */
     const void *context;    /* borrowed: the command's own */
     struct json_path *path; /* as json_call_path gives it */
     struct json_change place;
@@ -98,6 +101,7 @@ struct json_work {
     struct json_trash *trash;   /* borrowed, for `change` */
     struct json_value *answers; /* owned: one for each place, JSON_NONE where nothing was changed; or `few` */
     struct json_value few[4];
+    size_t looked;  /* places that were looked at, and so have one */
     size_t changed; /* places that have an answer, ... */
     size_t idle;    /* ... and of those, counted by `look`, the ones that have it because there is nothing to change */
     struct json_value last; /* borrowed: the answer of the last place that was changed */
@@ -115,3 +119,30 @@ void json_work_answer_ints(struct json_work *work, struct call *call, uint32_t p
 
 /* False, and an error was answered, if a value that is nested so deep has no room at a place. */
 bool json_change_fits(const struct json_change *change, size_t depth, unsigned value_depth);
+
+/* --- Putting a value where a path leads, which JSON.SET, MERGE and MSET do --- */
+
+enum json_put {
+    JSON_PUT_DONE,
+    JSON_PUT_NOTHING, /* there is no place for it, or a condition does not hold: the answer is null */
+    JSON_PUT_FAILED,  /* answered, or gone aside */
+};
+
+enum { JSON_PUT_NX = 1, JSON_PUT_XX = 2 };
+
+/* The value gets one more holder, or is merged into what is there. */
+typedef bool (*json_place_fn)(struct json_value *slot, struct json_value value, struct json_trash *trash);
+
+bool json_place_set(struct json_value *slot, struct json_value value, struct json_trash *trash);
+
+/* What is put, and how. */
+struct json_putting {
+    struct json_value value; /* borrowed */
+    unsigned value_depth;
+    uint32_t flags;
+    json_place_fn place;
+    bool removes; /* null removes: it is merged */
+};
+
+/* Below or at the root of a document that is there. */
+enum json_put json_put(struct json_change *change, const struct json_path *path, const struct json_putting *putting);

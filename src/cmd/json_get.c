@@ -9,7 +9,15 @@
 #include "engine/aside.h"
 #include "engine/engine.h"
 #include "json_priv.h"
+#include "json_words_priv.h"
+#include "store/document.h"
 #include "json/lengths.h"
+
+enum {
+    WORDS_AT_ONCE = JSON_VALUES_AT_ONCE / 4,
+    FEW_WORDS = 16,     /* up to here paths are compared each with each */
+    COST_OF_PATH = 120, /* of compiling one, in tens of ns */
+};
 
 /* --- JSON.GET --- */
 
@@ -20,8 +28,9 @@ struct get_options {
     size_t skip, limit;
     uint32_t *paths; /* arguments, in the arena, each text once */
     uint32_t path_count;
-    bool several; /* more than one was given */
-    bool legacy;  /* all of them are old ones */
+    struct json_words seen; /* what they say, if there are many */
+    bool several;           /* more than one was given */
+    bool legacy;            /* all of them are old ones */
 };
 
 /* A number of LIMIT; a negative count is no limit, as elsewhere. */
@@ -73,23 +82,36 @@ static bool read_option(struct call *call, uint32_t *i, struct get_options *opti
     return true;
 }
 
+/* True if the same path was given before. */
+static bool is_known(struct call *call, uint32_t index, struct get_options *options)
+{
+    if (options->seen.slots)
+        return json_words_first(&options->seen, index) != index;
+    for (uint32_t i = 0; i < options->path_count; i++)
+        if (bytes_equal(call->argv[options->paths[i]], call->argv[index]))
+            return true;
+    return false;
+}
+
 static void add_path(struct call *call, uint32_t index, struct get_options *options)
 {
     options->several = options->path_count > 0;
-    for (uint32_t i = 0; i < options->path_count; i++)
-        if (bytes_equal(call->argv[options->paths[i]], call->argv[index]))
-            return;
-    options->paths[options->path_count++] = index;
+    if (!is_known(call, index, options))
+        options->paths[options->path_count++] = index;
 }
 
 static bool read_options(struct call *call, struct get_options *options)
 {
     *options = (struct get_options){ .limit = SIZE_MAX, .legacy = true };
     options->paths = arena_alloc(call->arena, call->argc * sizeof *options->paths);
+    if (call->argc > FEW_WORDS)
+        json_words_init(&options->seen, call, call->argc);
     bool failed = false;
-    for (uint32_t i = 2; i < call->argc && !failed; i++)
+    for (uint32_t i = 2; i < call->argc && !failed; i++) {
         if (!read_option(call, &i, options, &failed))
             add_path(call, i, options);
+        fiber_breathe(JSON_COST_PLACE);
+    }
     return !failed;
 }
 
@@ -118,7 +140,7 @@ static bool append_all(
         append_line(text, options, depth);
         if (!json_text_value(text, json_found_at(found, i), options->has_layout ? &options->layout : NULL, depth))
             return false;
-        json_breathe(i);
+        fiber_breathe(JSON_COST_PLACE);
     }
     if (found->count)
         append_line(text, options, depth - 1);
@@ -148,6 +170,7 @@ static bool append_members(
         json_text_append(text, options->layout.space);
         if (!append_found(text, &found[i], options, 1))
             return false;
+        fiber_breathe(JSON_COST_PLACE);
     }
     append_line(text, options, 0);
     json_text_append(text, BYTES("}"));
@@ -186,7 +209,7 @@ static void answer_expanded(struct call *call, const struct json_found *found, u
                 json_reply_text(call, value);
             else
                 json_reply_expanded(call, value);
-            json_breathe(j);
+            fiber_breathe(JSON_COST_VALUE);
         }
     }
 }
@@ -200,6 +223,7 @@ static bool all_legacy(struct call *call, const struct get_options *options, boo
         *failed = !path;
         legacy = legacy && path && json_path_is_legacy(path);
         json_path_drop(path);
+        fiber_breathe(COST_OF_PATH);
     }
     return legacy;
 }
@@ -227,14 +251,18 @@ static void answer_paths(struct json_reader *reader, const struct get_options *o
     struct call *call = reader->call;
     uint32_t count = options->path_count ? options->path_count : 1, found_count = 0;
     struct json_found *found = arena_alloc(call->arena, count * sizeof *found);
-    while (found_count < count && find(reader, options, found_count, &found[found_count]))
+    while (found_count < count && find(reader, options, found_count, &found[found_count])) {
         found_count++;
+        fiber_breathe(COST_OF_PATH);
+    }
     if (found_count == count && options->format != JSON_FORMAT_STRING)
         answer_expanded(call, found, count, options->format);
     else if (found_count == count)
         answer_text(call, found, options);
-    while (found_count > 0)
+    while (found_count > 0) {
         json_found_fini(&found[--found_count]);
+        fiber_breathe(JSON_COST_VALUE);
+    }
 }
 
 /* Most requests by far: one path that names one place, and nothing else. */
@@ -282,6 +310,8 @@ static void run_get(struct call *call)
     struct json_reader reader;
     struct get_options options;
     bool simple = is_simple(call), failed = false;
+    if (call->argc > WORDS_AT_ONCE && call_aside_unheld(call))
+        return;
     if ((!simple && !read_options(call, &options)) || !json_reader_begin(&reader, call, 1))
         return;
     if (!json_reader_found(&reader))
@@ -299,15 +329,15 @@ static void run_get(struct call *call)
 /* --- JSON.MGET --- */
 
 /* One document's answer; false: the call goes on aside. */
-static bool answer_one(struct json_reader *reader, struct json_path *path)
+static bool answer_one(struct call *call, struct json_value root, struct json_path *path)
 {
-    struct call *call = reader->call;
+    struct json_reader reader = { .call = call, .root = root };
     struct json_found found;
-    if (!path || !json_reader_found(reader)) {
+    if (!path || !json_reader_found(&reader)) {
         reply_null(call->reply);
         return true;
     }
-    if (!json_find(reader, path, 0, SIZE_MAX, &found))
+    if (!json_find(&reader, path, 0, SIZE_MAX, &found))
         return call->reply->failed;
     bool done = true;
     if (json_path_is_legacy(path) && !found.count) {
@@ -326,36 +356,57 @@ static bool answer_one(struct json_reader *reader, struct json_path *path)
     return done;
 }
 
-/* Keys of another type, and paths that cannot be read, are answered as if there was nothing. */
-static void begin_any(struct json_reader *reader, struct call *call, uint32_t key_arg)
+/*
+ * The documents of all keys as they are at one moment, aside each with a reference. Keys of another type are answered
+ * as if there was nothing. Very many keys were held until now.
+ */
+static struct json_value *pin_all(struct call *call, uint32_t count)
 {
-    struct entry *entry = call_read(call, key_arg);
-    *reader = (struct json_reader){ .call = call };
-    if (entry && entry->type == ENTRY_JSON)
-        json_reader_begin(reader, call, key_arg);
+    struct json_value *roots = arena_alloc(call->arena, count * sizeof *roots);
+    bool held = count > WORDS_AT_ONCE;
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry *entry = call_read(call, i + 1);
+        roots[i] = entry && entry->type == ENTRY_JSON ? document_root(entry) : JSON_VALUE_NONE;
+        if (fiber_running)
+            json_value_ref(roots[i]);
+        if (held)
+            fiber_breathe(JSON_COST_PLACE);
+    }
+    if (held)
+        call_let_go(call);
+    return roots;
+}
+
+static void unpin_all(struct call *call, const struct json_value *roots, uint32_t count)
+{
+    if (!fiber_running)
+        return;
+    if (count > WORDS_AT_ONCE)
+        call_answered(call);
+    json_release_values(call, roots, count);
 }
 
 static void run_mget(struct call *call)
 {
     uint32_t count = call->argc - 2;
-    if (json_call_aside(call, count))
+    if (count > WORDS_AT_ONCE && call_aside(call, SIZE_MAX))
         return;
+    struct json_value *roots = pin_all(call, count);
+    /* A path that cannot be read is answered as if it named nothing. */
     struct json_path_error error;
     struct json_path *path = json_path_cache_get(call->engine->paths, call->argv[call->argc - 1], &error);
     if (path && fiber_running)
         json_path_ref(path);
-    struct json_reader *readers = arena_alloc(call->arena, count * sizeof *readers);
-    for (uint32_t i = 0; i < count; i++)
-        begin_any(&readers[i], call, i + 1);
     struct output_mark before = output_mark(call->reply->out);
     reply_array(call->reply, count);
     bool done = true;
-    for (uint32_t i = 0; i < count && done; i++)
-        done = answer_one(&readers[i], path);
+    for (uint32_t i = 0; i < count && done && !fiber_is_over(); i++) {
+        done = answer_one(call, roots[i], path);
+        fiber_breathe(JSON_COST_PLACE);
+    }
     if (!done)
         output_rewind(call->reply->out, before);
-    for (uint32_t i = 0; i < count; i++)
-        json_reader_end(&readers[i]);
+    unpin_all(call, roots, count);
     json_path_drop(path);
 }
 
@@ -389,16 +440,17 @@ static void reply_resp(struct call *call, const struct json_value *value)
 static void answer_resp(struct json_reader *reader, const struct json_path *path)
 {
     struct call *call = reader->call;
+    enum { RESP_AT_ONCE = 8 * JSON_VALUES_AT_ONCE };
     struct json_found found;
     if (!json_find(reader, path, 0, SIZE_MAX, &found))
         return;
     bool legacy = json_path_is_legacy(path);
     size_t weight = 0;
-    for (size_t i = 0; i < found.count && weight <= JSON_VALUES_AT_ONCE; i++)
-        weight += json_weigh(*json_found_at(&found, i), JSON_VALUES_AT_ONCE + 1);
+    for (size_t i = 0; i < found.count && weight <= RESP_AT_ONCE; i++)
+        weight += json_weigh_text(json_found_at(&found, i), RESP_AT_ONCE + 1);
     if (legacy && !found.count) {
         json_fail_path(call, path, "");
-    } else if (!json_call_aside(call, weight)) {
+    } else if (!(weight > RESP_AT_ONCE && call_aside_unheld(call))) {
         if (!legacy)
             reply_array(call->reply, found.count);
         for (size_t i = 0; i < found.count; i++)

@@ -39,7 +39,7 @@ static void answer_found(struct call *call, const struct json_path *path, const 
     for (size_t i = 0; i < found->count; i++) {
         if (!inspection->answer(call, json_found_at(found, i), inspection->context))
             reply_null(call->reply);
-        json_breathe(i);
+        fiber_breathe(JSON_COST_VALUE);
     }
 }
 
@@ -190,7 +190,7 @@ static bool answer_keys(struct call *call, const struct json_value *value, const
     struct json_iter iter;
     for (json_iter_init(&iter, *value); json_iter_next(&iter);) {
         reply_bulk(call->reply, json_key_text(iter.key));
-        json_breathe(iter.at);
+        fiber_breathe(JSON_COST_VALUE);
     }
     return true;
 }
@@ -262,7 +262,7 @@ static bool answer_index(struct call *call, const struct json_value *value, cons
     for (int64_t at = from; at < to && result < 0 && json_iter_next(&iter); at++) {
         if (json_equal(iter.value, &search->value, true))
             result = at;
-        json_breathe((size_t)at);
+        fiber_breathe(JSON_COST_VALUE);
     }
     reply_int(call->reply, result);
     return true;
@@ -319,15 +319,33 @@ static void run_arrindex(struct call *call)
 
 /* --- JSON.DEBUG --- */
 
-static bool answer_memory(struct call *call, const struct json_value *value, const void *context)
+static size_t measure_value(const struct json_value *value)
 {
-    enum { SLICE = 2000 };
-    (void)context;
+    enum { SLICE = 500 };
     struct json_measure measure;
     json_measure_begin(&measure, value);
     while (!json_measure_step(&measure, SLICE))
         fiber_breathe(JSON_BREATH);
-    reply_int(call->reply, (int64_t)measure.bytes);
+    return measure.bytes;
+}
+
+bool json_call_memory(struct call *call, const struct entry *entry, size_t *bytes)
+{
+    struct json_value root = document_root(entry);
+    if (json_call_aside(call, json_weigh(root, JSON_VALUES_AT_ONCE + 1)))
+        return false;
+    if (fiber_running)
+        json_value_ref(root);
+    *bytes = measure_value(&root) - sizeof root;
+    if (fiber_running)
+        keyspace_release_json(call->keyspace, root);
+    return true;
+}
+
+static bool answer_memory(struct call *call, const struct json_value *value, const void *context)
+{
+    (void)context;
+    reply_int(call->reply, (int64_t)measure_value(value));
     return true;
 }
 

@@ -100,12 +100,13 @@ static void answer_numbers(struct call *call, const struct json_work *work)
     }
     struct json_text text;
     json_text_begin(&text, call);
+    text.stays = true;
     for (size_t i = 0; i < count; i++) {
         struct json_value value = answers[i].bits ? answers[i] : JSON_VALUE_NULL;
         if (!legacy)
             json_text_append(&text, i ? BYTES(",") : BYTES("["));
-        json_print(&value, text.buf);
-        json_breathe(i);
+        json_text_value(&text, &value, NULL, 0);
+        fiber_breathe(JSON_COST_VALUE);
     }
     if (!legacy)
         json_text_append(&text, count ? BYTES("]") : BYTES("[]"));

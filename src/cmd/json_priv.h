@@ -30,7 +30,10 @@ enum {
     JSON_TEXT_AT_ONCE = 32 * 1024, /* bytes that are read or written without going aside */
     JSON_TEXT_SLICE = 8 * 1024,    /* bytes between two breaths */
     JSON_VALUES_AT_ONCE = 1000,    /* values that are looked at, answered or changed without going aside */
-    JSON_BREATH = 1500,            /* what such a slice costs, in tens of ns */
+    JSON_BREATH = 1500,            /* what such a slice costs, in tens of ns, ... */
+    JSON_COST_VALUE = 6,           /* ... what a value that is looked at or answered, ... */
+    JSON_COST_PLACE = 25,          /* ... a place that is changed, or a text of a few bytes that is read, ... */
+    JSON_COST_KEY = 80,            /* ... a key that is looked up, or stored under */
 };
 
 /* --- Errors --- */
@@ -64,6 +67,9 @@ struct json_path *json_call_path_arg(struct call *call, uint32_t index);
  * large text is read in slices if the handler runs aside. False: an error was answered, and nothing is owned.
  */
 bool json_call_values(struct call *call, uint32_t index, uint32_t count, struct json_value *values, unsigned *depth);
+
+/* Gives such values back. Breathes. */
+void json_release_values(struct call *call, const struct json_value *values, uint32_t count);
 
 /* A parser of an argument that is whole, perhaps one that has read most of it already (engine/early.h); NULL when
  * memory is out. And the type of such work, for the rows of commands that take values. */
@@ -131,8 +137,9 @@ size_t json_weigh(struct json_value value, size_t enough);
 /* The same with the bytes of strings: about as long as its text. O(enough). */
 size_t json_weigh_text(const struct json_value *value, size_t enough);
 
-/* To be called for each of many values that a loop looks at. */
-void json_breathe(size_t at);
+/* The bytes that a document takes behind its entry, measured in slices if there are many. False: it goes on aside. The
+ * entry may be gone afterwards. */
+bool json_call_memory(struct call *call, const struct entry *entry, size_t *bytes);
 
 /* --- Text --- */
 

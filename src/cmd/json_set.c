@@ -1,9 +1,9 @@
 /*
- * JSON.SET, JSON.MSET, JSON.MERGE: storing documents and parts of them.
+ * JSON.SET, JSON.MERGE: storing documents and parts of them.
  *
  * A path that names something is given the value; a path of names and indices that names nothing yet makes one new
  * member of an object that is there. Setting the root is storing a new value: an expiry goes unless KEEPTTL says
- * otherwise. JSON.MSET works on versions of its own of all documents, and publishes all of them or none.
+ * otherwise.
  */
 #include <stdint.h>
 
@@ -15,18 +15,7 @@
 #include "json_edit_priv.h"
 #include "words_priv.h"
 
-enum put {
-    PUT_DONE,
-    PUT_NOTHING, /* there is no place for it, or a condition does not hold: the answer is null */
-    PUT_FAILED,  /* answered, or gone aside */
-};
-
-enum { PUT_NX = 1, PUT_XX = 2 };
-
-/* The value gets one more holder, or is merged into what is there. */
-typedef bool (*place_fn)(struct json_value *slot, struct json_value value, struct json_trash *trash);
-
-static bool place_set(struct json_value *slot, struct json_value value, struct json_trash *trash)
+bool json_place_set(struct json_value *slot, struct json_value value, struct json_trash *trash)
 {
     json_set(slot, json_value_ref(value), trash);
     return true;
@@ -37,23 +26,15 @@ static bool place_merged(struct json_value *slot, struct json_value value, struc
     return json_merge(slot, &value, trash);
 }
 
-/* What is put, and how. */
-struct putting {
-    struct json_value value; /* borrowed */
-    unsigned value_depth;
-    uint32_t flags;
-    place_fn place;
-    bool removes; /* null removes: it is merged */
-};
-
-static enum put fail_memory(struct json_change *change)
+static enum json_put fail_memory(struct json_change *change)
 {
     json_fail_memory(change->call);
-    return PUT_FAILED;
+    return JSON_PUT_FAILED;
 }
 
 /* A member that is not there yet, in an object that is. */
-static enum put put_member(struct json_change *change, const struct json_path *path, const struct putting *putting)
+static enum json_put put_member(
+    struct json_change *change, const struct json_path *path, const struct json_putting *putting)
 {
     uint32_t steps[JSON_MAX_DEPTH + 1];
     size_t depth;
@@ -61,26 +42,26 @@ static enum put put_member(struct json_change *change, const struct json_path *p
     int64_t index;
     const struct json_value *parent = json_path_locate_parent(path, &change->doc->root, steps, &depth);
     if (!parent)
-        return PUT_NOTHING;
+        return JSON_PUT_NOTHING;
     if (json_path_last(path, &name, &index) != JSON_PATH_LAST_NAME) {
         if (json_kind(*parent) != JSON_ARRAY && json_kind(*parent) != JSON_OBJECT)
-            return PUT_NOTHING;
+            return JSON_PUT_NOTHING;
         reply_error(change->call->reply, BYTES("ERR array index out of range"));
-        return PUT_FAILED;
+        return JSON_PUT_FAILED;
     }
     if (json_kind(*parent) != JSON_OBJECT)
-        return PUT_NOTHING;
+        return JSON_PUT_NOTHING;
     if (!json_change_fits(change, depth + 1, putting->value_depth))
-        return PUT_FAILED;
+        return JSON_PUT_FAILED;
     if (putting->removes && json_kind(putting->value) == JSON_NULL)
-        return PUT_DONE;
+        return JSON_PUT_DONE;
     struct json_value value = JSON_VALUE_NULL;
     json_change_open(change);
     if (!putting->place(&value, putting->value, change->trash))
         return fail_memory(change);
     struct json_value *object = json_change_slot_of(change, steps, depth);
     if (json_object_put(object, name, value, change->trash))
-        return PUT_DONE;
+        return JSON_PUT_DONE;
     json_value_release(value, change->trash);
     return fail_memory(change);
 }
@@ -102,42 +83,42 @@ static void remove_at(struct json_change *change, size_t at)
 }
 
 /* Every place that was found, the last one first: those that lie within others come before them. */
-static enum put put_at_places(struct json_change *change, const struct putting *putting)
+static enum json_put put_at_places(struct json_change *change, const struct json_putting *putting)
 {
     for (size_t i = 0; i < change->count; i++) {
         size_t depth;
         json_change_steps(change, i, &depth);
         if (!json_change_fits(change, depth, putting->value_depth))
-            return PUT_FAILED;
-        json_breathe(i);
+            return JSON_PUT_FAILED;
+        fiber_breathe(JSON_COST_VALUE);
     }
     json_change_open(change);
     bool removes = putting->removes && json_kind(putting->value) == JSON_NULL;
     for (size_t i = change->count; i-- > 0;) {
         if (removes) {
             remove_at(change, i);
+            fiber_breathe(JSON_COST_PLACE);
             continue;
         }
         struct json_value *slot = json_change_slot(change, i);
         if (slot && !putting->place(slot, putting->value, change->trash))
             return fail_memory(change);
     }
-    return PUT_DONE;
+    return JSON_PUT_DONE;
 }
 
-/* Below or at the root of a document that is there. */
-static enum put put(struct json_change *change, const struct json_path *path, const struct putting *putting)
+enum json_put json_put(struct json_change *change, const struct json_path *path, const struct json_putting *putting)
 {
     if (!json_change_find(change, path, JSON_OVERLAP_UNIQUE))
-        return PUT_FAILED;
+        return JSON_PUT_FAILED;
     if (change->count)
-        return putting->flags & PUT_NX ? PUT_NOTHING : put_at_places(change, putting);
-    if (putting->flags & PUT_XX)
-        return PUT_NOTHING;
+        return putting->flags & JSON_PUT_NX ? JSON_PUT_NOTHING : put_at_places(change, putting);
+    if (putting->flags & JSON_PUT_XX)
+        return JSON_PUT_NOTHING;
     if (json_path_is_static(path))
         return put_member(change, path, putting);
     json_fail_static(change->call);
-    return PUT_FAILED;
+    return JSON_PUT_FAILED;
 }
 
 /* --- JSON.SET --- */
@@ -195,7 +176,7 @@ static bool read_options(struct call *call, struct set_options *options)
             if (!read_format(call, ++i))
                 return false;
         } else if ((call_arg_is(call, i, "NX") || call_arg_is(call, i, "XX")) && !options->flags) {
-            options->flags = call_arg_is(call, i, "NX") ? PUT_NX : PUT_XX;
+            options->flags = call_arg_is(call, i, "NX") ? JSON_PUT_NX : JSON_PUT_XX;
         } else if (call_arg_is(call, i, "KEEPTTL") && !options->timed && !options->keep) {
             options->keep = true;
         } else if (read_time(call, &i, options, &failed)) {
@@ -234,7 +215,7 @@ static void store_root(
 /* A whole document; takes the value. */
 static void set_root(struct call *call, struct entry *entry, struct json_value value, const struct set_options *options)
 {
-    if (options->flags == (entry ? PUT_NX : PUT_XX)) {
+    if (options->flags == (entry ? JSON_PUT_NX : JSON_PUT_XX)) {
         keyspace_release_json(call->keyspace, value);
         reply_null(call->reply);
         return;
@@ -259,26 +240,26 @@ static void set_time(struct call *call, const struct set_options *options)
     call_notify(call, NOTIFY_GENERIC, "expire", call->argv[1]);
 }
 
-static void set_part(
-    struct call *call, const struct json_path *path, const struct putting *putting, const struct set_options *options)
+static void set_part(struct call *call, const struct json_path *path, const struct json_putting *putting,
+    const struct set_options *options)
 {
     struct json_change change;
     if (!json_change_begin(&change, call, 1, false))
         return;
-    enum put done = PUT_FAILED;
+    enum json_put done = JSON_PUT_FAILED;
     if (!change.entry)
         json_fail_root(call);
     else
-        done = put(&change, path, putting);
-    if (done == PUT_DONE || (done == PUT_FAILED && change.opened && !change.apart))
+        done = json_put(&change, path, putting);
+    if (done == JSON_PUT_DONE || (done == JSON_PUT_FAILED && change.opened && !change.apart))
         json_change_publish(&change, "json.set");
-    if (done == PUT_DONE) {
+    if (done == JSON_PUT_DONE) {
         set_time(call, options);
         propagate_set(call, options);
     }
-    if (done == PUT_DONE)
+    if (done == JSON_PUT_DONE)
         reply_ok(call->reply);
-    else if (done == PUT_NOTHING)
+    else if (done == JSON_PUT_NOTHING)
         reply_null(call->reply);
     change.opened = false;
     json_change_end(&change);
@@ -287,7 +268,7 @@ static void set_part(
 static void run_set(struct call *call)
 {
     struct set_options options;
-    struct putting putting = { .place = place_set };
+    struct json_putting putting = { .place = json_place_set };
     struct entry *entry;
     if (!read_options(call, &options) || json_call_is_long(call))
         return;
@@ -329,7 +310,7 @@ static void merge_new(struct json_change *change, const struct json_path *path, 
     reply_ok(call->reply);
 }
 
-static void merge(struct call *call, const struct json_path *path, const struct putting *putting)
+static void merge(struct call *call, const struct json_path *path, const struct json_putting *putting)
 {
     struct json_change change;
     if (!json_change_begin(&change, call, 1, false))
@@ -339,12 +320,12 @@ static void merge(struct call *call, const struct json_path *path, const struct 
         json_change_end(&change);
         return;
     }
-    enum put done = put(&change, path, putting);
-    if (done == PUT_DONE || (done == PUT_FAILED && change.opened && !change.apart))
+    enum json_put done = json_put(&change, path, putting);
+    if (done == JSON_PUT_DONE || (done == JSON_PUT_FAILED && change.opened && !change.apart))
         json_change_publish(&change, "json.merge");
-    if (done == PUT_DONE)
+    if (done == JSON_PUT_DONE)
         reply_ok(call->reply);
-    else if (done == PUT_NOTHING)
+    else if (done == JSON_PUT_NOTHING)
         reply_null(call->reply);
     change.opened = false;
     json_change_end(&change);
@@ -352,7 +333,7 @@ static void merge(struct call *call, const struct json_path *path, const struct 
 
 static void run_merge(struct call *call)
 {
-    struct putting putting = { .place = place_merged, .removes = true };
+    struct json_putting putting = { .place = place_merged, .removes = true };
     struct entry *entry;
     if (json_call_is_long(call) || !json_call_entry(call, 1, true, &entry) ||
         !json_call_values(call, 3, 1, &putting.value, &putting.value_depth))
@@ -362,90 +343,6 @@ static void run_merge(struct call *call)
         merge(call, path, &putting);
     json_path_drop(path);
     keyspace_release_json(call->keyspace, putting.value);
-}
-
-/* --- JSON.MSET --- */
-
-/* The changes by their keys: where each argument's is, in a table of twice as many places. */
-struct changes {
-    struct json_change **slots;
-    struct json_change **list;
-    size_t mask, count;
-};
-
-static struct json_change *change_of(struct call *call, struct changes *changes, uint32_t key_arg)
-{
-    struct key key = call_key(call, key_arg);
-    for (size_t at = key.hash & changes->mask;; at = (at + 1) & changes->mask) {
-        struct json_change *change = changes->slots[at];
-        if (change && !bytes_equal(call->argv[change->key_arg], key_bytes(key)))
-            continue;
-        if (change)
-            return change;
-        change = arena_alloc(call->arena, sizeof *change);
-        if (!json_change_begin(change, call, key_arg, true))
-            return NULL;
-        return changes->list[changes->count++] = changes->slots[at] = change;
-    }
-}
-
-static bool put_one(struct json_change *change, const struct json_path *path, const struct putting *putting)
-{
-    if (json_path_is_root(path)) {
-        if (change->own.root.bits)
-            json_value_release(change->own.root, change->trash);
-        change->own.root = json_value_ref(putting->value);
-        change->replaces = true;
-        json_change_open(change);
-        return true;
-    }
-    if (!change->own.root.bits) {
-        json_fail_root(change->call);
-        return false;
-    }
-    return put(change, path, putting) != PUT_FAILED;
-}
-
-static bool put_triple(struct call *call, struct changes *changes, uint32_t arg, const struct putting *putting)
-{
-    struct json_change *change = change_of(call, changes, arg);
-    struct json_path *path = change ? json_call_path(call, call->argv[arg + 1]) : NULL;
-    bool done = path && put_one(change, path, putting);
-    json_path_drop(path);
-    return done;
-}
-
-static void run_mset(struct call *call)
-{
-    uint32_t count = (call->argc - 1) / 3;
-    if (call->argc % 3 != 1) {
-        call_fail_arity(call);
-        return;
-    }
-    if (json_call_is_long(call) || (count > JSON_VALUES_AT_ONCE / 4 && call_aside(call, SIZE_MAX)))
-        return;
-    struct changes changes = { .mask = 1 };
-    while (changes.mask < 2 * (size_t)count)
-        changes.mask = changes.mask * 2 + 1;
-    changes.slots = arena_alloc(call->arena, (changes.mask + 1) * sizeof *changes.slots);
-    memset(changes.slots, 0, (changes.mask + 1) * sizeof *changes.slots);
-    changes.list = arena_alloc(call->arena, count * sizeof *changes.list);
-    bool done = true;
-    for (uint32_t i = 0; i < count && done; i++) {
-        struct putting putting = { .place = place_set };
-        done = json_call_values(call, 3 + 3 * i, 1, &putting.value, &putting.value_depth);
-        if (!done)
-            break;
-        done = put_triple(call, &changes, 1 + 3 * i, &putting);
-        keyspace_release_json(call->keyspace, putting.value);
-        json_breathe(i);
-    }
-    for (size_t i = 0; i < changes.count && done; i++)
-        json_change_publish(changes.list[i], "json.mset");
-    if (done)
-        reply_ok(call->reply);
-    for (size_t i = 0; i < changes.count; i++)
-        json_change_end(changes.list[i]);
 }
 
 const struct command json_set_commands[] = {
@@ -463,18 +360,6 @@ const struct command json_set_commands[] = {
         .usage = "key path value [NX | XX] [FORMAT format] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
                  "PXAT unix-time-milliseconds | KEEPTTL]",
         .brief = "Stores a JSON value as a document, or at the places in one that a path names." },
-    { .name = "JSON.MSET",
-        .run = run_mset,
-        .argc = AT_LEAST(4),
-        .early = &json_early_type,
-        .flags = CMD_WRITE | CMD_DENY_OOM,
-        .categories = CATEGORY_WRITE,
-        .group = GROUP_JSON,
-        .keys = { KEY_RANGE(1, -1, 3, KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_INSERT) },
-        .since = "2.6.0",
-        .complexity = "O(K*(M+N)) where K is the number of keys, M the size of a value and N what its path looks at.",
-        .usage = "key path value [key path value ...]",
-        .brief = "Stores JSON values in several documents, all or none." },
     { .name = "JSON.MERGE",
         .run = run_merge,
         .argc = EXACTLY(4),

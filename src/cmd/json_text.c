@@ -168,6 +168,22 @@ static void reply_number(struct reply *reply, struct json_value value)
     }
 }
 
+/* A string of any length: its bytes are copied in slices. */
+static void reply_string(struct reply *reply, struct bytes text)
+{
+    char head[OUTPUT_GAP_MAX];
+    if (text.len <= PIECE) {
+        reply_bulk(reply, text);
+        return;
+    }
+    output_append(reply->out, write_head(head, text.len));
+    for (size_t at = 0; at < text.len; at += PIECE) {
+        output_append(reply->out, bytes_make(text.ptr + at, text.len - at < PIECE ? text.len - at : PIECE));
+        fiber_breathe(JSON_BREATH / 2);
+    }
+    output_append(reply->out, BYTES("\r\n"));
+}
+
 void json_reply_expanded(struct call *call, const struct json_value *value)
 {
     struct reply *reply = call->reply;
@@ -186,7 +202,7 @@ void json_reply_expanded(struct call *call, const struct json_value *value)
         reply_number(reply, *value);
         return;
     case JSON_STRING:
-        reply_bulk(reply, json_string(value));
+        reply_string(reply, json_string(value));
         return;
     case JSON_ARRAY:
         reply_array(reply, json_len(*value));

@@ -4,13 +4,17 @@
  *
  * Those that wait are the others with a deadline. All of them wait in one line for a key, so that elements go to
  * clients in the order in which these came, whichever command they wait with. What is executed again serves the key
- * that has become ready, and looks at no other. Every command is O(1) for each element and each key.
+ * that has become ready, and looks at no other. Every command is O(1) for each element and each key. Very many keys are
+ * gone through aside (engine/aside.h).
  */
+#include "base/fiber.h"
 #include "cmd/families.h"
 #include "deadline_priv.h"
 #include "engine/aside.h"
 #include "engine/wait.h"
 #include "list_priv.h"
+
+enum { OPEN_COST = 10 }; /* for fiber_breathe */
 
 static const struct wait_kind wait_for_elements = { .type = ENTRY_LIST };
 
@@ -132,36 +136,40 @@ struct keys {
 };
 
 /*
- * Opens the first list that is there: returns the argument that names it, or 0 if there is none, or if a key is of
- * another type, which was answered.
+ * Opens the first list that is there: *index is the argument that names it, or 0 if there is none. False if that goes
+ * on aside, as where very many are missing, or if a key is of another type, which was answered.
  */
-static uint32_t open_first(struct call *call, struct keys keys, struct list_edit *list)
+static bool open_first(struct call *call, struct keys keys, struct list_edit *list, uint32_t *index)
 {
-    if (call->retry)
+    if (call->retry && call->ready_arg) /* only this one is known to have changed */
         keys = (struct keys){ call->ready_arg, 1 };
-    for (uint32_t i = keys.first; i < keys.first + keys.count; i++) {
-        if (!list_open(call, i, list))
-            return 0;
-        if (list->entry)
-            return i;
+    *index = 0;
+    for (uint32_t i = 0; i < keys.count; i++) {
+        if ((i == CALL_AT_ONCE && call_aside(call, keys.count)) || !list_open(call, keys.first + i, list))
+            return false;
+        if (list->entry) {
+            *index = keys.first + i;
+            return true;
+        }
+        fiber_breathe(OPEN_COST);
     }
-    return 0;
+    return true;
 }
 
 static void pop_or_wait(struct call *call, enum list_end end)
 {
     struct list_edit list;
     struct keys keys = { 1, call->argc - 2 };
+    uint32_t index;
     int64_t deadline_ms;
-    if (!deadline_read(call, call->argc - 1, &deadline_ms))
+    if (!deadline_read(call, call->argc - 1, &deadline_ms) || !open_first(call, keys, &list, &index))
         return;
-    uint32_t index = open_first(call, keys, &list);
     if (index) {
         reply_array(call->reply, 2);
         reply_bulk(call->reply, call->argv[index]);
         list_pop(call, &list, end);
         propagate_pop(call, call->argv[index], end, 1);
-    } else if (!call->reply->failed) {
+    } else {
         call_wait(call, &wait_for_elements, 0, keys.first, keys.count, deadline_ms);
     }
 }
@@ -213,11 +221,13 @@ static bool read_mpop(struct call *call, uint32_t at, struct mpop *mpop)
     return true;
 }
 
-/* Answers with the key and its elements, perhaps later; false if there was nothing, or an error, which was answered. */
+/* Answers with the key and its elements, or an error, perhaps later; false if there is nothing. */
 static bool pop_first(struct call *call, const struct mpop *mpop)
 {
     struct list_edit list;
-    uint32_t index = open_first(call, mpop->keys, &list);
+    uint32_t index;
+    if (!open_first(call, mpop->keys, &list, &index))
+        return true;
     if (!index)
         return false;
     if (call_aside(call, list_pop_effort(list.entry, mpop->end, (size_t)mpop->count)))
@@ -232,7 +242,7 @@ static bool pop_first(struct call *call, const struct mpop *mpop)
 static void run_lmpop(struct call *call)
 {
     struct mpop mpop;
-    if (read_mpop(call, 1, &mpop) && !pop_first(call, &mpop) && !call->reply->failed)
+    if (read_mpop(call, 1, &mpop) && !pop_first(call, &mpop))
         reply_null_array(call->reply);
 }
 
@@ -240,9 +250,7 @@ static void run_blmpop(struct call *call)
 {
     struct mpop mpop;
     int64_t deadline_ms;
-    if (!read_mpop(call, 2, &mpop) || !deadline_read(call, 1, &deadline_ms))
-        return;
-    if (!pop_first(call, &mpop) && !call->reply->failed)
+    if (read_mpop(call, 2, &mpop) && deadline_read(call, 1, &deadline_ms) && !pop_first(call, &mpop))
         call_wait(call, &wait_for_elements, 0, mpop.keys.first, mpop.keys.count, deadline_ms);
 }
 

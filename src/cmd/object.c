@@ -3,9 +3,11 @@
  */
 #include "cmd/object.h"
 
+#include "base/mem.h"
 #include "cmd/families.h"
 #include "engine/call.h"
 #include "inspect_priv.h"
+#include "json_priv.h"
 #include "store/evict.h"
 #include "store/string.h"
 
@@ -110,7 +112,12 @@ void object_run_memory_usage(struct call *call)
         reply_null(call->reply);
         return;
     }
-    reply_int(call->reply, (int64_t)(entry_memory(entry) + TABLE_SHARE));
+    size_t bytes = mem_usable_size(entry), behind = 0;
+    if (entry->type != ENTRY_JSON)
+        bytes = entry_memory(entry);
+    else if (!json_call_memory(call, entry, &behind))
+        return;
+    reply_int(call->reply, (int64_t)(bytes + behind + TABLE_SHARE));
 }
 
 static const char *const tips[] = { "nondeterministic_output", NULL };

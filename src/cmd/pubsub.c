@@ -4,12 +4,18 @@
  * Subscribing and unsubscribing answer with one confirmation for each name; RESP3 knows them as pushes, which are no
  * replies, and so they are heard even when replies are switched off. A RESP2 client that has subscribed to something
  * may do little else until it has left everything (CMD_SUBSCRIBER).
+ *
+ * Very many names are a task: messages that come before its last confirmation follow behind that. Names that are left
+ * one by one have their messages until then.
  */
 #include "engine/pubsub.h"
 
+#include "base/fiber.h"
 #include "base/glob.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "engine/acl.h"
+#include "engine/aside.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/session.h"
@@ -35,17 +41,17 @@ static struct reply confirm(const struct call *call, const char *word)
     return push;
 }
 
-static void subscribe(struct call *call, enum pubsub_kind kind, const char *word)
+/* False if it cannot be, which was answered. */
+static bool subscribe_one(struct call *call, enum pubsub_kind kind, const char *word, struct bytes name)
 {
-    for (uint32_t i = 1; i < call->argc; i++) {
-        if (!pubsub_subscribe(call->session, kind, call->argv[i])) {
-            reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-            return;
-        }
-        struct reply push = confirm(call, word);
-        reply_bulk(&push, call->argv[i]);
-        reply_int(&push, (int64_t)count_with(call->session, kind));
+    if (!pubsub_subscribe(call->session, kind, name)) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return false;
     }
+    struct reply push = confirm(call, word);
+    reply_bulk(&push, name);
+    reply_int(&push, (int64_t)count_with(call->session, kind));
+    return true;
 }
 
 /* The name may belong to the subscription, so it is told before that is gone. */
@@ -58,13 +64,134 @@ static void unsubscribe_one(struct call *call, enum pubsub_kind kind, const char
     reply_int(&push, (int64_t)count_with(session, kind));
 }
 
+enum {
+    NAMES_AT_ONCE = 1000, /* more are a task */
+    STEP_NAMES = 64,
+    NAME_COST = 10, /* for fiber_breathe */
+};
+
+/* Very many names to be subscribed to, or to be left; none given: all that there are. */
+struct listening {
+    struct task task;
+    enum pubsub_kind kind;
+    bool joins;
+    const char *word;
+    uint32_t at;        /* the next of the task's arguments */
+    void *argv, *bytes; /* owned: these, as they lay; or NULL */
+    struct bytes words[];
+};
+
+/* What was allowed when the command came may be so no longer. */
+static bool may_listen(struct call *call, const struct listening *self)
+{
+    struct bytes argv[] = { self->task.argv[0], self->task.argv[self->at] }, object;
+    return !(call->session->flags & SESSION_LIMITED) ||
+           acl_check(call->session->user, call->command, argv, 2, &object) == ACL_ALLOWED;
+}
+
+/* The next name; false when there is none. */
+static bool listen_next(struct listening *self, struct call *call)
+{
+    struct session *session = call->session;
+    if (session->flags & SESSION_CLOSING)
+        return false;
+    if (self->task.argc == 1) {
+        if (pubsub_count(session, self->kind) == 0)
+            return false;
+        unsubscribe_one(call, self->kind, self->word, pubsub_first(session, self->kind));
+        return true;
+    }
+    if (self->at == self->task.argc)
+        return false;
+    if (self->joins && !may_listen(call, self)) {
+        session_close(session, true);
+        return false;
+    }
+    struct bytes name = self->task.argv[self->at++];
+    if (self->joins)
+        return subscribe_one(call, self->kind, self->word, name);
+    unsubscribe_one(call, self->kind, self->word, name);
+    return true;
+}
+
+static bool listening_step(struct task *task, struct call *call)
+{
+    bool more = true;
+    for (int i = 0; more && i < STEP_NAMES; i++)
+        more = listen_next((struct listening *)task, call);
+    call->session->transport->wake(call->session->connection);
+    return !more;
+}
+
+static void listening_destroy(struct task *task)
+{
+    struct listening *self = (struct listening *)task;
+    mem_free(self->argv);
+    mem_free(self->bytes);
+    mem_free(self);
+}
+
+/* The call's arguments as the task's, copied if they cannot be taken over. NULL when memory is out. */
+static struct listening *listening_create(struct call *call)
+{
+    struct bytes *argv = NULL;
+    char *bytes = NULL;
+    bool taken = call->argc > 1 && call_take_arguments(call, &argv, &bytes);
+    size_t size = 0;
+    for (uint32_t i = 0; !taken && i < call->argc; i++)
+        size += sizeof *argv + call->argv[i].len;
+    struct listening *self = mem_try_alloc(sizeof *self + size);
+    if (!self) {
+        mem_free(argv);
+        mem_free(bytes);
+        return NULL;
+    }
+    *self = (struct listening){ .at = 1, .argv = argv, .bytes = bytes };
+    char *at = (char *)&self->words[call->argc];
+    for (uint32_t i = 0; !taken && i < call->argc; i++)
+        self->words[i] = bytes_append(&at, call->argv[i]);
+    self->task.argv = taken ? argv : self->words;
+    self->task.argc = call->argc;
+    return self;
+}
+
+/* True if that many names are dealt with in slices, or cannot be, which was answered. */
+static bool listen_in_slices(struct call *call, enum pubsub_kind kind, const char *word, bool joins, size_t names)
+{
+    static const struct task_type type = { .step = listening_step, .destroy = listening_destroy };
+    if (names <= NAMES_AT_ONCE)
+        return false;
+    struct listening *self = listening_create(call);
+    if (!self) {
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+        return true;
+    }
+    self->task.type = &type;
+    self->task.alone = joins;
+    self->kind = kind;
+    self->joins = joins;
+    self->word = word;
+    call_defer(call, &self->task);
+    return true;
+}
+
+static void subscribe(struct call *call, enum pubsub_kind kind, const char *word)
+{
+    bool good = !listen_in_slices(call, kind, word, true, call->argc - 1);
+    for (uint32_t i = 1; good && i < call->argc; i++)
+        good = subscribe_one(call, kind, word, call->argv[i]);
+}
+
 static void unsubscribe(struct call *call, enum pubsub_kind kind, const char *word)
 {
+    size_t count = pubsub_count(call->session, kind);
+    if (listen_in_slices(call, kind, word, false, call->argc > 1 ? call->argc - 1 : count))
+        return;
     for (uint32_t i = 1; i < call->argc; i++)
         unsubscribe_one(call, kind, word, call->argv[i]);
     if (call->argc > 1)
         return;
-    if (pubsub_count(call->session, kind) == 0) {
+    if (count == 0) {
         struct reply push = confirm(call, word);
         reply_null(&push);
         reply_int(&push, (int64_t)count_with(call->session, kind));
@@ -95,7 +222,10 @@ static void run_punsubscribe(struct call *call)
 
 static void run_ssubscribe(struct call *call)
 {
-    subscribe(call, PUBSUB_SHARD, "ssubscribe");
+    if (call->exec)
+        reply_error(call->reply, BYTES("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    else
+        subscribe(call, PUBSUB_SHARD, "ssubscribe");
 }
 
 static void run_sunsubscribe(struct call *call)
@@ -218,10 +348,13 @@ static void run_shardchannels(struct call *call)
 
 static void reply_subscribers(struct call *call, enum pubsub_kind kind)
 {
+    if (call->argc > NAMES_AT_ONCE && call_aside_unheld(call))
+        return;
     reply_array(call->reply, (size_t)(call->argc - 2) * 2);
-    for (uint32_t i = 2; i < call->argc; i++) {
+    for (uint32_t i = 2; i < call->argc && !fiber_is_over(); i++) {
         reply_bulk(call->reply, call->argv[i]);
         reply_int(call->reply, (int64_t)pubsub_subscribers(call->engine, kind, call->argv[i]));
+        fiber_breathe(NAME_COST);
     }
 }
 

@@ -28,7 +28,9 @@
 #include "words_priv.h"
 
 /* What a round of a loop costs, for fiber_breathe. */
-enum { COMPARE_COST = 1, COLLECT_COST = 3, WEIGH_COST = 10, REPLY_COST = 10 };
+enum { OPTION_COST = 5, COMPARE_COST = 1, COLLECT_COST = 3, WEIGH_COST = 10, REPLY_COST = 10 };
+
+enum { OPTIONS_AT_ONCE = 4000 }; /* words; to read more is much to do, too */
 
 enum { NAME_SPARE = 64 }; /* so that the empty name has room, too */
 
@@ -129,7 +131,7 @@ static void set_by(struct sort *sort, struct bytes text)
 static bool may_look_up(struct call *call, const char *option, struct bytes pattern)
 {
     bool is_nosort = strcmp(option, "BY") == 0 && !(pattern.len && memchr(pattern.ptr, '*', pattern.len));
-    if (is_nosort || acl_reads_all_keys(call->session))
+    if (is_nosort || acl_reads_all_keys(call))
         return true;
     reply_error_printf(call->reply, "ERR %s option of SORT denied due to insufficient ACL permissions.", option);
     return false;
@@ -143,6 +145,7 @@ static bool parse_options(struct sort *sort, bool may_store)
     sort->gets = arena_alloc(call->arena, call->argc * sizeof *sort->gets);
     for (uint32_t i = 2; i < call->argc; i++) {
         uint32_t left = call->argc - i - 1;
+        fiber_breathe(OPTION_COST);
         if (call_arg_is(call, i, "ASC")) {
             sort->descending = false;
         } else if (call_arg_is(call, i, "DESC")) {
@@ -571,13 +574,15 @@ static void reply_items(struct sort *sort)
         fiber_breathe(REPLY_COST);
         if (sort->get_count == 0)
             reply_text(call, item_bytes(item, &spelling), item_blob(item));
-        for (size_t i = 0; i < sort->get_count; i++)
+        for (size_t i = 0; i < sort->get_count; i++) {
             if (sort->gets[i].kind == PATTERN_ELEMENT)
                 reply_text(call, item_bytes(item, &spelling), item_blob(item));
             else if (look_up(sort, &sort->gets[i], item, &found))
                 reply_text(call, found.text, found.blob);
             else
                 reply_null(call->reply);
+            fiber_breathe(WEIGH_COST);
+        }
     }
 }
 
@@ -599,6 +604,7 @@ static bool make_list_of(struct sort *sort, struct list_make *make, const struct
             done = list_make_add(make, BYTES(""), NULL);
         if (!done || sort->out_of_memory)
             return false;
+        fiber_breathe(WEIGH_COST);
     }
     return true;
 }
@@ -647,19 +653,24 @@ static size_t count_elements(const struct entry *entry)
     return entry->type == ENTRY_SET ? set_count(set_of(entry)) : zset_count(entry);
 }
 
-/* True if the elements are too many for now. Patterns read keys that the command does not name. */
+/*
+ * True if the elements, and what is to be got for each, are too many for now. Patterns read keys that the command does
+ * not name.
+ */
 static bool goes_aside(const struct sort *sort)
 {
     bool everywhere = sort->by_pattern;
     for (size_t i = 0; i < sort->get_count; i++)
         everywhere |= sort->gets[i].kind == PATTERN_KEY || sort->gets[i].kind == PATTERN_FIELD;
-    size_t count = count_elements(sort->entry);
+    size_t count = count_elements(sort->entry) * (1 + sort->get_count);
     return everywhere ? call_aside_everywhere(sort->call, count) : call_aside(sort->call, count);
 }
 
 static void run(struct call *call, bool may_store)
 {
     struct sort sort = { .call = call };
+    if (call->argc > OPTIONS_AT_ONCE && call_aside_everywhere(call, CALL_AT_ONCE))
+        return;
     if (!parse_options(&sort, may_store))
         return;
     sort.entry = call_read(call, 1);

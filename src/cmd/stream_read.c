@@ -4,14 +4,17 @@
  *
  * A request becomes a job with a part for each stream that has something to answer. Usually it is done at once; a part
  * with very many entries makes it a task, which goes on in slices behind the ID that it came to. Entries that a group
- * is given are noted as pending in the same step, so that two consumers never get the same one.
+ * is given are noted as pending in the same step, so that two consumers never get the same one. A request for very many
+ * streams is aside from its beginning (engine/aside.h), so that all of them are seen as of one moment.
  *
  * One entry may have a thousand readers. The reply to the first of them is kept (engine/shared_reply.h), and the
  * others, who wait behind the same ID, get its bytes.
  */
+#include "base/fiber.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "engine/propagate.h"
 #include "engine/shared_reply.h"
 #include "engine/task.h"
@@ -22,6 +25,9 @@ enum {
     AT_ONCE_MAX = 1000, /* entries of a part that are not worth a task */
     STEP_ENTRIES = 100, /* of a task's step */
     TWICE_MAX = 256,    /* keys of a group's request up to which one that is named twice is looked for */
+    PLACE_COST = 15,    /* for fiber_breathe: finding a stream, ... */
+    PART_COST = 30,     /* ... answering one, ... */
+    ENTRY_COST = 10,    /* ... and one entry */
 };
 
 /* --- The request --- */
@@ -275,6 +281,7 @@ static bool job_step(struct call *call, struct job *job, uint64_t max)
             reply_array(call->reply, 0);
         job->head = NULL;
         job->answered = 0;
+        fiber_breathe(PART_COST);
     }
     return true;
 }
@@ -333,8 +340,19 @@ static bool is_long(const struct job *job, const struct part *part)
     return true;
 }
 
+/* What is aside already stays there. */
+static void job_run_aside(struct call *call, struct job *job)
+{
+    while (!job_step(call, job, STEP_ENTRIES) && !fiber_is_over())
+        fiber_breathe(STEP_ENTRIES * ENTRY_COST);
+}
+
 static void job_run(struct call *call, struct job *job)
 {
+    if (fiber_running) {
+        job_run_aside(call, job);
+        return;
+    }
     bool is_large = false;
     for (uint32_t i = 0; i < job->count && !is_large; i++)
         is_large = is_long(job, &job->parts[i]);
@@ -506,6 +524,7 @@ static void wait_for_more(struct call *call, const struct request_args *args, co
             memcpy(argv, call->argv, call->argc * sizeof *argv);
         }
         argv[at] = stream_id_text(call, places[i].after);
+        fiber_breathe(PLACE_COST);
     }
     if (argv)
         call->argv = argv;
@@ -525,25 +544,59 @@ static bool make_consumers(struct call *call, const struct request_args *args, c
             return false;
         if (made)
             stream_propagate_consumer(call, key, places[i].group, consumer);
+        fiber_breathe(PLACE_COST);
     }
     return true;
+}
+
+/*
+ * One that waits for very many streams is executed again because of one of them: true if that has something to answer.
+ * Otherwise it waits again, or an error was answered.
+ */
+static bool has_news(struct call *call, const struct request_args *args)
+{
+    struct part part;
+    struct job job = { .grouped = args->grouped, .parts = &part };
+    for (uint32_t i = 0; i < args->streams && !job.count; i++) {
+        struct place place;
+        if (!bytes_equal(call->argv[args->first + i], call->argv[call->ready_arg]))
+            continue;
+        if (!read_place(call, args, i, &place))
+            return false;
+        add_part(call, args, &job, i, &place);
+    }
+    if (!job.count)
+        wait_for_more(call, args, NULL);
+    return job.count;
+}
+
+/* True if it goes on aside, or is done with. */
+static bool put_aside(struct call *call, const struct request_args *args)
+{
+    if (args->streams < CALL_AT_ONCE || fiber_running)
+        return false;
+    return (call->retry && !has_news(call, args)) || call_aside(call, args->streams);
 }
 
 static void run(struct call *call, bool grouped)
 {
     struct request_args args;
-    if (!read_args(call, grouped, &args))
+    if (!read_args(call, grouped, &args) || put_aside(call, &args))
         return;
     struct place *places = arena_alloc(call->arena, args.streams * sizeof *places);
-    for (uint32_t i = 0; i < args.streams; i++)
+    for (uint32_t i = 0; i < args.streams; i++) {
         if (!read_place(call, &args, i, &places[i]))
             return;
+        fiber_breathe(PLACE_COST);
+    }
     if (grouped && !make_consumers(call, &args, places))
         return;
     struct job job = { .grouped = grouped, .noack = args.noack, .group = args.group, .consumer = args.consumer };
     job.parts = arena_alloc(call->arena, args.streams * sizeof *job.parts);
-    for (uint32_t i = 0; i < args.streams; i++)
+    for (uint32_t i = 0; i < args.streams; i++) {
         add_part(call, &args, &job, i, &places[i]);
+        fiber_breathe(PLACE_COST);
+    }
     if (!job.count && args.blocks)
         wait_for_more(call, &args, places);
     else if (!job.count)

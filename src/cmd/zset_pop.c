@@ -5,6 +5,7 @@
  *
  * Costs: O(log n) for each member that is answered. A sample of more than half of a set is one walk over all of it.
  * What is popped is answered aside if it is much (engine/aside.h), and then leaves the set all at once, in O(log n).
+ * Very many keys are gone through aside, too.
  */
 #include "zset_priv.h"
 
@@ -17,6 +18,8 @@
 #include "engine/aside.h"
 #include "engine/wait.h"
 #include "pop_priv.h"
+
+enum { OPEN_COST = 10 }; /* for fiber_breathe */
 
 /* --- Popping --- */
 
@@ -98,20 +101,27 @@ static void run_zpopmax(struct call *call)
 
 /* --- From the first of several keys that has something --- */
 
-/* The first set that is not missing, from `first` on; its argument, 0 if there is none or an error was answered. */
-static uint32_t open_first(struct call *call, uint32_t first, uint32_t count, struct zset_edit *edit)
+/*
+ * Opens the first set that is there, from argument `first` on: *index is the argument that names it, or 0 if there is
+ * none. False if that goes on aside, as where very many are missing, or if a key is of another type, which it answered.
+ */
+static bool open_first(struct call *call, uint32_t first, uint32_t count, struct zset_edit *edit, uint32_t *index)
 {
     if (call->retry && call->ready_arg) { /* only this one is known to have changed */
         first = call->ready_arg;
         count = 1;
     }
-    for (uint32_t i = first; i < first + count; i++) {
-        if (!zset_open(call, i, edit))
-            return 0;
-        if (edit->entry)
-            return i;
+    *index = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((i == CALL_AT_ONCE && call_aside(call, count)) || !zset_open(call, first + i, edit))
+            return false;
+        if (edit->entry) {
+            *index = first + i;
+            return true;
+        }
+        fiber_breathe(OPEN_COST);
     }
-    return 0;
+    return true;
 }
 
 /* MIN or MAX, and COUNT, behind the keys. */
@@ -158,17 +168,16 @@ static void reply_key_and_members(struct call *call, uint32_t index, struct zset
 
 static void run_zmpop(struct call *call)
 {
-    uint32_t keys;
+    uint32_t keys, index;
     struct pop pop;
     struct zset_edit edit;
     if (!read_keys_and_pop(call, 1, &keys, &pop))
         return;
-    uint32_t index = open_first(call, 2, keys, &edit);
-    if (index && call_aside(call, pop_count(&edit, &pop)))
+    if (!open_first(call, 2, keys, &edit, &index) || (index && call_aside(call, pop_count(&edit, &pop))))
         return;
     if (index)
         reply_key_and_members(call, index, &edit, &pop);
-    else if (!call->reply->failed)
+    else
         reply_null_array(call->reply);
 }
 
@@ -180,17 +189,16 @@ static void pop_or_wait(struct call *call, bool max)
 {
     struct zset_edit edit;
     struct pop pop = { .max = max, .count = 1 };
-    uint32_t keys = call->argc - 2;
+    uint32_t keys = call->argc - 2, index;
     int64_t deadline_ms;
-    if (!deadline_read(call, call->argc - 1, &deadline_ms))
+    if (!deadline_read(call, call->argc - 1, &deadline_ms) || !open_first(call, 1, keys, &edit, &index))
         return;
-    uint32_t index = open_first(call, 1, keys, &edit);
     if (index) {
         reply_array(call->reply, 3);
         reply_bulk(call->reply, call->argv[index]);
         pop_members(call, &edit, &pop, 1);
         propagate_pop(call, call->argv[index], &pop);
-    } else if (!call->reply->failed) {
+    } else {
         call_wait(call, &wait_for_members, 0, 1, keys, deadline_ms);
     }
 }
@@ -209,16 +217,14 @@ static void run_bzmpop(struct call *call)
 {
     struct zset_edit edit;
     struct pop pop;
-    uint32_t keys;
+    uint32_t keys, index;
     int64_t deadline_ms;
-    if (!deadline_read(call, 1, &deadline_ms) || !read_keys_and_pop(call, 2, &keys, &pop))
-        return;
-    uint32_t index = open_first(call, 3, keys, &edit);
-    if (index && call_aside(call, pop_count(&edit, &pop)))
+    if (!deadline_read(call, 1, &deadline_ms) || !read_keys_and_pop(call, 2, &keys, &pop) ||
+        !open_first(call, 3, keys, &edit, &index) || (index && call_aside(call, pop_count(&edit, &pop))))
         return;
     if (index)
         reply_key_and_members(call, index, &edit, &pop);
-    else if (!call->reply->failed)
+    else
         call_wait(call, &wait_for_members, 0, 3, keys, deadline_ms);
 }
 

@@ -153,13 +153,6 @@ uint32_t listpack_insert(unsigned char **pack, uint32_t at, struct bytes text)
     return insert(pack, at, &code);
 }
 
-uint32_t listpack_insert_i64(unsigned char **pack, uint32_t at, int64_t number)
-{
-    struct listpack_code code;
-    listpack_code_number(&code, number);
-    return insert(pack, at, &code);
-}
-
 /* As insert at the end, but with nothing to move. */
 static inline uint32_t append(unsigned char **pack, const struct listpack_code *code)
 {

@@ -70,12 +70,6 @@ static inline bool needle_matches(const struct needle *needle, struct listpack_v
            (value.text[len - 1] == needle->text.ptr[len - 1] && memcmp(value.text, needle->text.ptr, len) == 0);
 }
 
-bool listpack_equals(const unsigned char *pack, uint32_t at, struct bytes text)
-{
-    struct needle needle = needle_make(text);
-    return needle_matches(&needle, listpack_get(pack, at));
-}
-
 uint32_t listpack_find(const unsigned char *pack, uint32_t at, struct bytes text, unsigned skip)
 {
     if (!at)

@@ -329,7 +329,7 @@ static void take_over(struct engine *engine, struct acl *fresh, struct session *
     for (size_t i = acl->user_count; i-- > 0;) {
         struct acl_user *old = acl->users[i], *now = acl_find(fresh, acl_user_name(old));
         if (old != acl->default_user && (!now || !users_equal(old, now)))
-            close_sessions(engine, old, keep);
+            close_sessions(engine, old, now ? keep : NULL); /* who is gone may not go on as `default` */
         if (now) {
             exchange(old, now);
             rebind_sessions(engine, old);

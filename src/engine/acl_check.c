@@ -168,17 +168,26 @@ bool acl_admit_queued(struct call *call)
     return false;
 }
 
-bool acl_reads_all_keys(const struct session *session)
+static bool reads_all_keys(const struct acl_selector *selector)
 {
-    if (!(session->flags & SESSION_LIMITED))
+    bool all = selector->all_keys;
+    for (size_t i = 0; i < selector->key_count && !all; i++)
+        all = selector->keys[i].access & ACL_READ && bytes_is(BYTES("*"), selector->keys[i].text);
+    return all;
+}
+
+bool acl_reads_all_keys(const struct call *call)
+{
+    if (!(call->session->flags & SESSION_LIMITED))
         return true;
-    for (const struct acl_selector *selector = &session->user->root; selector; selector = selector->next) {
-        if (selector->all_keys)
+    struct key_position keys[KEYS_AT_ONCE];
+    int count = command_keys(call->command, call->argv, call->argc, keys, KEYS_AT_ONCE);
+    const struct acl_selector *selector = &call->session->user->root;
+    uint32_t index;
+    for (; selector && count <= KEYS_AT_ONCE; selector = selector->next)
+        if (reads_all_keys(selector) && allows_command(selector, call->command, call->argv, call->argc) &&
+            check_keys(selector, keys, count, call->argv, &index) == ACL_ALLOWED)
             return true;
-        for (size_t i = 0; i < selector->key_count; i++)
-            if (selector->keys[i].access & ACL_READ && bytes_is(BYTES("*"), selector->keys[i].text))
-                return true;
-    }
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/aside.h"
 
 #include "base/arena.h"
+#include "base/assert.h"
 #include "base/blob.h"
 #include "base/fiber.h"
 #include "base/mem.h"
@@ -77,7 +78,7 @@ static bool aside_step(struct task *task, struct call *call)
     uint64_t before = self->dirty_before = call->keyspace->stats.dirty;
     struct wait_ready ready = { NULL, NULL };
     task->asleep = false;
-    if (task_is_orphan(task) && self->call.command->flags & CMD_READ)
+    if (!task_client(task) && self->call.command->flags & CMD_READ)
         fiber_set_over(self->fiber); /* its client has left, and what only reads makes nothing but an answer */
     waits_park(call->engine, &ready);
     bool finished = fiber_resume(self->fiber, SLICE_NS);
@@ -96,6 +97,18 @@ static bool aside_step(struct task *task, struct call *call)
     return finished;
 }
 
+bool aside_is(const struct call *call)
+{
+    return fiber_running && !call->exec;
+}
+
+struct session *aside_client(const struct call *call)
+{
+    const struct aside *self = (const struct aside *)((const char *)call - offsetof(struct aside, call));
+    struct session *session = task_client(&self->task);
+    return session && !(session->flags & SESSION_CLOSING) ? session : NULL;
+}
+
 bool call_sleep(struct call *call)
 {
     if (!fiber_running)
@@ -110,7 +123,7 @@ bool call_sleep(struct call *call)
 
 void call_answered(struct call *call)
 {
-    if (!fiber_running || call->exec) /* a transaction is answered as a whole */
+    if (!aside_is(call)) /* a transaction is answered as a whole */
         return;
     struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
     self->answered = true;
@@ -140,6 +153,19 @@ static void release_keys(struct aside *self)
         holds_release_many(asides, self->many);
     for (int i = 0; i < self->key_count; i++)
         holds_release(asides, self->call.argv[self->keys[i].index], self->keys[i].flags & KEY_CHANGES);
+}
+
+void call_let_go(struct call *call)
+{
+    if (!aside_is(call))
+        return;
+    struct aside *self = (struct aside *)((char *)call - offsetof(struct aside, call));
+    ASSERT(!self->stores && !self->everywhere);
+    release_keys(self);
+    self->many = NULL;
+    self->key_count = 0;
+    self->task.holds = false;
+    holds_resume_waiting(call->engine);
 }
 
 static void aside_destroy(struct task *task)

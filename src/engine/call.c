@@ -12,6 +12,7 @@
 #include "engine/registry.h"
 #include "engine_priv.h"
 #include "resp/request.h"
+#include "wait_priv.h"
 
 __attribute__((noinline)) uint64_t call_hash(const struct call *call, uint32_t index)
 {
@@ -34,6 +35,9 @@ bool call_take_arguments(struct call *call, struct bytes **argv, char **bytes)
 {
     enum { MANY_ARGUMENTS = 256 }; /* fewer are copied sooner */
     const struct session *session = call->session;
+    *bytes = NULL;
+    if (call->retry)
+        return wait_take_arguments(call, argv);
     return call->request && call->argc >= MANY_ARGUMENTS && session->transport->take_request &&
            session->transport->take_request(session->connection, call->argv, argv, bytes);
 }

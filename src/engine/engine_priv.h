@@ -89,7 +89,7 @@ bool task_abandon(struct session *session);
 
 /* What it has answered goes to its client now, as a whole reply; his next request waits for the task's end. */
 void task_answer(struct task *task);
-bool task_is_orphan(const struct task *task); /* its client has left */
+struct session *task_client(const struct task *task); /* NULL: has left */
 
 /* The task goes on with what has taken so long already, and whose client wants no answer if it is silent. */
 void task_inherit(struct task_link *link, uint64_t ticks, bool silent);
@@ -169,14 +169,14 @@ static inline void propagate_end(struct call *call, uint64_t dirty_before)
 
 /*
  * tracking.c: the observer's news for clients that cache; and what a session that tracks has executed: its keys are
- * remembered, and what CLIENT CACHING said holds no longer, if it did before.
+ * remembered, and what CLIENT CACHING said holds no longer, unless it was CLIENT (NULL: unknown) or is within MULTI.
  */
 struct trackers *trackers_create(void);
 void trackers_destroy(struct engine *engine);
 void trackers_touched(struct engine *engine, struct bytes name);
 void trackers_replaced(struct engine *engine);
 void tracking_executed(struct call *call);
-void tracking_finished(struct session *session, bool caching_was_set);
+void tracking_finished(struct session *session, const struct command_info *command);
 bool tracking_is_caching(const struct session *session);
 
 /* fill.c: records of leases and graces, and the observer's news for them. */

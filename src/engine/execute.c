@@ -197,7 +197,9 @@ static __attribute__((noinline)) bool admit(struct call *call)
 {
     const struct command_info *command = call->command;
     if (!command_argc_fits(command, call->argc) || !command->row->run) {
-        call_fail_arity(call);
+        reply_error_printf(call->reply, "%s wrong number of arguments for '%s' command",
+            command->flags & CMD_RUNS_QUEUE ? "EXECABORT Transaction discarded because of:" : "ERR",
+            command->full_name);
         return false;
     }
     if (command->flags & CMD_PROTECTED && !debug_is_allowed(call->engine, call->session)) {
@@ -213,7 +215,10 @@ static __attribute__((noinline)) bool admit(struct call *call)
         return false;
     }
     if (!(call->session->flags & SESSION_AUTHENTICATED) && !(command->flags & CMD_NO_AUTH)) {
-        reply_fail(call->reply, ERROR_NO_AUTH);
+        struct bytes text = error_text(ERROR_NO_AUTH);
+        reply_error_printf(call->reply, "%s%.*s",
+            command->flags & CMD_RUNS_QUEUE ? "EXECABORT Transaction discarded because of: " : "", (int)text.len,
+            text.ptr);
         return false;
     }
     if (__builtin_expect(call->session->flags & SESSION_LIMITED, 0) && !acl_admit(call))
@@ -364,18 +369,11 @@ void execute_account_rejected(struct call *call)
 }
 
 /* A refused command spoils the transaction; a refused EXEC ends it, and its answer says so. */
-static void reject_in_transaction(struct call *call, struct output_mark before)
+static void reject_in_transaction(struct call *call)
 {
     transaction_taint(call->session);
-    if (!call->command || !(call->command->flags & CMD_RUNS_QUEUE))
-        return;
-    transaction_discard(call->session);
-    if (command_argc_fits(call->command, call->argc))
-        return;
-    output_rewind(call->reply->out, before);
-    reply_error_printf(call->reply,
-        "EXECABORT Transaction discarded because of: wrong number of arguments for '%s' command",
-        call->command->full_name);
+    if (call->command && call->command->flags & CMD_RUNS_QUEUE)
+        transaction_discard(call->session);
 }
 
 /* Takes the threshold over from the settings when it changed, so that testing it costs one comparison. */
@@ -439,7 +437,6 @@ static uint64_t run(struct call *call, uint64_t start)
     call->keyspace->touch = !(session->flags & SESSION_NO_TOUCH);
     uint64_t dirty = propagate_begin(call);
     engine->current = session;
-    bool caching = __builtin_expect(session->tracking != NULL, 0) && tracking_is_caching(session);
     const struct bytes *argv = call->argv;
     if (insight_is_due(engine))
         insight_begin(call);
@@ -454,7 +451,7 @@ static uint64_t run(struct call *call, uint64_t start)
     engine->told_of_flush = false;
     if (__builtin_expect(session->tracking != NULL, 0)) {
         tracking_executed(call);
-        tracking_finished(session, caching);
+        tracking_finished(session, call->command);
     }
     session_push_late(engine);
     if (__builtin_expect(engine->is_strict, 0) && engine->monitors)
@@ -487,9 +484,6 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     if (__builtin_expect(session->subscriber != NULL, 0))
         publications_catch_up(session);
     reply_begin(call.reply);
-    struct output_mark before = { 0 };
-    if (__builtin_expect(session->transaction != NULL, 0))
-        before = output_mark(session->reply.out);
     if (find_called(&call) && admit(&call)) {
         if (__builtin_expect(engine->is_strict, 0)) {
             if (must_wait(engine, session, call.command))
@@ -519,7 +513,9 @@ static uint64_t execute(struct engine *engine, struct session *session, struct r
     request->done = true;
     early_drop(session->early, engine);
     if (session->transaction)
-        reject_in_transaction(&call, before);
+        reject_in_transaction(&call);
+    if (session->tracking)
+        tracking_finished(session, call.command);
     execute_account_rejected(&call);
     return start;
 }

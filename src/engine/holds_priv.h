@@ -23,10 +23,11 @@
 #include "engine/key_spec.h"
 
 struct arena;
+struct call;
 struct command_info;
 struct engine;
-
 struct held_many;
+struct session;
 
 enum {
     HOLDS_FEW_KEYS = 32,   /* found without memory of their own */
@@ -84,3 +85,7 @@ bool holds_out_of_turn(
 void holds_enter(struct engine *engine);
 void holds_leave(struct engine *engine);
 void holds_resume_waiting(struct engine *engine);
+
+/* aside.c: whether a call runs aside; and then the session that it works for, NULL if that has no client any more. */
+bool aside_is(const struct call *call);
+struct session *aside_client(const struct call *call);

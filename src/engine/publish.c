@@ -85,12 +85,14 @@ static void hand(struct session *session, struct output *out, struct blob *blob)
 }
 
 /* Hands the message to all who subscribe to the topic. */
-static void deliver(const struct topic *topic, struct message *message)
+static void deliver(const struct pubsub *pubsub, const struct topic *topic, struct message *message)
 {
     for (const struct subscription *at = topic->first; at; at = at->next_of_topic) {
         struct session *session = at->session;
         if (at->next_of_topic)
             __builtin_prefetch(at->next_of_topic->session);
+        if (!subscription_counts(pubsub, at))
+            continue;
         struct blob **encoded = &message->encoded[session->reply.proto == 3];
         if (!*encoded)
             *encoded = encode(message, session->reply.proto);
@@ -130,7 +132,7 @@ static void advance(struct pubsub *pubsub, size_t count)
     for (; at && count; at = at->next_of_topic, count--) {
         if (at->next_of_topic)
             __builtin_prefetch(at->next_of_topic->session);
-        if (at->heard >= publication->number)
+        if (at->heard >= publication->number || !subscription_counts(pubsub, at))
             continue;
         at->heard = publication->number;
         hand(at->session, session_push(at->session), publication->encoded[at->session->reply.proto == 3]);
@@ -164,10 +166,10 @@ static void enqueue(struct pubsub *pubsub, struct topic *topic, struct message *
     pubsub->waiting_bytes += publication_bytes(publication);
 }
 
-void publications_forget(struct subscription *subscription)
+void publications_forget(struct pubsub *pubsub, struct subscription *subscription)
 {
     const struct topic *topic = subscription->topic;
-    for (struct publication *at = subscription->session->engine->pubsub->first; at; at = at->next) {
+    for (struct publication *at = pubsub->first; at; at = at->next) {
         if (at->next_to_hear == subscription)
             at->next_to_hear = subscription->next_of_topic;
         if (at->topic == topic && topic->count == 1)
@@ -190,7 +192,7 @@ static void publish(struct pubsub *pubsub, struct topic *topic, struct message *
         enqueue(pubsub, topic, message);
     } else {
         pubsub->handed_out += topic->count;
-        deliver(topic, message);
+        deliver(pubsub, topic, message);
     }
 }
 
@@ -204,7 +206,7 @@ bool pubsub_publish(
     if (topic) {
         struct bytes word = kind == PUBSUB_SHARD ? BYTES("smessage") : BYTES("message");
         struct message message = { .parts = { word, channel, payload }, .count = 3 };
-        count += topic->count;
+        count += topic_listeners(pubsub, topic);
         publish(pubsub, topic, &message);
         failed |= message.failed;
     }
@@ -213,7 +215,7 @@ bool pubsub_publish(
         if (!glob_match(topic_name(pattern), channel))
             continue;
         struct message message = { .parts = { BYTES("pmessage"), topic_name(pattern), channel, payload }, .count = 4 };
-        count += pattern->count;
+        count += topic_listeners(pubsub, pattern);
         publish(pubsub, pattern, &message);
         failed |= message.failed;
     }
@@ -270,8 +272,10 @@ bool pubsub_hand_out(struct engine *engine, uint64_t budget_ns)
 
 void publications_catch_up(struct session *session)
 {
-    for (struct publication *at = session->engine->pubsub->first; at; at = at->next) {
-        struct subscription *subscription = at->topic ? subscription_join(session, at->topic) : NULL;
+    const struct pubsub *pubsub = session->engine->pubsub;
+    for (struct publication *at = pubsub->first; at; at = at->next) {
+        struct subscription *subscription =
+            at->topic ? subscription_join(pubsub, session->subscriber, at->topic) : NULL;
         if (!subscription || subscription->heard >= at->number)
             continue;
         subscription->heard = at->number;

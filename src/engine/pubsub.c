@@ -6,8 +6,11 @@
  *
  * A subscription is in both lists, and in one table of all subscriptions, in which a session and a topic find what
  * joins them; so no session needs a table of its own, whether it subscribes to one name or to a million. A topic lives
- * while it has subscribers, a subscriber (what a session has of all this) while it has subscriptions: 56 bytes and a
- * place in the table for each, and 80 for a session.
+ * while it has subscribers, a subscriber (what a session has of all this) while it has subscriptions: 64 bytes and a
+ * place in the table for each, and 112 for a session.
+ *
+ * Who leaves very many names at once has left them when pubsub_leave returns, but its subscriptions are taken down by a
+ * chore (store/reclaim.h). Until then whoever meets one finds that it does not count.
  *
  * Nothing here fails halfway: what is as large as a client chose (a name, a message) is allocated before anything
  * changes.
@@ -22,7 +25,11 @@
 #include "engine_priv.h"
 #include "pubsub_priv.h"
 
-enum { CLASS_NORMAL = 0, CLASS_PUBSUB = 2 }; /* of output limits, see struct transport */
+enum {
+    CLASS_NORMAL = 0, /* of output limits, see struct transport */
+    CLASS_PUBSUB = 2,
+    LEFT_AT_ONCE = 1000, /* subscriptions; more are left to the chore */
+};
 
 /* --- Tables --- */
 
@@ -39,7 +46,7 @@ static bool topic_has_name(const void *item, const void *name)
 
 /* What joins two is found by both addresses, neither of which changes. */
 struct pair {
-    const struct session *session;
+    const struct subscriber *subscriber;
     const struct topic *topic;
 };
 
@@ -51,39 +58,18 @@ static uint64_t pair_hash(const struct pair *pair)
 static uint64_t subscription_hash(const void *item)
 {
     const struct subscription *subscription = item;
-    return pair_hash(&(struct pair){ subscription->session, subscription->topic });
+    return pair_hash(&(struct pair){ subscription->subscriber, subscription->topic });
 }
 
 static bool subscription_joins(const void *item, const void *other)
 {
     const struct subscription *subscription = item;
     const struct pair *pair = other;
-    return subscription->session == pair->session && subscription->topic == pair->topic;
+    return subscription->subscriber == pair->subscriber && subscription->topic == pair->topic;
 }
 
 static const struct table_type topic_table_type = { .hash = topic_hash };
 static const struct table_type subscription_table_type = { .hash = subscription_hash };
-
-struct pubsub *pubsub_create(void)
-{
-    struct pubsub *pubsub = mem_zalloc(sizeof *pubsub);
-    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
-        table_init(&pubsub->kinds[kind].table, &topic_table_type);
-    table_init(&pubsub->subscriptions, &subscription_table_type);
-    return pubsub;
-}
-
-void pubsub_destroy(struct pubsub *pubsub)
-{
-    if (!pubsub)
-        return;
-    ASSERT(pubsub->sessions == 0 && table_count(&pubsub->subscriptions) == 0);
-    publications_destroy(pubsub);
-    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
-        table_fini(&pubsub->kinds[kind].table);
-    table_fini(&pubsub->subscriptions);
-    mem_free(pubsub);
-}
 
 /* --- Topics --- */
 
@@ -122,17 +108,30 @@ static void topic_remove(struct pubsub *pubsub, struct topic *topic)
 
 /* --- Subscriptions --- */
 
-struct subscription *subscription_join(const struct session *session, const struct topic *topic)
+struct subscription *subscription_join(
+    const struct pubsub *pubsub, const struct subscriber *subscriber, const struct topic *topic)
 {
-    struct pair pair = { session, topic };
-    uint64_t *slot = table_find(&session->engine->pubsub->subscriptions, pair_hash(&pair), subscription_joins, &pair);
+    struct pair pair = { subscriber, topic };
+    uint64_t *slot = table_find(&pubsub->subscriptions, pair_hash(&pair), subscription_joins, &pair);
     return slot ? table_slot_item(slot) : NULL;
+}
+
+size_t topic_listeners(const struct pubsub *pubsub, const struct topic *topic)
+{
+    size_t gone = 0;
+    if (topic->count < pubsub->ended_count)
+        for (const struct subscription *at = topic->first; at; at = at->next_of_topic)
+            gone += at->subscriber->ended;
+    else
+        for (const struct subscriber *ended = pubsub->ended; ended; ended = ended->next_ended)
+            gone += subscription_join(pubsub, ended, topic) != NULL;
+    return topic->count - gone;
 }
 
 static struct subscription *subscription_find(const struct session *session, enum pubsub_kind kind, struct bytes name)
 {
     const struct topic *topic = session->subscriber ? topic_find(session->engine->pubsub, kind, name) : NULL;
-    return topic ? subscription_join(session, topic) : NULL;
+    return topic ? subscription_join(session->engine->pubsub, session->subscriber, topic) : NULL;
 }
 
 static void subscriber_begin(struct session *session)
@@ -143,9 +142,9 @@ static void subscriber_begin(struct session *session)
     session->transport->patient(session->connection, true);
 }
 
+/* The subscriber is not the session's any more, but the caller's. */
 static void subscriber_end(struct session *session)
 {
-    mem_free(session->subscriber);
     session->subscriber = NULL;
     session->engine->pubsub->sessions--;
     session->transport->set_class(session->connection, CLASS_NORMAL);
@@ -159,12 +158,14 @@ static size_t kept_bytes(const struct topic *topic)
 
 static void subscription_add(struct session *session, struct topic *topic)
 {
-    session_keeps(session, kept_bytes(topic));
     struct subscriber *subscriber = session->subscriber;
+    session_keeps(session, kept_bytes(topic));
+    subscriber->bytes += kept_bytes(topic);
     struct subscription **last = &subscriber->kinds[topic->kind].last;
     struct subscription *subscription = mem_alloc(sizeof *subscription);
     *subscription = (struct subscription){
         .session = session,
+        .subscriber = subscriber,
         .topic = topic,
         .prev_of_topic = topic->last,
         .prev_of_session = *last,
@@ -181,15 +182,12 @@ static void subscription_add(struct session *session, struct topic *topic)
 }
 
 /* The topic goes with its last subscription; the subscriber stays. */
-static void subscription_remove(struct subscription *subscription)
+static void subscription_remove(struct pubsub *pubsub, struct subscription *subscription)
 {
-    publications_forget(subscription);
-    session_drops(subscription->session, kept_bytes(subscription->topic));
-    struct session *session = subscription->session;
-    struct pubsub *pubsub = session->engine->pubsub;
-    struct subscriber *subscriber = session->subscriber;
+    publications_forget(pubsub, subscription);
+    struct subscriber *subscriber = subscription->subscriber;
     struct topic *topic = subscription->topic;
-    struct pair pair = { session, topic };
+    struct pair pair = { subscriber, topic };
     uint64_t hash = pair_hash(&pair);
     table_remove(&pubsub->subscriptions, hash, table_find(&pubsub->subscriptions, hash, subscription_joins, &pair));
     struct subscription *prev = subscription->prev_of_topic, *next = subscription->next_of_topic;
@@ -224,23 +222,94 @@ bool pubsub_subscribe(struct session *session, enum pubsub_kind kind, struct byt
 
 void pubsub_unsubscribe(struct session *session, enum pubsub_kind kind, struct bytes name)
 {
+    struct subscriber *subscriber = session->subscriber;
     struct subscription *subscription = subscription_find(session, kind, name);
     if (!subscription)
         return;
-    subscription_remove(subscription);
-    if (session->subscriber->count == 0)
-        subscriber_end(session);
+    size_t bytes = kept_bytes(subscription->topic);
+    session_drops(session, bytes);
+    subscriber->bytes -= bytes;
+    subscription_remove(session->engine->pubsub, subscription);
+    if (subscriber->count)
+        return;
+    subscriber_end(session);
+    mem_free(subscriber);
+}
+
+/* Removes subscriptions, `most` of them at most. Returns how many. */
+static size_t remove_some(struct pubsub *pubsub, struct subscriber *subscriber, size_t most)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
+        for (; count < most && subscriber->kinds[kind].first; count++)
+            subscription_remove(pubsub, subscriber->kinds[kind].first);
+    return count;
 }
 
 void pubsub_leave(struct session *session)
 {
     struct subscriber *subscriber = session->subscriber;
+    struct pubsub *pubsub = session->engine->pubsub;
     if (!subscriber)
         return;
-    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
-        while (subscriber->kinds[kind].first)
-            subscription_remove(subscriber->kinds[kind].first);
+    session_drops(session, subscriber->bytes);
     subscriber_end(session);
+    if (subscriber->count <= LEFT_AT_ONCE) {
+        remove_some(pubsub, subscriber, SIZE_MAX);
+        mem_free(subscriber);
+        return;
+    }
+    subscriber->ended = true;
+    subscriber->next_ended = pubsub->ended;
+    pubsub->ended = subscriber;
+    pubsub->ended_count++;
+    reclaim_chore_add(session->engine->keyspace->reclaim, &pubsub->chore, subscriber->count);
+}
+
+static void take_down(struct pubsub *pubsub, size_t most)
+{
+    for (struct subscriber *subscriber; (subscriber = pubsub->ended) && most;) {
+        most -= remove_some(pubsub, subscriber, most);
+        if (subscriber->count)
+            return;
+        pubsub->ended = subscriber->next_ended;
+        pubsub->ended_count--;
+        mem_free(subscriber);
+    }
+}
+
+static void chore_step(struct reclaim_chore *chore, size_t items)
+{
+    struct pubsub *pubsub = (struct pubsub *)((char *)chore - offsetof(struct pubsub, chore));
+    take_down(pubsub, items);
+    if (!pubsub->ended)
+        reclaim_chore_end(chore);
+}
+
+/* --- All of it --- */
+
+struct pubsub *pubsub_create(void)
+{
+    struct pubsub *pubsub = mem_zalloc(sizeof *pubsub);
+    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
+        table_init(&pubsub->kinds[kind].table, &topic_table_type);
+    table_init(&pubsub->subscriptions, &subscription_table_type);
+    pubsub->chore.step = chore_step;
+    return pubsub;
+}
+
+void pubsub_destroy(struct pubsub *pubsub)
+{
+    if (!pubsub)
+        return;
+    take_down(pubsub, SIZE_MAX);
+    reclaim_chore_end(&pubsub->chore);
+    ASSERT(pubsub->sessions == 0 && table_count(&pubsub->subscriptions) == 0);
+    publications_destroy(pubsub);
+    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
+        table_fini(&pubsub->kinds[kind].table);
+    table_fini(&pubsub->subscriptions);
+    mem_free(pubsub);
 }
 
 /* --- Asking --- */
@@ -272,7 +341,7 @@ size_t pubsub_names(const struct engine *engine, enum pubsub_kind kind)
 size_t pubsub_subscribers(const struct engine *engine, enum pubsub_kind kind, struct bytes name)
 {
     const struct topic *topic = topic_find(engine->pubsub, kind, name);
-    return topic ? topic->count : 0;
+    return topic ? topic_listeners(engine->pubsub, topic) : 0;
 }
 
 size_t pubsub_sessions(const struct engine *engine)
@@ -281,6 +350,7 @@ size_t pubsub_sessions(const struct engine *engine)
 }
 
 struct visitor {
+    const struct pubsub *pubsub;
     pubsub_visit_fn visit;
     void *context;
 };
@@ -288,12 +358,14 @@ struct visitor {
 static void visit_slot(void *context, uint64_t *slot)
 {
     const struct visitor *visitor = context;
-    visitor->visit(visitor->context, topic_name(table_slot_item(slot)));
+    const struct topic *topic = table_slot_item(slot);
+    if (topic_listeners(visitor->pubsub, topic))
+        visitor->visit(visitor->context, topic_name(topic));
 }
 
 uint64_t pubsub_scan(
     const struct engine *engine, enum pubsub_kind kind, uint64_t cursor, pubsub_visit_fn visit, void *context)
 {
-    struct visitor visitor = { visit, context };
+    struct visitor visitor = { engine->pubsub, visit, context };
     return table_scan_once(&engine->pubsub->kinds[kind].table, cursor, visit_slot, &visitor);
 }

@@ -6,6 +6,7 @@
 
 #include "ds/table.h"
 #include "engine/pubsub.h"
+#include "store/reclaim.h"
 
 struct blob;
 
@@ -25,7 +26,8 @@ static inline struct bytes topic_name(const struct topic *topic)
 }
 
 struct subscription {
-    struct session *session;
+    struct session *session;       /* borrowed; gone, perhaps, if ... */
+    struct subscriber *subscriber; /* borrowed: ... this listens no more (subscription_counts) */
     struct topic *topic;
     struct subscription *prev_of_topic, *next_of_topic;
     struct subscription *prev_of_session, *next_of_session;
@@ -38,6 +40,9 @@ struct subscriber {
         size_t count;
     } kinds[PUBSUB_KINDS];
     size_t count; /* of all kinds */
+    size_t bytes; /* that are kept for it */
+    bool ended;   /* its session has left everything, and it waits to be taken down */
+    struct subscriber *next_ended;
 };
 
 struct topics {
@@ -58,6 +63,9 @@ struct pubsub {
     struct topics kinds[PUBSUB_KINDS];
     struct table subscriptions;
     size_t sessions;
+    struct subscriber *ended; /* owned list: those that are being taken down */
+    size_t ended_count;
+    struct reclaim_chore chore;       /* takes them down */
     struct publication *first, *last; /* owned list, in the order of publishing */
     size_t publications, waiting_bytes;
     uint64_t numbers;     /* given to publications so far */
@@ -66,12 +74,22 @@ struct pubsub {
     size_t publisher_count, publisher_room;
 };
 
-/* NULL if nobody subscribes to the name; if the session does not subscribe to the topic. O(1). */
+/* NULL if nobody subscribes to the name; if the subscriber does not listen to the topic. O(1). */
 struct topic *topic_find(const struct pubsub *pubsub, enum pubsub_kind kind, struct bytes name);
-struct subscription *subscription_join(const struct session *session, const struct topic *topic);
+struct subscription *subscription_join(
+    const struct pubsub *pubsub, const struct subscriber *subscriber, const struct topic *topic);
+
+/* How many listen to the topic. O(1); while some are being taken down, O(the fewer of these and its subscriptions). */
+size_t topic_listeners(const struct pubsub *pubsub, const struct topic *topic);
+
+/* False if it is one of those that are being taken down. */
+static inline bool subscription_counts(const struct pubsub *pubsub, const struct subscription *subscription)
+{
+    return __builtin_expect(!pubsub->ended, 1) || !subscription->subscriber->ended;
+}
 
 /* The subscription, and with the last one its topic, is about to go. */
-void publications_forget(struct subscription *subscription);
+void publications_forget(struct pubsub *pubsub, struct subscription *subscription);
 
 /* Drops all publications. */
 void publications_destroy(struct pubsub *pubsub);

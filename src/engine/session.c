@@ -134,11 +134,12 @@ struct output *session_push(struct session *session)
 void session_send_late(struct engine *engine)
 {
     engine->has_late = false;
-    output_append_output(engine->current->out, &engine->late);
+    output_append_output(session_outlet(engine->current), &engine->late);
 }
 
 void session_stop_waiting(struct session *session)
 {
+    session->flags |= SESSION_CLOSING; /* what is on its way to wait does not begin to */
     wait_abandon(session);
 }
 

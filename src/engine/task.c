@@ -135,13 +135,24 @@ void call_defer(struct call *call, struct task *task)
     session->transport->pause(session->connection);
 }
 
-/* The task has answered: its reply goes out, and the session goes on. */
+static void end_in_wait(struct session *session, struct task_link *link)
+{
+    session->task = NULL;
+    wait_charge(session, link->ticks);
+    output_append_output(session->reply.out, &link->late);
+    session->transport->wake(session->connection);
+}
+
+/* The task has answered: its reply goes out, and the session goes on; or it waits now (call_wait). */
 static void finish(struct engine *engine, struct task_link *link)
 {
     struct session *session = link->session;
     ring_remove(engine, link);
-    if (!session) {
-        engine->orphan_count--;
+    if (!session || session->wait) {
+        if (session)
+            end_in_wait(session, link);
+        else
+            engine->orphan_count--;
         link_destroy(link);
         return;
     }
@@ -170,9 +181,9 @@ struct reply *task_reply(struct task *task)
     return &task->link->reply;
 }
 
-bool task_is_orphan(const struct task *task)
+struct session *task_client(const struct task *task)
 {
-    return !task->link->session;
+    return task->link->session;
 }
 
 void task_answer(struct task *task)
@@ -196,7 +207,7 @@ void call_send(struct call *call)
 
 struct output *task_late(struct task_link *link)
 {
-    return link->flows ? &link->late : NULL;
+    return link->flows || link->task->alone ? &link->late : NULL;
 }
 
 /* Turns the ring to a task that has something to do, and may; false if there is none. */

@@ -100,6 +100,7 @@ struct tracking {
     struct tracking *next_source, **prev_source; /* in the list of the session that it redirects to, if that is there */
     struct prefix **prefixes;                    /* owned array, borrowed items */
     size_t prefix_count;
+    const struct command_info *caching_in; /* borrowed: the command whose subcommand set TRACKING_CACHING */
 };
 
 static uint64_t tracked_hash(const void *item)
@@ -631,9 +632,10 @@ struct bytes tracking_prefix(const struct session *session, size_t index)
     return bytes_make(prefix->text, prefix->len);
 }
 
-void tracking_set_caching(struct session *session)
+void tracking_set_caching(struct call *call)
 {
-    session->tracking->flags |= TRACKING_CACHING;
+    call->session->tracking->flags |= TRACKING_CACHING;
+    call->session->tracking->caching_in = call->command->parent;
 }
 
 /* --- The engine's news --- */
@@ -667,10 +669,12 @@ void tracking_executed(struct call *call)
     tracking_step(call->engine, (size_t)(count > 0 ? count : 0) + STEP_KEYS);
 }
 
-void tracking_finished(struct session *session, bool caching_was_set)
+void tracking_finished(struct session *session, const struct command_info *command)
 {
-    if (caching_was_set && !session->transaction && session->tracking)
-        session->tracking->flags &= ~(uint32_t)TRACKING_CACHING;
+    struct tracking *tracking = session->tracking;
+    bool is_kin = command && command->parent && command->parent == tracking->caching_in;
+    if (!session->transaction && !is_kin)
+        tracking->flags &= ~(uint32_t)TRACKING_CACHING;
 }
 
 bool tracking_is_caching(const struct session *session)

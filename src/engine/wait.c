@@ -9,11 +9,16 @@
  *
  * The time spent waiting is nobody's: the statistics get what the executions took, and count one call, when it is
  * over.
+ *
+ * Who waits for very many keys comes here aside (engine/aside.h): he stands in their lines one by one, while they are
+ * held and so none of them gets anything, and waits when he stands in all of them. When that is over a chore takes him
+ * out again (store/reclaim.h).
  */
 #include "engine/wait.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "engine/acl.h"
 #include "engine/call.h"
@@ -21,11 +26,38 @@
 #include "engine/registry.h"
 #include "engine/session.h"
 #include "engine_priv.h"
+#include "holds_priv.h"
 #include "store/keyspace.h"
 #include "wait_priv.h"
 
 /* Some 100 us each. */
 enum { DEADLINES_AT_ONCE = 256, READERS_AT_ONCE = 64 };
+
+enum {
+    MANY_PLACES = 1000, /* from here on a wait is ended by the chore */
+    COPY_COST = 3,
+    PLACE_COST = 30, /* for fiber_breathe */
+};
+
+/* Takes waits that are over out of about so many lines. */
+static void leave_some(struct waits *waits, size_t most)
+{
+    for (struct waiter *waiter; (waiter = waits->ended) && most;) {
+        most -= wait_queue_leave(waits, waiter, most);
+        if (waiter->place_count)
+            return;
+        waits->ended = waiter->next_ended;
+        mem_free(waiter);
+    }
+}
+
+static void chore_step(struct reclaim_chore *chore, size_t items)
+{
+    struct waits *waits = (struct waits *)((char *)chore - offsetof(struct waits, chore));
+    leave_some(waits, items);
+    if (!waits->ended)
+        reclaim_chore_end(chore);
+}
 
 struct waits *waits_create(struct keyspace *keyspace)
 {
@@ -33,6 +65,7 @@ struct waits *waits_create(struct keyspace *keyspace)
     waits->keyspace = keyspace;
     waits->dbs = mem_zalloc((size_t)keyspace->db_count * sizeof *waits->dbs);
     table_init(&waits->keys, &wait_key_table_type);
+    waits->chore.step = chore_step;
     return waits;
 }
 
@@ -40,6 +73,8 @@ void waits_destroy(struct waits *waits)
 {
     if (!waits)
         return;
+    leave_some(waits, SIZE_MAX);
+    reclaim_chore_end(&waits->chore);
     ASSERT(waits->sessions == 0 && table_count(&waits->keys) == 0);
     table_fini(&waits->keys);
     mem_free(waits->dbs);
@@ -73,34 +108,76 @@ void waits_replaced(struct engine *engine, struct db *db)
 
 /* --- Beginning --- */
 
-/* One allocation: the waiter, its places, its arguments, their bytes. NULL when memory is out. */
-static struct waiter *waiter_create(const struct call *call, uint32_t key_count)
+/* Bytes that a copy of the call's arguments takes. */
+static size_t words_bytes(const struct call *call)
 {
-    size_t places_at = sizeof(struct waiter), argv_at = places_at + key_count * sizeof(struct wait_place);
-    size_t bytes_at = argv_at + call->argc * sizeof(struct bytes), size = bytes_at;
-    for (uint32_t i = 0; i < call->argc; i++)
+    size_t size = call->argc * sizeof(struct bytes);
+    for (uint32_t i = 0; i < call->argc; i++) {
         size += call->argv[i].len;
-    char *memory = mem_try_alloc(size);
-    if (!memory)
-        return NULL;
-    struct waiter *waiter = (struct waiter *)memory;
-    *waiter = (struct waiter){
-        .session = call->session,
-        .command = call->command,
-        .places = (struct wait_place *)(memory + places_at),
-        .argv = (struct bytes *)(memory + argv_at),
-        .argc = call->argc,
-        .silent = call->session->flags & SESSION_REPLY_SKIP,
-    };
-    char *at = memory + bytes_at;
+        fiber_breathe(1);
+    }
+    return size;
+}
+
+static void copy_words(const struct call *call, struct bytes *argv)
+{
+    char *at = (char *)&argv[call->argc];
     for (uint32_t i = 0; i < call->argc; i++) {
         struct bytes arg = call->argv[i];
         if (arg.len)
             memcpy(at, arg.ptr, arg.len);
-        waiter->argv[i] = bytes_make(at, arg.len);
+        argv[i] = bytes_make(at, arg.len);
         at += arg.len;
+        fiber_breathe(COPY_COST);
     }
+}
+
+/* With room for so many places. NULL when memory is out. */
+static struct waiter *waiter_create(const struct call *call, uint32_t key_count)
+{
+    size_t head = sizeof(struct waiter) + key_count * sizeof(struct wait_place), size = words_bytes(call);
+    bool apart = key_count >= MANY_PLACES;
+    struct waiter *waiter = mem_try_alloc(apart ? head : head + size);
+    struct bytes *words = waiter && apart ? mem_try_alloc(size) : NULL;
+    if (!waiter || (apart && !words)) {
+        mem_free(waiter);
+        return NULL;
+    }
+    *waiter = (struct waiter){
+        .command = call->command,
+        .words = words,
+        .places = (struct wait_place *)(waiter + 1),
+        .argv = apart ? words : (struct bytes *)((char *)waiter + head),
+        .argc = call->argc,
+        .silent = call->session->flags & SESSION_REPLY_SKIP,
+    };
+    copy_words(call, waiter->argv);
     return waiter;
+}
+
+/* Frees it, now or when the chore has taken it out of its lines. */
+static void waiter_destroy(struct waits *waits, struct waiter *waiter)
+{
+    mem_free(waiter->words);
+    waiter->words = NULL;
+    if (waiter->place_count < MANY_PLACES) {
+        wait_queue_leave(waits, waiter, SIZE_MAX);
+        mem_free(waiter);
+        return;
+    }
+    waiter->next_ended = waits->ended;
+    waits->ended = waiter;
+    reclaim_chore_add(waits->keyspace->reclaim, &waits->chore, waiter->place_count);
+}
+
+bool wait_take_arguments(struct call *call, struct bytes **argv)
+{
+    struct waiter *waiter = call->session->wait;
+    if (!waiter || !waiter->words)
+        return false;
+    *argv = waiter->words;
+    waiter->words = NULL;
+    return true;
 }
 
 static void expire(struct call *call, const struct wait_kind *kind)
@@ -111,34 +188,10 @@ static void expire(struct call *call, const struct wait_kind *kind)
         reply_null_array(call->reply);
 }
 
-void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, uint32_t first_key, uint32_t key_count,
-    int64_t deadline_ms)
+/* It stands in all its lines, and begins to wait. */
+static void begin(struct waits *waits, struct waiter *waiter, struct session *session, int64_t deadline_ms)
 {
-    struct engine *engine = call->engine;
-    struct session *session = call->session;
-    if (call->retry && session->wait) {
-        session->wait->again = true;
-        return;
-    }
-    if (!call->request) {
-        expire(call, kind);
-        return;
-    }
-    ASSERT(first_key + key_count <= call->argc);
-    struct waits *waits = engine->waits;
-    struct waiter *waiter = waiter_create(call, key_count);
-    if (!waiter) {
-        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-        return;
-    }
-    waiter->kind = kind;
-    for (uint32_t i = first_key; i < first_key + key_count; i++)
-        if (!wait_queue_enter(waits, waiter, call->db, i, line)) {
-            wait_queue_leave(waits, waiter);
-            mem_free(waiter);
-            reply_fail(call->reply, ERROR_MEMORY_REQUEST);
-            return;
-        }
+    waiter->session = session;
     waiter->deadline_ms = deadline_ms;
     if (deadline_ms)
         wait_heap_add(waits, waiter);
@@ -149,6 +202,39 @@ void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, u
     session->transport->patient(session->connection, true);
 }
 
+void call_wait(struct call *call, const struct wait_kind *kind, uint64_t line, uint32_t first_key, uint32_t key_count,
+    int64_t deadline_ms)
+{
+    if (call->retry && call->session->wait) {
+        call->session->wait->again = true;
+        return;
+    }
+    bool is_aside = aside_is(call);
+    if (!call->request && !is_aside) {
+        expire(call, kind);
+        return;
+    }
+    ASSERT(first_key + key_count <= call->argc);
+    struct waits *waits = call->engine->waits;
+    struct waiter *waiter = waiter_create(call, key_count);
+    bool good = waiter;
+    if (waiter)
+        waiter->kind = kind;
+    for (uint32_t i = 0; good && i < key_count; i++) {
+        good = wait_queue_enter(waits, waiter, call->db, first_key + i, line);
+        fiber_breathe(PLACE_COST);
+    }
+    struct session *session = is_aside ? aside_client(call) : call->session;
+    if (good && session) {
+        begin(waits, waiter, session, deadline_ms);
+        return;
+    }
+    if (waiter)
+        waiter_destroy(waits, waiter);
+    if (!good)
+        reply_fail(call->reply, ERROR_MEMORY_REQUEST);
+}
+
 void wait_charge(struct session *session, uint64_t ticks)
 {
     session->wait->ticks += ticks;
@@ -156,23 +242,25 @@ void wait_charge(struct session *session, uint64_t ticks)
 
 /* --- Ending --- */
 
-/* Out of all queues; the waiter is the caller's. */
+/* It does not wait any more; the waiter is the caller's. */
 static struct waiter *detach(struct session *session)
 {
     struct waits *waits = session->engine->waits;
     struct waiter *waiter = session->wait;
-    wait_queue_leave(waits, waiter);
+    if (waiter->place_count < MANY_PLACES)
+        wait_queue_leave(waits, waiter, SIZE_MAX);
     if (waiter->deadline_ms)
         wait_heap_remove(waits, waiter);
     waits->sessions--;
     session->wait = NULL;
+    waiter->session = NULL;
     return waiter;
 }
 
 void wait_abandon(struct session *session)
 {
     if (session->wait)
-        mem_free(detach(session));
+        waiter_destroy(session->engine->waits, detach(session));
     session->engine->keys_ready = session->engine->waits->ready.first != NULL;
 }
 
@@ -189,7 +277,7 @@ static void make_call(struct waiter *waiter, struct call *call)
 /* The wait is over and answered: lets the session go on. */
 static void let_go(struct session *session, struct waiter *waiter)
 {
-    mem_free(waiter);
+    waiter_destroy(session->engine->waits, waiter);
     session->transport->patient(session->connection, session->subscriber != NULL);
     session_resume(session, SESSION_SUSPENDED);
     session->transport->wake(session->connection);
@@ -285,7 +373,7 @@ static void become_task(struct session *session)
 {
     struct waiter *waiter = detach(session);
     task_inherit(session->task, waiter->ticks, waiter->silent);
-    mem_free(waiter);
+    waiter_destroy(session->engine->waits, waiter);
     session->transport->patient(session->connection, session->subscriber != NULL);
 }
 
@@ -347,6 +435,10 @@ static bool serve_some(struct engine *engine, struct wait_line *line, size_t mos
     for (struct wait_place *place; (place = line->cursor); most--) {
         if (most == 0)
             return true;
+        if (!place->waiter->session) {
+            line->cursor = place->next;
+            continue;
+        }
         if (!concerns(engine, line->key, line->kind))
             break;
         line->cursor = place->next;

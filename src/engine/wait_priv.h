@@ -4,8 +4,10 @@
  *   key (db, name) -> line (kind, number) -> line -> ...
  *                       place <-> place <-> place          a waiter's place in one key's line, oldest first
  *
- * A waiter holds its places and copied arguments in one allocation. While a key is being served neither it nor its
- * lines are freed, so that whoever serves can go on from any of them.
+ * A waiter holds its places and copied arguments in one allocation; where it waits for very many keys the arguments are
+ * apart. Its places are in their lines a little before it waits and a little after: they count only while it has a
+ * session. While a key is being served neither it nor its lines are freed, so that whoever serves can go on from any of
+ * them.
  */
 #pragma once
 
@@ -16,7 +18,9 @@
 #include "base/bytes.h"
 #include "ds/table.h"
 #include "engine/wait.h"
+#include "store/reclaim.h"
 
+struct call;
 struct command_info;
 struct db;
 struct keyspace;
@@ -73,29 +77,36 @@ struct waits {
     struct waiter **heap;               /* owned: by deadline, the earliest first */
     size_t timed, heap_size;
     size_t sessions, gone_keys;
+    struct waiter *ended;       /* owned list: waits for very many keys that are over, ... */
+    struct reclaim_chore chore; /* ... which takes them out of their lines */
 };
 
 struct waiter {
-    struct session *session;      /* borrowed */
+    struct session *session;      /* borrowed; NULL: it does not wait yet, or no more */
     struct command_info *command; /* borrowed */
     const struct wait_kind *kind; /* borrowed: static */
-    struct bytes *argv;           /* in this allocation, like their bytes */
+    struct bytes *argv;           /* in this allocation, like their bytes, ... */
+    struct bytes *words;          /* owned: ... or this, in one with their bytes; or NULL */
     struct wait_place *places;    /* in this allocation */
-    uint64_t ticks;               /* spent so far */
-    int64_t deadline_ms;          /* 0: none */
+    struct waiter *next_ended;
+    uint64_t ticks;      /* spent so far */
+    int64_t deadline_ms; /* 0: none */
     size_t heap_index;
     uint32_t argc, place_count;
     bool silent; /* the client wants no answer */
     bool again;  /* the retry under way came to nothing */
 };
 
+/* The same as call_take_arguments for one that is executed again and goes aside: `argv` is one allocation with all. */
+bool wait_take_arguments(struct call *call, struct bytes **argv);
+
 extern const struct table_type wait_key_table_type;
 
 /* Puts the waiter behind all others in the line for that key. False, with nothing changed, when memory is out. */
 bool wait_queue_enter(struct waits *waits, struct waiter *waiter, struct db *db, uint32_t arg, uint64_t number);
 
-/* Takes it out of all its lines. */
-void wait_queue_leave(struct waits *waits, struct waiter *waiter);
+/* Takes it out of its lines, `most` of them at most. Returns out of how many. */
+size_t wait_queue_leave(struct waits *waits, struct waiter *waiter, size_t most);
 
 /* The observer's news: somebody may wait for that key, or for any of that database. */
 void wait_queue_touched(struct waits *waits, struct db *db, struct bytes name);

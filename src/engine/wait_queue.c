@@ -174,11 +174,12 @@ static void leave(struct waits *waits, struct wait_place *place)
     drop_key_if_idle(waits, key);
 }
 
-void wait_queue_leave(struct waits *waits, struct waiter *waiter)
+size_t wait_queue_leave(struct waits *waits, struct waiter *waiter, size_t most)
 {
-    for (uint32_t i = 0; i < waiter->place_count; i++)
-        leave(waits, &waiter->places[i]);
-    waiter->place_count = 0;
+    size_t count = 0;
+    for (; count < most && waiter->place_count; count++)
+        leave(waits, &waiter->places[--waiter->place_count]);
+    return count;
 }
 
 /* --- The ready list --- */

@@ -3,13 +3,31 @@
  */
 #include "json/doc.h"
 
-#include "node_priv.h"
+#include "base/fiber.h"
+#include "tree_priv.h"
+
+enum { COST_OF_PAIR = 3 }; /* of comparing two values, in tens of ns */
+
+static bool string_equal(struct bytes a, struct bytes b)
+{
+    enum { PIECE = 64 * 1024, COST_OF_PIECE = 500 };
+
+    if (a.len != b.len || a.len <= PIECE)
+        return bytes_equal(a, b);
+    for (size_t at = 0; at < a.len; at += PIECE) {
+        if (memcmp(a.ptr + at, b.ptr + at, a.len - at < PIECE ? a.len - at : PIECE) != 0)
+            return false;
+        fiber_breathe(COST_OF_PIECE);
+    }
+    return true;
+}
 
 static bool object_equal(struct json_value a, struct json_value b, bool strict)
 {
     struct json_iter iter;
 
     for (json_iter_init(&iter, a); json_iter_next(&iter);) {
+        fiber_breathe(COST_OF_PAIR);
         const struct json_value *other = json_object_get(b, iter.key);
         if (other == NULL || !json_equal(iter.value, other, strict))
             return false;
@@ -24,6 +42,7 @@ static bool array_equal(struct json_value a, struct json_value b, bool strict)
     json_iter_init(&left, a);
     json_iter_init(&right, b);
     while (json_iter_next(&left) && json_iter_next(&right)) {
+        fiber_breathe(COST_OF_PAIR);
         if (!json_equal(left.value, right.value, strict))
             return false;
     }
@@ -41,7 +60,7 @@ bool json_equal(const struct json_value *a, const struct json_value *b, bool str
     if (kind != other)
         return false;
     if (kind == JSON_STRING)
-        return bytes_equal(json_string(a), json_string(b));
+        return string_equal(json_string(a), json_string(b));
     if (json_is_number(*a))
         return json_number_compare(*a, *b) == 0;
     if (kind < JSON_ARRAY || json_len(*a) != json_len(*b))
@@ -134,6 +153,43 @@ bool json_measure_step(struct json_measure *measure, size_t budget)
         measure_enter(measure, *iter->value);
     }
     return true;
+}
+
+/* Bytes behind a slot, from about `budget` values that are looked at. */
+static double bytes_about(struct json_value value, uint32_t budget, uint32_t *chance)
+{
+    enum { SAMPLES = 64 };
+    double bytes = (double)own_bytes(value);
+
+    if (!json_is_container(value) || json_len(value) == 0)
+        return bytes;
+    struct json_value tree = tree_of(value);
+    unsigned tag = json_kind(value) == JSON_ARRAY ? JSON_TAG_ARRAY : JSON_TAG_OBJECT;
+    uint32_t len = json_len(value), samples = budget == 0 ? 1 : budget < SAMPLES || len <= budget ? budget : SAMPLES;
+    if (len < samples)
+        samples = len;
+    double part = (double)len / samples, sum = 0;
+    for (uint32_t i = 0; i < samples; i++) {
+        /* One of each part of the container, at a place by chance, since most documents repeat themselves. */
+        *chance = *chance * 0x915f77f5u + 1;
+        uint32_t at = samples == len ? i : (uint32_t)(part * (i + (*chance >> 8) * 0x1p-24));
+        const struct json_node *leaf = tree_leaf(tree, &at);
+        sum += (double)node_size(tag, leaf->cap) / leaf->count;
+        sum += bytes_about(leaf->slots[at], budget / samples, chance);
+    }
+    return bytes + sum * part;
+}
+
+size_t json_value_bytes_about(const struct json_value *value)
+{
+    enum { EXACTLY = 2000, LOOKED_AT = 512 };
+    struct json_measure measure;
+    uint32_t chance = 1;
+
+    json_measure_begin(&measure, value);
+    if (json_measure_step(&measure, EXACTLY))
+        return measure.bytes;
+    return sizeof(*value) + (size_t)bytes_about(*value, LOOKED_AT, &chance);
 }
 
 size_t json_value_bytes(const struct json_value *value)

@@ -23,6 +23,35 @@ const struct json_value *json_doc_at(const struct json_doc *doc, const uint32_t 
     return slot;
 }
 
+static bool is_shared(struct json_value value)
+{
+    return value_is_counted(value) &&
+           atomic_load_explicit((_Atomic uint32_t *)json_pointer(value), memory_order_acquire) > 1;
+}
+
+bool json_doc_is_shared(const struct json_doc *doc, const uint32_t *steps, size_t count)
+{
+    const struct json_value *slot = &doc->root;
+    bool shared = is_shared(*slot);
+
+    for (size_t i = 0; i < count && !shared; i++) {
+        struct json_value tree = tree_of(*slot);
+        bool is_array = json_kind(*slot) == JSON_ARRAY;
+        uint32_t at = steps[i];
+        if (json_tag(*slot) == JSON_TAG_OBJECT_TREE && !index_get(large_of(*slot)->index, steps[i], &at))
+            return false;
+        for (shared = is_shared(tree); !shared && !tag_is_leaf(json_tag(tree)); shared = is_shared(tree)) {
+            const struct json_node *inner = node_of(tree);
+            unsigned child = is_array ? inner_find(inner, at) : inner_find_low(inner, at);
+            at -= is_array && child != 0 ? inner_ends(inner)[child - 1] : 0;
+            tree = inner->slots[child];
+        }
+        if (!shared)
+            slot = &node_of(tree)->slots[is_array ? at : leaf_find(node_of(tree), steps[i])];
+    }
+    return shared || is_shared(*slot);
+}
+
 struct json_value *json_doc_open(struct json_doc *doc, const uint32_t *steps, size_t count, struct json_trash *trash)
 {
     struct json_value *slot = &doc->root;
@@ -213,6 +242,26 @@ bool json_object_remove(struct json_value *object, json_key key, struct json_tra
     return true;
 }
 
+/* In a fiber it breathes. */
+static void copy_text(char *to, struct bytes text)
+{
+    enum { PIECE = 64 * 1024, COST_OF_PIECE = 1500 };
+
+    for (size_t at = 0; at < text.len; at += PIECE) {
+        memcpy(to + at, text.ptr + at, text.len - at < PIECE ? text.len - at : PIECE);
+        if (text.len > PIECE)
+            fiber_breathe(COST_OF_PIECE);
+    }
+}
+
+bool json_string_fits(struct json_value string, size_t more)
+{
+    if (json_tag(string) != JSON_TAG_STRING)
+        return false;
+    const struct json_text *text = json_pointer(string);
+    return sizeof(*text) + text->len + more <= mem_usable_size(text);
+}
+
 bool json_string_append(struct json_value *string, struct bytes text, struct json_trash *trash)
 {
     struct bytes old = json_string(string);
@@ -241,11 +290,11 @@ bool json_string_append(struct json_value *string, struct bytes text, struct jso
         moved = text_try_create(len);
         if (moved == NULL)
             return false;
-        memcpy(moved->data, old.ptr, old.len);
+        copy_text(moved->data, old);
         longer = value_of(moved, JSON_TAG_STRING);
         json_value_release(*string, trash);
     }
-    memcpy(moved->data + old.len, text.ptr, text.len);
+    copy_text(moved->data + old.len, text);
     moved->len = (uint32_t)len;
     *string = longer;
     return true;

@@ -39,8 +39,7 @@ static const struct json_value *operand_value(
     }
 }
 
-/* Characters of a UTF-8 text: bytes that do not continue one. */
-static int64_t count_characters(struct bytes text)
+int64_t json_count_characters(struct bytes text)
 {
     int64_t count = 0;
     for (size_t i = 0; i < text.len; i++)
@@ -56,7 +55,7 @@ static struct json_value length_of(struct json_query *query, const struct json_v
         return JSON_VALUE_NONE;
     struct bytes text = json_string(value);
     query->left -= (int64_t)(text.len / BYTES_A_STEP);
-    return json_make_int(count_characters(text));
+    return json_make_int(json_count_characters(text));
 }
 
 /* The expression that a step matches with, or NULL: an invalid one. What comes from the document is compiled once. */
@@ -174,7 +173,13 @@ enum outcome filter_run(struct json_query *query, struct frame_filter *state, bo
                 continue;
             }
         } else if (step->kind == STEP_LENGTH) {
-            state->registers[step->to] = length_of(query, operand_value(query, state, step->a));
+            const struct json_value *value = operand_value(query, state, step->a);
+            if (compare_is_long(value)) {
+                if (in_frame)
+                    compare_begin_count(query, value);
+                return OUTCOME_FRAME;
+            }
+            state->registers[step->to] = length_of(query, value);
         } else {
             enum outcome outcome = run_test(query, state, step, in_frame);
             if (outcome == OUTCOME_FRAME || outcome == OUTCOME_FAILED)
@@ -198,6 +203,39 @@ void filter_answer(struct json_query *query, bool truth)
     const struct path_step *step;
     struct frame_filter *state = waiting_filter(query, &step);
     state->truth = step->kind == STEP_COMPARE && step->compare == COMPARE_NE ? !truth : truth;
+}
+
+void filter_answer_order(struct json_query *query, int order)
+{
+    const struct path_step *step;
+    struct frame_filter *state = waiting_filter(query, &step);
+    switch (step->compare) {
+    case COMPARE_EQ:
+        state->truth = order == 0;
+        return;
+    case COMPARE_NE:
+        state->truth = order != 0;
+        return;
+    case COMPARE_LT:
+        state->truth = order < 0;
+        return;
+    case COMPARE_LE:
+        state->truth = order <= 0;
+        return;
+    case COMPARE_GT:
+        state->truth = order > 0;
+        return;
+    case COMPARE_GE:
+        state->truth = order >= 0;
+        return;
+    }
+}
+
+void filter_answer_length(struct json_query *query, int64_t length)
+{
+    const struct path_step *step;
+    struct frame_filter *state = waiting_filter(query, &step);
+    state->registers[step->to] = json_make_int(length);
 }
 
 void filter_answer_sub(struct json_query *query, uint64_t count, const struct json_value *first)

@@ -10,9 +10,13 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 
-enum { CHUNK_NUMBERS = 16384 - 4 };
+enum {
+    CHUNK_NUMBERS = 16384 - 4,
+    COST_OF_FREE = 150, /* of a page or chunk, in tens of ns */
+};
 
 struct json_matches_chunk {
     struct json_matches_chunk *next; /* owned */
@@ -37,9 +41,12 @@ void json_matches_fini(struct json_matches *matches)
         struct json_matches_chunk *chunk = matches->chunks;
         matches->chunks = chunk->next;
         mem_free(chunk);
+        fiber_breathe(COST_OF_FREE);
     }
-    for (size_t i = 0; i < matches->page_count; i++)
+    for (size_t i = 0; i < matches->page_count; i++) {
         mem_free(matches->pages[i]);
+        fiber_breathe(COST_OF_FREE);
+    }
     mem_free(matches->pages);
     end_sort(matches);
     *matches = (struct json_matches){ .want = matches->want };

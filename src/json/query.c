@@ -110,6 +110,8 @@ static enum outcome step_top(struct json_query *query)
         return end_sub(query);
     case FRAME_EQUAL:
         return compare_step_equal(query);
+    case FRAME_TEXT:
+        return compare_step_text(query);
     default:
         return compare_step_in(query);
     }

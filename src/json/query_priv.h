@@ -5,6 +5,7 @@
  *     FILTER  a filter that had to stop half-way; the frame below it is the WALK that tests with it
  *     SUB     a query within a filter; the WALKs above it are its, the FILTER below it waits for it
  *     EQUAL   two containers that are compared; IN: a list in which something is looked for
+ *     TEXT    two long strings that are compared, or one whose characters are counted
  *
  * Most filters never see a frame: they are run at once, and only what turns out to need a query with many results, a
  * comparison of containers or a long regular expression is begun again in a frame.
@@ -18,7 +19,7 @@
 #include "regex_priv.h"
 #include "json/query.h"
 
-enum frame_kind { FRAME_WALK, FRAME_FILTER, FRAME_SUB, FRAME_EQUAL, FRAME_IN };
+enum frame_kind { FRAME_WALK, FRAME_FILTER, FRAME_SUB, FRAME_EQUAL, FRAME_IN, FRAME_TEXT };
 
 struct frame_walk {
     const struct json_value *node; /* borrowed */
@@ -55,6 +56,13 @@ struct frame_in {
     struct json_iter iter;
 };
 
+/* Strings so long are behind a pointer, so that their bytes stay where they are. */
+struct frame_text {
+    struct bytes a, b; /* borrowed; b.ptr is NULL: the characters of `a` are counted */
+    size_t at;
+    int64_t count;
+};
+
 struct frame {
     enum frame_kind kind;
     union {
@@ -63,6 +71,7 @@ struct frame {
         struct frame_sub sub;
         struct frame_equal equal;
         struct frame_in in;
+        struct frame_text text;
     };
 };
 
@@ -126,12 +135,17 @@ const struct json_value *query_select_one(
 const struct json_value *query_resolve(const struct json_path *path, const struct path_query *query,
     const struct json_value *root, const struct json_value *node);
 
+/* filter.c: characters of a UTF-8 text, or a part of one: bytes that do not continue one. */
+int64_t json_count_characters(struct bytes text);
+
 /* Runs a filter from where it stands. In a frame it may put others on top of it. */
 enum outcome filter_run(struct json_query *query, struct frame_filter *state, bool in_frame);
 
 /* Tells the filter in the top frame what its present step was waiting for. */
 void filter_answer(struct json_query *query, bool truth);
 void filter_answer_sub(struct json_query *query, uint64_t count, const struct json_value *first);
+void filter_answer_order(struct json_query *query, int order); /* of the two values of a comparison */
+void filter_answer_length(struct json_query *query, int64_t length);
 
 /* compare.c: the steps COMPARE and IN; NULL is nothing. Containers and long lists need a frame. */
 enum outcome compare_run(struct json_query *query, const struct path_step *step, const struct json_value *a,
@@ -139,6 +153,11 @@ enum outcome compare_run(struct json_query *query, const struct path_step *step,
 enum outcome compare_in(
     struct json_query *query, const struct json_value *what, const struct json_value *list, bool in_frame);
 
-/* Goes on comparing or looking, in the top frame. */
+/* True for a string whose bytes are looked at in a frame; and that frame, for its characters to be counted. */
+bool compare_is_long(const struct json_value *value);
+void compare_begin_count(struct json_query *query, const struct json_value *string);
+
+/* Goes on comparing, counting or looking, in the top frame. */
 enum outcome compare_step_equal(struct json_query *query);
 enum outcome compare_step_in(struct json_query *query);
+enum outcome compare_step_text(struct json_query *query);

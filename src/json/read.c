@@ -3,8 +3,7 @@
  */
 #include "tree_priv.h"
 
-/* The leaf of a tree that holds position *at, which becomes the position in it. */
-static const struct json_node *tree_leaf(struct json_value root, uint32_t *at)
+const struct json_node *tree_leaf(struct json_value root, uint32_t *at)
 {
     while (!tag_is_leaf(json_tag(root))) {
         const struct json_node *inner = node_of(root);
@@ -13,12 +12,6 @@ static const struct json_node *tree_leaf(struct json_value root, uint32_t *at)
         root = inner->slots[child];
     }
     return node_of(root);
-}
-
-/* A container's tree, whatever is above it. */
-static inline struct json_value tree_of(struct json_value container)
-{
-    return json_tag(container) == JSON_TAG_OBJECT_TREE ? large_of(container)->order : container;
 }
 
 uint32_t json_array_len(struct json_value array)

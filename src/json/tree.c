@@ -9,6 +9,10 @@
  */
 #include "tree_priv.h"
 
+#include "base/fiber.h"
+
+enum { COST_OF_CUT = 30 }; /* of a node that is cut off whole, in tens of ns */
+
 /* What an insertion below left over: a node to the right of the one that was full. */
 struct split {
     struct json_value right; /* none: nothing was split */
@@ -206,6 +210,7 @@ static void remove_below(struct json_value *slot, uint32_t at, uint32_t count, s
         count -= gone;
         if (gone == len) {
             json_value_release(node->slots[i], trash);
+            fiber_breathe(COST_OF_CUT);
             continue;
         }
         if (gone != 0)

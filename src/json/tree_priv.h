@@ -55,6 +55,15 @@ static inline unsigned leaf_find(const struct json_node *leaf, json_key key)
     return at;
 }
 
+/* A container's tree, whatever is above it. */
+static inline struct json_value tree_of(struct json_value container)
+{
+    return json_tag(container) == JSON_TAG_OBJECT_TREE ? large_of(container)->order : container;
+}
+
+/* read.c: the leaf of a tree that holds position *at, which becomes the position in it. */
+const struct json_node *tree_leaf(struct json_value root, uint32_t *at);
+
 /* tree.c: a tree below *slot, whose tag is a leaf's or TAG_INNER, or the root of an array. `key` and `sequence` are for
  * objects, which grow at their end only. */
 void tree_insert(struct json_value *root, uint32_t at, struct json_value value, json_key key, uint32_t sequence,

@@ -123,19 +123,25 @@ static void connections_remove_closing(struct connections *list)
 }
 
 /* The receiver's `closed` may close others: they come behind in the list, and their turn comes too. */
-void connection_free_closing(struct net *net)
+bool connection_free_closing(struct net *net, size_t most)
 {
-    while (net->closing.count > 0) {
-        connections_remove_closing(&net->ready);
-        connections_remove_closing(&net->heavy);
-        connections_remove_closing(&net->writers);
-        connections_remove_closing(&net->unread);
-        struct connections list = net->closing;
-        net->closing = (struct connections){ 0 };
-        for (size_t i = 0; i < list.count; i++)
-            connection_free(list.ptr[i]);
-        mem_free(list.ptr);
-    }
+    if (net->closing.count == 0)
+        return false;
+    connections_remove_closing(&net->ready);
+    connections_remove_closing(&net->heavy);
+    connections_remove_closing(&net->writers);
+    connections_remove_closing(&net->unread);
+    size_t count = net->closing.count < most ? net->closing.count : most;
+    for (size_t i = 0; i < count; i++)
+        connection_free(net->closing.ptr[i]);
+    struct connections *left = &net->closing;
+    left->count -= count;
+    memmove(left->ptr, left->ptr + count, left->count * sizeof(*left->ptr));
+    if (left->count > 0)
+        return true;
+    mem_free(left->ptr);
+    *left = (struct connections){ 0 };
+    return false;
 }
 
 void connection_watch(struct connection *connection)

@@ -88,7 +88,7 @@ static void client_admit(struct listener *listener, int fd, const struct sockadd
 {
     static const char refusal[] = "-ERR max number of clients reached\r\n";
     struct net *net = listener->net;
-    if (net->all.count >= net->settings->clients_max) {
+    if (net->all.count - net->closing.count >= net->settings->clients_max) {
         net->stats.connections_rejected++;
         if (!listener->is_tls)
             send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);

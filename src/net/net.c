@@ -20,6 +20,7 @@
 #include "net_priv.h"
 
 enum {
+    FREE_AT_ONCE = 32,     /* connections that are closed, some 15 us each */
     HEAVY_NS = 300 * 1000, /* time in one turn for those that send much, */
     HEAVY_SHARE = 8,       /* but for one in so many of them at least */
     TRIM_SWEEPS = 10,      /* between two looks at what is larger than it has to be */
@@ -130,7 +131,7 @@ static void turn(struct ev_loop *loop)
     }
     net_send(net);
     if (net->closing.count > 0)
-        connection_free_closing(net);
+        connection_free_closing(net, FREE_AT_ONCE);
     if (net->doomed != NULL)
         send_free_doomed(net);
     moments[TURN_PHASES] = clock_ticks();
@@ -216,7 +217,8 @@ void net_destroy(struct net *net)
     ASSERT(!net->in_turn);
     for (size_t i = 0; i < net->all.count; i++)
         connection_close(net->all.ptr[i]);
-    connection_free_closing(net);
+    while (connection_free_closing(net, SIZE_MAX))
+        ;
     while (net->doomed != NULL)
         send_free_doomed(net);
     net_unlisten(net);

@@ -161,8 +161,8 @@ void connection_open(struct listener *listener, int fd, const struct address *pe
 /* Tells the receiver of a connection that can be talked to. */
 void connection_admit(struct connection *connection);
 
-/* Frees those in net->closing. */
-void connection_free_closing(struct net *net);
+/* Frees those in net->closing, `most` of them at most. True if some are left. */
+bool connection_free_closing(struct net *net, size_t most);
 
 /* Closes what is idle or too long above a soft limit, among the next tenth of the connections. */
 void connection_sweep(struct net *net);

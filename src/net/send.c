@@ -198,13 +198,25 @@ static void send_settle(struct net *net, struct connection *connection, ssize_t 
         connection_close(connection);
 }
 
+static void send_plainly(struct ring_send *sends, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        ssize_t sent = socket_send(sends[i].fd, sends[i].bytes, sends[i].len, MSG_NOSIGNAL);
+        sends[i].sent = sent < 0 ? -errno : sent;
+    }
+}
+
 void send_gathered(struct net *net)
 {
     unsigned count = net->gathered_count;
     if (count == 0)
         return;
     net->gathered_count = 0;
-    bool is_sound = send_ring_run(net->ring, net->gathered, count);
+    bool is_sound = true;
+    if (count >= SEND_RING_MIN)
+        is_sound = send_ring_run(net->ring, net->gathered, count);
+    else
+        send_plainly(net->gathered, count);
     for (unsigned i = 0; i < count; i++)
         send_settle(net, net->gathered[i].context, net->gathered[i].sent);
     if (!is_sound) {

@@ -151,28 +151,6 @@ void aof_manifest_name(struct buf *out, const char *file)
     buf_printf(out, "%s.manifest", file);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'                             ? c - '0'
-           : ascii_lower(c) >= 'a' && ascii_lower(c) <= 'f' ? ascii_lower(c) - 'a' + 10
-                                                            : -1;
-}
-
-/* One escape; `at` is behind the backslash. */
-static void unescape(struct bytes line, size_t *at, struct buf *word)
-{
-    static const char letters[] = "nrtba", bytes[] = "\n\r\t\b\a";
-    char c = line.ptr[*at];
-    if (c == 'x' && *at + 2 < line.len && hex_digit(line.ptr[*at + 1]) >= 0 && hex_digit(line.ptr[*at + 2]) >= 0) {
-        buf_append_char(word, (char)(hex_digit(line.ptr[*at + 1]) * 16 + hex_digit(line.ptr[*at + 2])));
-        *at += 3;
-        return;
-    }
-    const char *letter = strchr(letters, c);
-    buf_append_char(word, c && letter ? bytes[letter - letters] : c);
-    ++*at;
-}
-
 /* The next word; 1, or 0 at the end of the line, or -1 if quotes do not match. */
 static int next_word(struct bytes line, size_t *at, struct buf *word)
 {
@@ -184,10 +162,11 @@ static int next_word(struct bytes line, size_t *at, struct buf *word)
     char quote = line.ptr[*at] == '"' || line.ptr[*at] == '\'' ? line.ptr[(*at)++] : 0;
     while (*at < line.len && (quote ? line.ptr[*at] != quote : !isspace((unsigned char)line.ptr[*at]))) {
         char c = line.ptr[(*at)++];
+        size_t used = 0;
         if (quote == '"' && c == '\\' && *at < line.len)
-            unescape(line, at, word);
-        else
-            buf_append_char(word, c);
+            c = bytes_unescape(bytes_make(line.ptr + *at, line.len - *at), &used);
+        buf_append_char(word, c);
+        *at += used;
     }
     if (!quote)
         return 1;

@@ -10,6 +10,13 @@
 
 struct store_settings;
 
+/* What is known of a key's uses; RDB_USE_UNKNOWN where it is not. */
+enum { RDB_USE_UNKNOWN = -1 };
+struct rdb_use {
+    int64_t idle_s;
+    int frequency;
+};
+
 struct rdb_pending {
     struct key key;    /* borrowed from the source's window */
     struct bytes text; /* of a string, borrowed from there; ptr NULL: an integer, or no string */
@@ -17,8 +24,8 @@ struct rdb_pending {
     void *value; /* owned: a listpack or an intset; NULL: a string */
     enum entry_type type;
     unsigned encoding;
-    int64_t at_ms;  /* set by the caller */
-    int64_t idle_s; /* the same */
+    int64_t at_ms;      /* set by the caller */
+    struct rdb_use use; /* the same */
 };
 
 /*

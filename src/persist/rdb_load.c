@@ -17,16 +17,18 @@
 #include "persist/rdb.h"
 #include "rdb_gather_priv.h"
 #include "rdb_priv.h"
+#include "store/evict.h"
 
 enum {
     MAGIC_LEN = 9, /* "REDIS" and four digits */
     BATCH = 64,
     BATCH_WINDOW = 2048, /* bytes in the window below which it is filled again first */
     FOOTER = 10,         /* of what DUMP answers: version and checksum */
-    NO_CLOCK = -1,
-    KEY_BYTES_MIN = 3, /* type, length of the key, and of the value */
+    KEY_BYTES_MIN = 3,   /* type, length of the key, and of the value */
     RESERVE_STEP = 200 * 1000,
 };
+
+static const struct rdb_use use_unknown = { RDB_USE_UNKNOWN, RDB_USE_UNKNOWN };
 
 struct loader {
     struct rdb_reader reader;
@@ -36,7 +38,7 @@ struct loader {
     struct rdb_loaded *loaded;
     /* Of the key to come. */
     int64_t at_ms;
-    int64_t idle_s; /* NO_CLOCK if not given */
+    struct rdb_use use;
     size_t pending_count;
     struct rdb_pending pending[BATCH];
 };
@@ -94,12 +96,17 @@ static inline bool is_over(const struct loader *loader, int64_t at_ms)
     return at_ms != EXPIRY_NONE && !loader->load->keep_expired && loader->load->now_ms > at_ms;
 }
 
-static void set_clock(struct loader *loader, struct entry *entry, int64_t idle_s)
+/* What the policy in force has no use for is passed over. Time is counted in ticks, which may lose the last second. */
+static void set_use(struct loader *loader, struct entry *entry, struct rdb_use use)
 {
-    if (idle_s == NO_CLOCK)
+    int64_t now_ms = loader->load->now_ms;
+    if (use.frequency != RDB_USE_UNKNOWN && evict_counts_frequency(loader->keyspace))
+        evict_set_frequency(loader->keyspace, entry, (unsigned)use.frequency);
+    if (use.idle_s == RDB_USE_UNKNOWN || evict_counts_frequency(loader->keyspace))
         return;
-    uint32_t idle = idle_s < ENTRY_CLOCK_MASK ? (uint32_t)idle_s : (uint32_t)ENTRY_CLOCK_MASK;
-    entry->clock = (loader->keyspace->clock - idle) & ENTRY_CLOCK_MASK;
+    evict_set_idle(loader->keyspace, entry, use.idle_s, now_ms);
+    if (evict_idle_s(loader->keyspace, entry, now_ms) == use.idle_s - 1)
+        evict_set_idle(loader->keyspace, entry, use.idle_s + 1, now_ms);
 }
 
 /* Stores what was gathered. */
@@ -112,7 +119,7 @@ static bool store_pending(struct loader *loader)
         if (loader->load->replace)
             keyspace_remove(loader->keyspace, loader->db, pending->key);
         size_t before = keyspace_size(loader->db);
-        set_clock(loader, rdb_pending_store(loader->keyspace, loader->db, pending), pending->idle_s);
+        set_use(loader, rdb_pending_store(loader->keyspace, loader->db, pending), pending->use);
         if (keyspace_size(loader->db) != before) {
             count_key(loader, pending->type, pending->at_ms != EXPIRY_NONE);
             continue;
@@ -133,7 +140,7 @@ static inline bool gather(struct loader *loader, uint8_t opcode)
     if (!rdb_gather(loader->reader.source, loader->keyspace->settings, (enum rdb_type)opcode, pending))
         return false;
     pending->at_ms = loader->at_ms;
-    pending->idle_s = loader->idle_s;
+    pending->use = loader->use;
     loader->pending_count++;
     keyspace_prefetch_bucket(loader->db, pending->key.hash);
     return true;
@@ -172,7 +179,7 @@ static bool get_key(struct loader *loader, enum rdb_type type)
             loader->loaded->expired++;
         else
             count_key(loader, entry->type, loader->at_ms != EXPIRY_NONE);
-        set_clock(loader, entry, loader->idle_s);
+        set_use(loader, entry, loader->use);
         if (over || loader->load->discard)
             keyspace_remove(loader->keyspace, loader->db, place.key);
     } else if (good) {
@@ -285,8 +292,11 @@ static bool resize_db(struct loader *loader)
 
 static bool get_freq(struct loader *loader)
 {
-    uint8_t ignored;
-    return rdb_get_byte(&loader->reader, &ignored);
+    uint8_t frequency;
+    if (!rdb_get_byte(&loader->reader, &frequency))
+        return false;
+    loader->use.frequency = frequency;
+    return true;
 }
 
 static bool get_idle(struct loader *loader)
@@ -294,7 +304,7 @@ static bool get_idle(struct loader *loader)
     uint64_t idle_s;
     if (!rdb_get_len(&loader->reader, &idle_s))
         return false;
-    loader->idle_s = idle_s > INT32_MAX ? INT32_MAX : (int64_t)idle_s;
+    loader->use.idle_s = idle_s > INT32_MAX ? INT32_MAX : (int64_t)idle_s;
     return true;
 }
 
@@ -328,7 +338,7 @@ static bool get_record(struct loader *loader, uint8_t opcode)
         if (!get_key(loader, (enum rdb_type)opcode))
             return false;
         loader->at_ms = EXPIRY_NONE;
-        loader->idle_s = NO_CLOCK;
+        loader->use = use_unknown;
         return true;
     }
 }
@@ -387,7 +397,7 @@ static bool load_all(struct loader *loader)
             return false;
         if (gather(loader, opcode)) {
             loader->at_ms = EXPIRY_NONE;
-            loader->idle_s = NO_CLOCK;
+            loader->use = use_unknown;
             continue;
         }
         /* Other keys, and other databases, come behind what was gathered. */
@@ -410,7 +420,7 @@ bool rdb_load(struct source *source, struct keyspace *keyspace, const struct rdb
         .load = load,
         .loaded = loaded,
         .at_ms = EXPIRY_NONE,
-        .idle_s = NO_CLOCK,
+        .use = use_unknown,
     };
     *loaded = (struct rdb_loaded){ 0 };
     *error = (struct rdb_error){ 0 };

@@ -134,7 +134,7 @@ static bool get_zipped(struct rdb_reader *reader, struct hash_input *input, enum
            rdb_fail(reader, "%s integrity check failed", type == RDB_HASH_ZIPMAP ? "Zipmap" : "Hash ziplist");
 }
 
-/* True if the fields are in the order of their expiries, those without one last, as the store keeps them. */
+/* True if all expiries are numbers that can be one, and the fields in their order, those without one last. */
 static bool is_in_order(const unsigned char *pack)
 {
     struct listpack_value value;
@@ -165,8 +165,11 @@ static bool get_packed(struct rdb_reader *reader, struct hash_input *input, enum
     if (!pack)
         return true;
     const struct store_settings *settings = input->writer.keyspace->settings;
-    bool fits = listpack_count(pack) / input->stride <= (uint64_t)settings->hash_max_listpack_entries;
-    if (fits && (!with_expiry || is_in_order(pack))) {
+    if (with_expiry && !is_in_order(pack)) {
+        listpack_destroy(pack);
+        return rdb_fail(reader, "Hash listpack integrity check failed: expiries out of range or order");
+    }
+    if (listpack_count(pack) / input->stride <= (uint64_t)settings->hash_max_listpack_entries) {
         input->writer.value = pack;
         input->writer.encoding = with_expiry ? HASH_LISTPACK_EX : HASH_LISTPACK;
         input->writer.edited = true;

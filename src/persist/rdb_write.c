@@ -2,7 +2,8 @@
  * Writing RDB: primitives, header, databases, footer.
  *
  *   "REDIS" version : 4 digits | aux fields | libraries
- *   per database    SELECTDB n | RESIZEDB keys, keys that expire | per key: [EXPIRETIME_MS] type, key, value
+ *   per database    SELECTDB n | RESIZEDB keys, keys that expire |
+ *                   per key: [EXPIRETIME_MS] [IDLE or FREQ] type, key, value
  *   EOF | CRC-64 of all that, 0 if it was not taken
  *
  * A database is walked bucket by bucket in the order of its table, with the entries of the next buckets asked for
@@ -20,6 +21,7 @@
 #include "ds/table.h"
 #include "persist/rdb.h"
 #include "rdb_priv.h"
+#include "store/evict.h"
 #include "store/string.h"
 
 enum {
@@ -192,13 +194,36 @@ static void put_header(struct rdb_writer *writer, int version, const struct rdb_
     }
 }
 
-static inline void put_entry(struct rdb_writer *writer, const struct entry *entry)
+/* One database's way into the file. */
+struct db_walk {
+    struct rdb_writer *writer;
+    const struct keyspace *keyspace;
+    const struct rdb_save *save;
+    uint64_t *keys;
+};
+
+static void put_use(const struct db_walk *walk, const struct entry *entry)
 {
+    struct sink *sink = walk->writer->sink;
+    if (walk->save->uses == RDB_USES_IDLE) {
+        sink_put_byte(sink, RDB_IDLE);
+        rdb_put_len(sink, (uint64_t)evict_idle_s(walk->keyspace, entry, walk->save->now_ms));
+    } else {
+        sink_put_byte(sink, RDB_FREQ);
+        sink_put_byte(sink, (unsigned char)evict_frequency(walk->keyspace, entry));
+    }
+}
+
+static inline void put_entry(const struct db_walk *walk, const struct entry *entry)
+{
+    struct rdb_writer *writer = walk->writer;
     struct sink *sink = writer->sink;
     if (entry->flags & ENTRY_EXPIRES) {
         sink_put_byte(sink, RDB_EXPIRETIME_MS);
         rdb_put_u64(sink, (uint64_t)entry_expiry(entry));
     }
+    if (walk->save->uses)
+        put_use(walk, entry);
     sink_put_byte(sink, (unsigned char)rdb_type_of(entry));
     rdb_put_string(writer, entry_key(entry));
     rdb_put_value(writer, entry);
@@ -234,9 +259,11 @@ static inline void look_ahead(const struct table *table, size_t i)
         ask_for_entries(bucket_at(table, i + AHEAD));
 }
 
-static bool put_db(struct rdb_writer *writer, const struct db *db, const struct rdb_save *save, uint64_t *keys)
+static bool put_db(const struct db_walk *walk, const struct db *db)
 {
-    struct sink *sink = writer->sink;
+    struct sink *sink = walk->writer->sink;
+    const struct rdb_save *save = walk->save;
+    uint64_t *keys = walk->keys;
     const struct table *table = &db->table;
     sink_put_byte(sink, RDB_SELECTDB);
     rdb_put_len(sink, (uint64_t)db->index);
@@ -248,7 +275,7 @@ static bool put_db(struct rdb_writer *writer, const struct db *db, const struct 
         look_ahead(table, i);
         for (const struct table_bucket *bucket = bucket_at(table, i); bucket; bucket = bucket->next)
             for (unsigned slot = 0; slot < TABLE_SLOTS && bucket->slot[slot]; slot++, ++*keys)
-                put_entry(writer, table_slot_item(&bucket->slot[slot]));
+                put_entry(walk, table_slot_item(&bucket->slot[slot]));
         if (*keys - reported >= (save->often ? 1 : PROGRESS_KEYS)) {
             reported = *keys;
             if (save->progress)
@@ -272,12 +299,13 @@ bool rdb_save(struct sink *sink, const struct keyspace *keyspace, const struct r
 {
     struct rdb_writer writer = { .sink = sink, .compress = save->compress };
     uint64_t keys = 0;
+    struct db_walk walk = { &writer, keyspace, save, &keys };
     bool good = true;
     sink->checksum = save->checksum;
     put_header(&writer, version_of(keyspace), save);
     for (int i = 0; good && i < keyspace->db_count; i++)
         if (keyspace_size(keyspace->dbs[i]))
-            good = put_db(&writer, keyspace->dbs[i], save, &keys);
+            good = put_db(&walk, keyspace->dbs[i]);
     sink_put_byte(sink, RDB_EOF);
     rdb_put_u64(sink, save->checksum ? sink_checksum(sink) : 0);
     if (save->progress)

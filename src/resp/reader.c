@@ -135,43 +135,6 @@ static bool ends_word(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes the escape at `p`, a backslash that is not the last byte before `end`, into *c; returns what follows it. */
-static const char *inline_unescape(const char *p, const char *end, char *c)
-{
-    if (p[1] == 'x' && end - p >= 4 && hex_digit(p[2]) >= 0 && hex_digit(p[3]) >= 0) {
-        *c = (char)(hex_digit(p[2]) * 16 + hex_digit(p[3]));
-        return p + 4;
-    }
-    switch (p[1]) {
-    case 'n':
-        *c = '\n';
-        break;
-    case 'r':
-        *c = '\r';
-        break;
-    case 't':
-        *c = '\t';
-        break;
-    case 'b':
-        *c = '\b';
-        break;
-    case 'a':
-        *c = '\a';
-        break;
-    default:
-        *c = p[1];
-    }
-    return p + 2;
-}
-
 /*
  * Decodes a quoted run that begins behind its opening quote at `p`, to `*out` and on; the closing quote must end the
  * word. Returns what follows it, or NULL if the quotes are not balanced.
@@ -181,9 +144,9 @@ static const char *inline_unquote(const char *p, const char *end, char quote, ch
     char *to = *out;
     while (p < end && *p != quote) {
         if (*p == '\\' && p + 1 < end && (quote == '"' || p[1] == '\'')) {
-            char c = '\'';
-            p = quote == '"' ? inline_unescape(p, end, &c) : p + 2;
-            *to++ = c;
+            size_t used;
+            *to++ = bytes_unescape(bytes_make(p + 1, (size_t)(end - p - 1)), &used);
+            p += 1 + used;
         } else {
             *to++ = *p++;
         }

@@ -140,6 +140,7 @@ static bool run_tasks(struct server *server, uint64_t *end_ns)
     if (!count)
         return false;
     bool more = engine_run_tasks(engine, server->busy_since_slice ? SLICE_NS / 2 : ALONE_NS);
+    cron_set_deadline(server); /* some may have begun to wait */
     bool answered = engine_task_count(engine) < count;
     *end_ns = clock_mono_ns() + (answered ? ANSWERED_NS : SLICE_NS / 2);
     return more;

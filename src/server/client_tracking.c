@@ -186,7 +186,7 @@ void client_run_caching(struct call *call)
     else if (!yes && !(flags & TRACKING_OPT_OUT))
         reply_error(call->reply, BYTES("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."));
     else {
-        tracking_set_caching(session);
+        tracking_set_caching(call);
         reply_ok(call->reply);
     }
 }

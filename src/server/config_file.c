@@ -27,27 +27,6 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that an escape behind a backslash stands for; *used is how many bytes it takes. */
-static char unescape(const char *at, const char *end, size_t *used)
-{
-    static const char letters[] = "nrtba", bytes[] = "\n\r\t\b\a";
-    if (end - at >= 3 && at[0] == 'x' && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
-        *used = 3;
-        return (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]));
-    }
-    *used = 1;
-    const char *letter = *at ? strchr(letters, *at) : NULL;
-    return letter ? bytes[letter - letters] : *at;
-}
-
 /* Copies what is within quotes; returns what follows the closing one, or NULL if there is none or no space behind it.
  */
 static const char *copy_quoted(struct buf *out, const char *at, const char *end, char quote)
@@ -56,7 +35,7 @@ static const char *copy_quoted(struct buf *out, const char *at, const char *end,
         size_t used = 1;
         char c = *at;
         if (c == '\\' && at + 1 < end && (quote == '"' || at[1] == '\'')) {
-            c = unescape(at + 1, end, &used);
+            c = bytes_unescape(bytes_make(at + 1, (size_t)(end - at - 1)), &used);
             at++;
         }
         buf_append_char(out, c);

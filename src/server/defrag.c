@@ -1,14 +1,7 @@
 /*
  * Active defragmentation: when the allocator's pages are much larger than what lives in them, the databases are walked
- * in slices (store/defrag.h), and the pages that became empty go back to the system.
- *
- * Whether to begin is judged once a second, by the figures that INFO shows, and not while a child shares the pages. A
- * walk that moved little was in vain: what is lost cannot be won back. The next one begins when a quarter more is lost
- * than that one left, when something was won back without one, or after a minute. So a walk that came too early, in the
- * middle of a deletion say, or over a database that was just emptied, does not put off the one that is needed.
- *
- * Walks take active-defrag-cycle-min to active-defrag-cycle-max percent of the time, the more the more is lost, up to
- * active-defrag-threshold-upper: after each slice they rest for as long as that asks for.
+ * in slices (store/defrag.h), and the pages that became empty go back to the system. When that is done and how much of
+ * the time it may take is decided in server/defrag_pace.h; nothing is moved while a child shares the pages.
  */
 #include "store/defrag.h"
 #include "base/clock.h"
@@ -18,45 +11,20 @@
 #include "store/keyspace.h"
 
 enum {
-    JUDGE_MS = 1000,
     BUCKETS = 16,
-    POOR_SHARE = 50, /* a walk that moved less than one of so many allocations was in vain */
-    REST_MS = 60 * 1000,
     CHILD_NAP_NS = 50 * 1000 * 1000,
-    GOING_ON_SHARE = 8, /* of active-defrag-ignore-bytes is worth another walk when the last one was not in vain */
 };
 
-static size_t waste_of(const struct mem_stats *stats)
+static struct defrag_limits limits_of(const struct config *config)
 {
-    return stats->active > stats->allocated ? stats->active - stats->allocated : 0;
-}
-
-static double waste_percent(const struct mem_stats *stats)
-{
-    return stats->allocated ? 100 * (double)waste_of(stats) / (double)stats->allocated : 0;
-}
-
-static bool is_fragmented(const struct server *server, const struct mem_stats *stats)
-{
-    const struct config *config = &server->config;
-    uint64_t ignored = (uint64_t)config->defrag_ignore_bytes / (server->defrag.fruitful ? GOING_ON_SHARE : 1);
-    return waste_of(stats) > ignored && waste_percent(stats) > (double)config->defrag_threshold_lower;
-}
-
-static int effort_for(const struct config *config, double percent)
-{
-    double low = (double)config->defrag_threshold_lower, high = (double)config->defrag_threshold_upper;
-    double share = percent >= high || high <= low ? 1 : percent <= low ? 0 : (percent - low) / (high - low);
-    double least = (double)config->defrag_cycle_min, most = (double)config->defrag_cycle_max;
-    return (int)(most <= least ? most : least + share * (most - least));
-}
-
-/* Whoever switches it off and on again wants it to be considered at once. */
-static void forget(struct server_defrag *defrag)
-{
-    defrag->fruitful = false;
-    defrag->judge_ms = 0;
-    defrag->vain_waste = 0;
+    struct defrag_limits limits = {
+        .ignored_bytes = (uint64_t)config->defrag_ignore_bytes,
+        .percent_lower = config->defrag_threshold_lower,
+        .percent_upper = config->defrag_threshold_upper,
+        .effort_min = config->defrag_cycle_min,
+        .effort_max = config->defrag_cycle_max,
+    };
+    return limits;
 }
 
 static void end_run(struct server_defrag *defrag)
@@ -64,7 +32,7 @@ static void end_run(struct server_defrag *defrag)
     if (!defrag->running)
         return;
     defrag->running = false;
-    defrag->effort = 0;
+    defrag->pace.effort = 0;
     defrag->run_ns += clock_mono_ns() - defrag->begun_ns;
 }
 
@@ -74,80 +42,52 @@ void defrag_stop(struct server *server)
     defrag_walk_fini(&server->defrag.walk);
 }
 
-static void begin(struct server *server, const struct mem_stats *stats)
+static void begin(struct server *server)
 {
     struct server_defrag *defrag = &server->defrag;
     mem_compact_begin();
     defrag->running = true;
     defrag->db = 0;
     defrag->before = defrag->stats;
-    defrag->waste_percent = waste_percent(stats);
-    defrag->effort = effort_for(&server->config, defrag->waste_percent);
     defrag->begun_ns = clock_mono_ns();
     net_wake_background(server->net);
-}
-
-/* A walk that began early in a large deletion has more to do than it knew. */
-static void follow_waste(struct server *server, int64_t now_ms)
-{
-    struct server_defrag *defrag = &server->defrag;
-    if (now_ms >= defrag->judge_ms) {
-        struct mem_stats stats;
-        mem_stats_read(&stats);
-        double percent = waste_percent(&stats);
-        defrag->waste_percent = percent > defrag->waste_percent ? percent : defrag->waste_percent;
-        defrag->judge_ms = now_ms + JUDGE_MS;
-    }
-    defrag->effort = effort_for(&server->config, defrag->waste_percent);
 }
 
 void defrag_judge(struct server *server, int64_t now_ms)
 {
     struct server_defrag *defrag = &server->defrag;
+    struct defrag_limits limits = limits_of(&server->config);
     size_t used = mem_used();
     if (used > defrag->most_used)
         defrag->most_used = used;
     if (!server->config.activedefrag) {
         defrag_stop(server);
-        forget(defrag);
+        defrag_pace_forget(&defrag->pace);
         return;
     }
-    if (defrag->running)
-        follow_waste(server, now_ms);
-    if (defrag->running || now_ms < defrag->judge_ms || server->child.kind != CHILD_NONE ||
-        defrag->most_used < (uint64_t)server->config.defrag_ignore_bytes)
+    bool may_begin = server->child.kind == CHILD_NONE && defrag->most_used >= limits.ignored_bytes;
+    if (!defrag_pace_is_due(&defrag->pace, now_ms) || !(defrag->running || may_begin))
         return;
-    defrag->judge_ms = now_ms + JUDGE_MS;
     struct mem_stats stats;
     mem_stats_read(&stats);
-    if (!is_fragmented(server, &stats)) {
-        forget(defrag);
-        defrag->judge_ms = now_ms + JUDGE_MS;
-        return;
-    }
-    size_t waste = waste_of(&stats);
-    if (waste < defrag->vain_waste)
-        defrag->vain_waste = waste;
-    if (defrag->vain_waste && now_ms < defrag->vain_end_ms && waste <= defrag->vain_waste + defrag->vain_waste / 4)
-        return;
-    begin(server, &stats);
+    if (defrag->running)
+        defrag_pace_follow(&defrag->pace, &limits, &stats, now_ms);
+    else if (defrag_pace_begins(&defrag->pace, &limits, &stats, now_ms))
+        begin(server);
 }
 
 static void finish(struct server *server)
 {
     struct server_defrag *defrag = &server->defrag;
-    uint64_t moved = defrag->stats.moves.moved - defrag->before.moves.moved;
-    uint64_t stayed = defrag->stats.moves.stayed - defrag->before.moves.stayed;
+    struct mem_moves moves = {
+        .moved = defrag->stats.moves.moved - defrag->before.moves.moved,
+        .stayed = defrag->stats.moves.stayed - defrag->before.moves.stayed,
+    };
+    struct mem_stats stats;
     end_run(defrag);
     mem_compact_begin();
-    defrag->fruitful = moved && moved * POOR_SHARE >= stayed;
-    defrag->vain_waste = 0;
-    if (defrag->fruitful)
-        return;
-    struct mem_stats stats;
     mem_stats_read(&stats);
-    defrag->vain_waste = waste_of(&stats);
-    defrag->vain_end_ms = clock_wall_ms() + REST_MS;
+    defrag_pace_end(&defrag->pace, &moves, &stats, clock_wall_ms());
 }
 
 uint64_t defrag_this_run_ms(const struct server *server)
@@ -188,7 +128,7 @@ bool defrag_run(struct server *server, uint64_t end_ns)
         at_ns = clock_mono_ns();
     }
     if (defrag->running)
-        defrag->resume_ns = at_ns + (at_ns - start_ns) * (uint64_t)(100 - defrag->effort) / (uint64_t)defrag->effort;
+        defrag->resume_ns = at_ns + defrag_pace_rest_ns(&defrag->pace, at_ns - start_ns);
     return defrag->running;
 }
 

@@ -168,7 +168,7 @@ static void print_memory(struct server *server, struct buf *out)
     buf_printf(out, "mem_clients_normal:%zu\r\n", facts.clients);
     buf_printf(out, "mem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n", aof_log_waiting(&server->aof->log));
     buf_printf(out, "mem_allocator:%s\r\nmem_overhead_db_hashtable_rehashing:0\r\n", mem_allocator_name());
-    buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.effort);
+    buf_printf(out, "active_defrag_running:%d\r\n", server->defrag.pace.effort);
     buf_printf(out, "lazyfree_pending_objects:%zu\r\n", reclaim_pending(server->keyspace->reclaim));
     buf_printf(out, "lazyfreed_objects:%llu\r\n", (unsigned long long)reclaim_freed(server->keyspace->reclaim));
 }

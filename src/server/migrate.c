@@ -5,11 +5,9 @@
  * dumps them, hands everything to a thread of its own, which alone waits for the network, and sleeps. So others are
  * served all the while; only who wants to change one of these keys waits. Inside a transaction everybody waits.
  *
- * What the target has taken over is deleted here even if a later key was refused or the connection was lost.
+ * What the target has taken over is deleted here even if a later key was refused or the connection was lost. Nobody
+ * sees these keys from the first deletion to the last. The client is answered before what was dumped is freed.
  */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/blob.h"
@@ -26,10 +24,13 @@
 #include "engine/task.h"
 #include "net/peer.h"
 #include "persist/rdb.h"
+#include "server/errand.h"
 #include "server_priv.h"
 #include "store/keyspace.h"
 
-enum { ARG_HOST = 1, ARG_PORT, ARG_KEY, ARG_DB, ARG_TIMEOUT, ARG_OPTIONS, TIMEOUT_DEFAULT_MS = 1000, KEY_COST = 100 };
+enum { ARG_HOST = 1, ARG_PORT, ARG_KEY, ARG_DB, ARG_TIMEOUT, ARG_OPTIONS, TIMEOUT_DEFAULT_MS = 1000 };
+
+enum { KEY_COST = 100, REMOVE_COST = 30, FREE_COST = 20 }; /* for fiber_breathe */
 
 struct options {
     bool copy, replace;
@@ -49,8 +50,7 @@ struct migrant {
 enum outcome { OUTCOME_OK, OUTCOME_UNREACHABLE, OUTCOME_WRITING, OUTCOME_READING };
 
 struct migration {
-    struct net *net; /* borrowed */
-    char *host;      /* owned */
+    char *host; /* owned */
     int port, timeout_ms;
     struct buf greeting; /* AUTH and SELECT */
     int greeting_replies;
@@ -60,7 +60,6 @@ struct migration {
     /* Written by the thread. */
     enum outcome outcome;
     char error[400]; /* the first that the target answered; "" if none */
-    atomic_bool done;
 };
 
 /* --- The thread --- */
@@ -106,12 +105,10 @@ static enum outcome exchange(struct peer *peer, struct migration *job)
     return OUTCOME_OK;
 }
 
-static void *migrate_thread(void *context)
+static void migrate_run(void *context)
 {
     struct migration *job = context;
-    struct net *net = job->net;
     struct peer peer;
-    mem_thread_register();
     switch (peer_connect(&peer, job->host, job->port, job->timeout_ms)) {
     case PEER_OK:
         job->outcome = exchange(&peer, job);
@@ -123,26 +120,6 @@ static void *migrate_thread(void *context)
     default:
         job->outcome = OUTCOME_UNREACHABLE;
     }
-    atomic_store_explicit(&job->done, true, memory_order_release);
-    net_notify(net);
-    return NULL;
-}
-
-/* Has the thread do it, and waits for that; false if there can be no thread. */
-static bool run_thread(struct call *call, struct migration *job)
-{
-    pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, migrate_thread, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return false;
-    while (!atomic_load_explicit(&job->done, memory_order_acquire) && call_sleep(call))
-        ;
-    pthread_join(thread, NULL);
-    return true;
 }
 
 /* --- The command --- */
@@ -241,10 +218,11 @@ static bool add_key(struct call *call, struct migration *job, uint32_t arg)
     return true;
 }
 
-/* Deletes what the target has. All of it at one moment: nothing here breathes. */
+/* Deletes what the target has. Nobody sees these keys before all is done. */
 static void give_up_taken(struct call *call, const struct migration *job)
 {
     for (size_t i = 0; i < job->count; i++) {
+        fiber_breathe(REMOVE_COST);
         struct bytes name = call->argv[job->migrants[i].arg];
         if (!job->migrants[i].taken || !keyspace_remove(call->keyspace, call->db, key_make(name)))
             continue;
@@ -271,6 +249,7 @@ static void migration_fini(struct migration *job)
     for (size_t i = 0; i < job->count; i++) {
         payload_fini(&job->migrants[i].payload);
         buf_fini(&job->migrants[i].head);
+        fiber_breathe(FREE_COST);
     }
     mem_free(job->migrants);
     mem_free(job->host);
@@ -283,7 +262,7 @@ static void migrate(struct call *call, const struct options *options, struct mig
     job->migrants = mem_alloc((options->key_count + 1) * sizeof *job->migrants);
     for (uint32_t i = 0; good && i < options->key_count; i++)
         good = add_key(call, job, options->first_key + i);
-    if (!good || (job->count && !run_thread(call, job))) {
+    if (!good || (job->count && !errand_run(call, migrate_run, job))) {
         reply_fail(call->reply, ERROR_MEMORY_REQUEST);
     } else if (!job->count) {
         reply_status(call->reply, BYTES("NOKEY"));
@@ -291,6 +270,7 @@ static void migrate(struct call *call, const struct options *options, struct mig
         if (!options->copy)
             give_up_taken(call, job);
         answer(call, job);
+        call_answered(call);
     }
 }
 
@@ -302,7 +282,6 @@ static void run_migrate(struct call *call)
         return;
     struct bytes host = call->argv[ARG_HOST];
     struct migration job = {
-        .net = server_of(call)->net,
         .host = mem_zalloc(host.len + 1),
         .port = num_parse_i64(call->argv[ARG_PORT], &port) && port >= 0 && port <= UINT16_MAX ? (int)port : 0,
         .timeout_ms = (int)options.timeout_ms,

@@ -19,6 +19,7 @@
 #include "engine/task.h"
 #include "engine/version.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 
 enum { RETRY_S = 5, SYNC_EVERY = 4 * 1024 * 1024, MB = 1024 * 1024 };
@@ -42,11 +43,15 @@ void saves_fini(struct server *server)
 struct rdb_save saves_options(struct server *server)
 {
     const struct config *config = &server->config;
+    int policy = config->engine.memory.evict.policy & ~EVICT_VOLATILE;
     return (struct rdb_save){
         .version = LARDER_REDIS_VERSION,
         .extras = &server->saves->extras,
         .now_ms = clock_wall_ms(),
         .used_memory = mem_used(),
+        .uses = policy == EVICT_LRU   ? RDB_USES_IDLE
+                : policy == EVICT_LFU ? RDB_USES_FREQUENCY
+                                      : RDB_USES_NONE,
         .compress = config->rdbcompression,
         .checksum = config->rdbchecksum,
     };

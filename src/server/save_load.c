@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "persist/source.h"
 #include "server_priv.h"
+#include "store/evict.h"
 #include "store/keyspace.h"
 
 enum {
@@ -76,6 +77,7 @@ void saves_load_begin(struct server *server, uint64_t size)
     struct saves *saves = server->saves;
     saves->loading = true;
     saves->load_started_ms = clock_wall_ms();
+    evict_tick(server->keyspace, saves->load_started_ms); /* keys are used, or were long ago, by some clock */
     saves->load_bytes = 0;
     saves->load_size = size;
     saves->load_memory = 0;
@@ -107,7 +109,7 @@ static void delay(struct server *server)
 bool saves_load_progress(struct server *server, uint64_t bytes)
 {
     server->saves->load_bytes = bytes;
-    server->keyspace->clock = (uint32_t)(clock_wall_ms() / 1000) & ENTRY_CLOCK_MASK;
+    evict_tick(server->keyspace, clock_wall_ms());
     tell_progress(server);
     net_turn(server->net);
     delay(server);

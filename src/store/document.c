@@ -44,7 +44,7 @@ static const char *encoding_name(const struct entry *entry)
 static size_t memory(const struct entry *entry)
 {
     struct json_value root = slot_of(entry);
-    return json_value_bytes(&root) - sizeof root; /* the slot is in the entry */
+    return json_value_bytes_about(&root) - sizeof root; /* the slot is in the entry */
 }
 
 /* Slots of a value, counted up to `enough`. */

@@ -669,8 +669,8 @@ static enum evict_result evict_by_tinylfu(struct keyspace *keyspace, struct db *
     if (look_around(keyspace, db, &gathered, now_ms))
         return EVICT_REMOVED;
     bool leaves = way->rule != TINYLFU_RECENCY && next_leaver(keyspace, target, &leaver);
-    bool found = (!leaves || way->rule == TINYLFU_FREQUENCY || way->strict) && pool_take(keyspace, &victim);
-    if (found && way->strict)
+    bool found = pool_take(keyspace, &victim);
+    if (found && way->rule == TINYLFU_REUSE)
         tinylfu_set_reach(evict->tinylfu, now_of(keyspace) - victim.used_at);
     if (leaves && way->rule == TINYLFU_REUSE) {
         if (found)

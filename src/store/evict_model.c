@@ -16,8 +16,10 @@
  *
  * Which models there are: for each there is a kind of load that it serves better than all others. By frequency, with a
  * small window: many keys, each asked for as likely as ever; with a middling and a large one: the same where many come
- * again soon as well. By reuse, strictly: loops, and what is popular for a while; by uses: what is new is popular, and
- * little of it stays; with a large window, and LRU: what is recent.
+ * again soon as well. By reuse, with a small window: loops, and what is popular for a while; by uses: the same where
+ * some are popular for long; with a large window: what is new is popular, and little of it stays. LRU: what is recent.
+ * The first choice is by frequency with a large window: it keeps what was used before the cache was full, however long
+ * a scan is, and is seldom far behind LRU.
  */
 #include "evict_model_priv.h"
 
@@ -31,7 +33,7 @@ enum {
     MODELS = 7,
     MODEL_KEYS = 1024,
     MODEL_KEYS_MIN = 256,
-    KEY_BYTES = 25,   /* that a key of a model costs, at most */
+    KEY_BYTES = 28,   /* that a key of a model costs, at most */
     LIMIT_SHARE = 32, /* so small a part of the limit of memory is taken by all models */
     ROOM_MIN = 64,    /* slots, to begin with */
     NONE = UINT16_MAX,
@@ -53,7 +55,7 @@ static const struct tinylfu_way way_of[MODELS] = {
     { .rule = TINYLFU_FREQUENCY, .permille = 10 },
     { .rule = TINYLFU_FREQUENCY, .permille = 120 },
     { .rule = TINYLFU_FREQUENCY, .permille = 400 },
-    { .rule = TINYLFU_REUSE, .permille = 20, .strict = true },
+    { .rule = TINYLFU_REUSE, .permille = 20 },
     { .rule = TINYLFU_REUSE, .permille = 100, .by_uses = true },
     { .rule = TINYLFU_REUSE, .permille = 400 },
     { .rule = TINYLFU_RECENCY, .permille = 1000 },
@@ -89,7 +91,8 @@ struct model {
 struct model_set {
     struct model models[MODELS];
     size_t most;     /* keys that each model may ever hold, */
-    size_t capacity; /* keys that each model may hold now */
+    size_t capacity; /* keys that each model may hold now, */
+    size_t ghosts;   /* and ghosts that it remembers */
     unsigned shift;  /* one key of 2^shift is followed */
     bool full;       /* the cache had to remove something */
     uint64_t clock;  /* uses that were followed */
@@ -296,7 +299,7 @@ static uint16_t contest(
 
 /* Who goes by the rule of reuse; a leaver of the window becomes a ghost. */
 static uint16_t reuse_victim(
-    struct model *model, int m, uint16_t leaver, size_t capacity, struct random *random, uint32_t now)
+    struct model *model, int m, uint16_t leaver, size_t ghosts, struct random *random, uint32_t now)
 {
     uint16_t oldest = model->lists[MAIN].oldest;
     if (oldest != NONE)
@@ -304,7 +307,7 @@ static uint16_t reuse_victim(
     if (leaver == NONE)
         return way_of[m].by_uses ? idlest_of_main(model, m, random, now) : oldest;
     uint8_t date = evict_reach_date(&model->reach, model->slots[leaver].used_at);
-    evict_ghosts_add_dated(&model->ghosts, hash_of(&model->slots[leaver]), capacity, date);
+    evict_ghosts_add_dated(&model->ghosts, hash_of(&model->slots[leaver]), ghosts, date);
     return leaver;
 }
 
@@ -326,7 +329,7 @@ static uint16_t make_room(struct model_set *models, int m, const struct tinylfu 
         shrink_window(model, target);
         slot = leave_window(model, rule, target);
         slot = rule == TINYLFU_FREQUENCY ? contest(model, slot, tinylfu, random, now)
-                                         : reuse_victim(model, m, slot, models->capacity, random, now);
+                                         : reuse_victim(model, m, slot, models->ghosts, random, now);
         if (slot == NONE)
             slot = model->lists[model->lists[WINDOW].len ? WINDOW : MAIN].oldest;
     }
@@ -336,12 +339,10 @@ static uint16_t make_room(struct model_set *models, int m, const struct tinylfu 
 }
 
 /* True if a key that comes was here lately, and passes the window by. */
-static bool returns(struct model_set *models, int m, uint64_t hash)
+static bool returns(struct model *model, uint64_t hash, uint32_t now)
 {
-    struct model *model = &models->models[m];
     uint8_t date;
-    return evict_ghosts_take_dated(&model->ghosts, hash, &date) &&
-           (!way_of[m].strict || evict_reach_is_within(&model->reach, date, (uint32_t)models->clock));
+    return evict_ghosts_take_dated(&model->ghosts, hash, &date) && evict_reach_is_within(&model->reach, date, now);
 }
 
 static void take_in(
@@ -360,7 +361,7 @@ static void take_in(
         .low = (uint32_t)hash, .high = (uint32_t)(hash >> 32), .used_at = (uint32_t)models->clock
     };
     link_slot(model, slot);
-    if (way_of[m].rule == TINYLFU_RECENCY || returns(models, m, hash)) {
+    if (way_of[m].rule == TINYLFU_RECENCY || returns(model, hash, (uint32_t)models->clock)) {
         push(model, slot, MAIN);
         return;
     }
@@ -399,7 +400,7 @@ static void thin_out(struct model *model, unsigned shift)
         }
 }
 
-bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys)
+bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys, size_t ghosts)
 {
     if (__builtin_expect(keys >> models->shift > models->most * THIN_OUT_PERCENT / 100, 0)) {
         models->shift++;
@@ -412,6 +413,7 @@ bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys)
     }
     size_t sampled = (keys >> models->shift) + 1;
     models->capacity = !models->full || sampled > models->most ? models->most : sampled;
+    models->ghosts = (ghosts >> models->shift) + 1;
     return is_sampled(hash, models->shift);
 }
 

@@ -20,9 +20,9 @@ void model_set_limit(struct model_set *models, size_t limit);
 
 /*
  * True if the models follow the key: all keys of a small cache, a share of a large one's. `keys` is how many the cache
- * holds. O(1), and O(keys of the models) when they have doubled.
+ * holds, and `ghosts` how many others it remembers. O(1), and O(keys of the models) when they have doubled.
  */
-bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys);
+bool model_set_samples(struct model_set *models, uint64_t hash, size_t keys, size_t ghosts);
 
 /* The key was used: every model has a hit, or takes it in. O(1). */
 void model_set_use(struct model_set *models, const struct tinylfu *tinylfu, struct random *random, uint64_t hash);

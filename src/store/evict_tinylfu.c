@@ -30,6 +30,9 @@ enum {
     USES_PER_KEY = 20,    /* in a period ... */
     PERIOD_KEYS_MIN = 64, /* ... of so many keys, at least */
     CHUNK_HASHES = 1022,
+    GHOSTS_PER_KEY = 2, /* one who passes by between two uses of another must not make the other forgotten */
+    GHOST_BYTES = 3,
+    GHOST_LIMIT_SHARE = 32, /* so small a part of the limit of memory is taken by ghosts */
 };
 
 struct sketch {
@@ -48,6 +51,7 @@ struct tinylfu {
     size_t aging_at; /* the next line to be halved */
     uint64_t aging;  /* what is due of it: uses times lines, in units of a period */
     bool full;
+    size_t ghosts_most; /* by the limit of memory */
     struct evict_ghosts ghosts;
     struct evict_reach reach;
     struct model_set *models;          /* owned */
@@ -165,11 +169,18 @@ static void grow(struct tinylfu *tinylfu, size_t keys)
 
 /* --- Life and use --- */
 
+/* Ghosts that are remembered by a cache of so many keys. */
+static size_t ghosts_for(const struct tinylfu *tinylfu, size_t keys)
+{
+    return keys * GHOSTS_PER_KEY < tinylfu->ghosts_most ? keys * GHOSTS_PER_KEY : tinylfu->ghosts_most;
+}
+
 struct tinylfu *tinylfu_create(void)
 {
     struct tinylfu *tinylfu = mem_zalloc(sizeof *tinylfu);
     tinylfu->now = sketch_create(LINES_MIN);
     tinylfu->models = model_set_create();
+    tinylfu->ghosts_most = SIZE_MAX;
     return tinylfu;
 }
 
@@ -190,6 +201,7 @@ void tinylfu_destroy(struct tinylfu *tinylfu)
 
 void tinylfu_set_limit(struct tinylfu *tinylfu, size_t limit)
 {
+    tinylfu->ghosts_most = limit ? limit / GHOST_LIMIT_SHARE / GHOST_BYTES : SIZE_MAX;
     model_set_limit(tinylfu->models, limit);
 }
 
@@ -199,7 +211,7 @@ void tinylfu_use(struct tinylfu *tinylfu, struct random *random, uint64_t hash, 
         grow(tinylfu, keys);
     sketch_add(&tinylfu->now, mix(hash));
     age(tinylfu, keys);
-    if (model_set_samples(tinylfu->models, hash, keys))
+    if (model_set_samples(tinylfu->models, hash, keys, ghosts_for(tinylfu, keys)))
         model_set_use(tinylfu->models, tinylfu, random, hash);
 }
 
@@ -224,7 +236,8 @@ size_t tinylfu_window_target(const struct tinylfu *tinylfu, size_t keys)
 
 void tinylfu_forgo(struct tinylfu *tinylfu, uint64_t hash, size_t keys, uint64_t used_at)
 {
-    evict_ghosts_add_dated(&tinylfu->ghosts, hash, keys, evict_reach_date(&tinylfu->reach, used_at));
+    uint8_t date = evict_reach_date(&tinylfu->reach, used_at);
+    evict_ghosts_add_dated(&tinylfu->ghosts, hash, ghosts_for(tinylfu, keys), date);
 }
 
 void tinylfu_set_reach(struct tinylfu *tinylfu, uint64_t ticks)
@@ -234,10 +247,9 @@ void tinylfu_set_reach(struct tinylfu *tinylfu, uint64_t ticks)
 
 bool tinylfu_returns(struct tinylfu *tinylfu, uint64_t hash, uint64_t now)
 {
-    const struct tinylfu_way *way = tinylfu_way(tinylfu);
     uint8_t date;
-    return way->rule == TINYLFU_REUSE && evict_ghosts_take_dated(&tinylfu->ghosts, hash, &date) &&
-           (!way->strict || evict_reach_is_within(&tinylfu->reach, date, now));
+    return tinylfu_way(tinylfu)->rule == TINYLFU_REUSE && evict_ghosts_take_dated(&tinylfu->ghosts, hash, &date) &&
+           evict_reach_is_within(&tinylfu->reach, date, now);
 }
 
 /* --- Window --- */

@@ -118,6 +118,12 @@ def module_oracle(request, tmp_path_factory, oracle_command):
     yield from _module_process(request, tmp_path_factory, oracle_command, "oracle")
 
 
+@pytest.fixture(scope="module")
+def ports(module_server, module_oracle):
+    """Of the module's two servers, for tests that do the same with each."""
+    return module_server.port, module_oracle.port
+
+
 @pytest.fixture
 def client(request, protocol):
     """A connection to a server of the test's own; in a module that sets SHARED_SERVER, to the module's, emptied."""

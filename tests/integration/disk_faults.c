@@ -1,5 +1,6 @@
 /*
- * A library to be loaded before the C library: the disk fails as a file says, whose name is in LARDER_FAULTS.
+ * A library to be loaded before the C library: the disk fails as a file says, whose name is in LARDER_FAULTS, or the
+ * network.
  *
  *   write=28 fdatasync=5 fsync=5 rename=5    the call fails with that errno (write: only of files that are appended to)
  *   slow=3000                                fdatasync takes so many ms more
@@ -10,8 +11,13 @@
  *   stall=1                                  rename waits as long as the file says so
  *   exit=7                                   the machine stops before the 7th step that changes what is on the disk,
  *                                            counted from when the file says so
+ *   trace=1                                  each write, synchronisation and change of names is added to a file of that
+ *                                            name with ".trace" behind it
+ *   accept=24                                the call fails with that errno
+ *   stranger=1                               who connects has the address 192.0.2.1
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +77,28 @@ static void step(void)
     kill(getpid(), SIGKILL);
 }
 
+static void trace(const char *what, const char *path, const char *more)
+{
+    char to[4096], text[9000];
+    if (!fault("trace"))
+        return;
+    snprintf(to, sizeof to, "%s.trace", getenv("LARDER_FAULTS"));
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int len = snprintf(text, sizeof text, "%s\t%s\t%s\n", what, path, more);
+    if (fd >= 0 && syscall(SYS_write, fd, text, (size_t)len) == len)
+        syscall(SYS_close, fd);
+}
+
+static void trace_file(const char *what, int fd)
+{
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    path[len > 0 ? len : 0] = '\0';
+    if (path[0] == '/')
+        trace(what, path, "");
+}
+
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static void pause_ms(int ms)
@@ -82,6 +111,7 @@ static void pause_ms(int ms)
 ssize_t write(int fd, const void *ptr, size_t len)
 {
     bool appends = fcntl(fd, F_GETFL) & O_APPEND;
+    trace_file("write", fd);
     if (appends)
         pause_ms(fault("late"));
     while (appends && fault("stuck"))
@@ -111,13 +141,17 @@ int fdatasync(int fd)
 {
     wait_while_held();
     pause_ms(fault("slow"));
-    return fails("fdatasync") ? -1 : NEXT(fdatasync)(fd);
+    int status = fails("fdatasync") ? -1 : NEXT(fdatasync)(fd);
+    trace_file("sync", fd);
+    return status;
 }
 
 int fsync(int fd)
 {
     step();
-    return fails("fsync") ? -1 : NEXT(fsync)(fd);
+    int status = fails("fsync") ? -1 : NEXT(fsync)(fd);
+    trace_file("sync", fd);
+    return status;
 }
 
 int rename(const char *from, const char *to)
@@ -125,12 +159,14 @@ int rename(const char *from, const char *to)
     step();
     while (fault("stall"))
         pause_ms(1);
+    trace("rename", from, to);
     return fails("rename") ? -1 : NEXT(rename)(from, to);
 }
 
 int unlink(const char *path)
 {
     step();
+    trace("unlink", path, "");
     return NEXT(unlink)(path);
 }
 
@@ -154,4 +190,12 @@ int open64(const char *path, int flags, ...)
     if (flags & O_CREAT)
         step();
     return NEXT(open64)(path, flags, mode);
+}
+
+int accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
+{
+    int connection = fails("accept") ? -1 : NEXT(accept4)(fd, peer, len, flags);
+    if (connection >= 0 && fault("stranger") && peer->sa_family == AF_INET)
+        inet_pton(AF_INET, "192.0.2.1", &((struct sockaddr_in *)peer)->sin_addr);
+    return connection;
 }

@@ -47,6 +47,7 @@ def test_single_rules(users, rule):
     ["~*", "~b"], ["&*", "&b"], ["allkeys", "%R~b"], ["~a", "~*", "resetkeys", "~b"], ["~a", "~a", "%R~c", "%W~c"],
     ["+get", "~x", "nosuch", "+set"], ["(+get", "~x", "&y)", "+set"], ["(+get", "~x"], ["(+get ~x)", "(+set", "~y)"],
     [">a", ">b", ">a", "<b"], ["nopass", ">a"], [">a", "nopass"], ["on", "reset"], ["+@all", "-@hash", "+hget"],
+    ["(+get ~x)", "(+set ~y)", "clearselectors", "(+get ~z)"],
 ])
 def test_rules_together(users, rules):
     users.same(["ACL", "SETUSER", "u", "reset", *rules], ["ACL", "GETUSER", "u"], ["ACL", "LIST"])
@@ -62,9 +63,22 @@ def test_rules_together(users, rules):
     "ACL CAT " + "x" * 256, "ACL SETUSER u +get|a|b", "ACL SETUSER u -get|a|b", "ACL SETUSER u +config|get|x",
     "ACL SETUSER u +config|no|x", "COMMAND GETKEYS SPUBLISH a b", "COMMAND GETKEYSANDFLAGS SPUBLISH a b",
     "COMMAND GETKEYS MIGRATE h 1 k 0 9 KEYS a b", "COMMAND GETKEYSANDFLAGS MIGRATE h 1 k 0 9 COPY",
+    "ACL LOG 0", "ACL LOG -1", "ACL CAT scripting x", "ACL GENPASS 1 2",
 ])
 def test_command_forms(users, command):
     users.same(command)
+
+
+def test_categories_list_their_commands(client, module_oracle):
+    """Those of the other server that are none of ours apart."""
+    ours = set(client.command("COMMAND", "LIST"))
+    with Client(module_oracle.port) as oracle:
+        assert client.command("ACL", "CAT") == oracle.command("ACL", "CAT") + [b"json"]
+        for category in ("transaction", "bitmap", "hash", "pubsub", "sortedset"):
+            theirs = {name for name in oracle.command("ACL", "CAT", category) if name.split(b"|")[0] in ours}
+            listed = client.command("ACL", "CAT", category)
+            assert len(set(listed)) == len(listed) and theirs <= set(listed), category
+            assert b"get" not in listed
 
 
 def test_migrate_needs_leave_for_the_keys_that_it_names(users):
@@ -113,6 +127,41 @@ def test_what_a_user_may_do(users, profile):
         users.same(check)
     for check in CHECKS[1:20]:
         users.same(["AUTH", "default", ""], ["ACL", "DRYRUN", profile, *check])
+
+
+def test_first_arguments_of_one_command_go_without_those_of_others(users):
+    for rule in ("+select|1", "+echo|a", "+select|2", "+echo|b", "+ping|x", "+select", "-select"):
+        users.same(["ACL", "SETUSER", "u", rule])
+        for tried in ("SELECT 1", "SELECT 2", "SELECT 3", "ECHO a", "ECHO b", "ECHO c", "PING x", "PING"):
+            ours, theirs = (client.command("ACL", "DRYRUN", "u", *tried.split()) == b"OK" for client in users.both)
+            assert ours == theirs, (rule, tried)
+
+
+@pytest.mark.parametrize("refused", [None, 0, 63, 64, 65, 99])
+def test_each_of_many_keys_is_looked_at(users, refused):
+    keys = ["b" if number == refused else f"a{number}" for number in range(100)]
+    users.same("ACL SETUSER u reset on nopass +mget +auth ~a*", ["AUTH", "u", "x"])
+    for client in users.both:
+        reply = client.command("MGET", *keys)
+        assert (isinstance(reply, ErrorReply) and "permissions to access" in reply.text) == (refused is not None)
+
+
+@pytest.mark.parametrize("rules", [
+    "+sort ~a (+exists ~*)", "+sort ~a (+sort ~*)", "+sort ~a %R~*", "+exists ~* (+sort ~a)", "+sort %W~* %R~a",
+    "+sort ~a (~*)", "+sort +sort_ro ~a (+sort_ro %R~*)", "+sort ~s (+sort %R~* %W~t)",
+    "+sort ~a (+sort %R~* %W~t)",
+])
+def test_patterns_need_leave_to_read_all_keys_where_sort_is_allowed(users, rules):
+    """What another selector may read does not help."""
+    users.same("RPUSH a 2 1", "SET w_1 1", "SET w_2 0")
+    users.same(["ACL", "SETUSER", "u", "reset", "on", "nopass", *rules.split()])
+    users.same("AUTH u x")
+    for command in ("SORT a BY w_*", "SORT a BY nosort GET w_*", "SORT a GET # GET w_*", "SORT a BY w_* STORE a"):
+        ours, theirs = (client.command(*command.split()) for client in users.both)
+        if isinstance(theirs, ErrorReply) and theirs.text.startswith("NOPERM"):
+            assert isinstance(ours, ErrorReply) and ours.text.startswith("NOPERM")
+        else:
+            assert ours == theirs, command
 
 
 def test_refusals_have_the_words_of_newer_versions(client):
@@ -328,6 +377,23 @@ def test_users_of_the_configuration_file(tmp_path):
     server.stop_cleanly()
 
 
+@pytest.mark.parametrize("lines, own", [
+    ("user alice on nopass +@all\nrequirepass secret\n", True),
+    ("requirepass secret\nuser alice on nopass +@all\nuser default on >other ~* +@all\n", False),
+])
+def test_a_password_stays_when_other_users_are_named(tmp_path, lines, own):
+    config = tmp_path / "larder.conf"
+    config.write_text(lines)
+    command = [larder_binary(), str(config), "--port", "{port}", "--bind", "127.0.0.1", "--dir", "{dir}"]
+    server = ServerProcess(command, directory=tmp_path, bare=True)
+    with Client(server.port) as client:
+        assert client.command("SET", "a", "1").text.startswith("NOAUTH")
+        assert isinstance(client.command("AUTH", "secret"), ErrorReply) != own
+        assert isinstance(client.command("AUTH", "other"), ErrorReply) == own
+        assert client.command("SET", "a", "1") == b"OK"
+    server.stop_cleanly()
+
+
 def test_users_of_a_file_of_their_own(start_server, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
@@ -352,6 +418,24 @@ def test_users_of_a_file_of_their_own(start_server, tmp_path):
         assert alice.is_closed_by_server()
         assert client.command("ACL", "USERS") == [b"alice", b"default"]
         assert client.command("CONFIG", "SET", "aclfile", "x").text.startswith("ERR CONFIG SET failed")
+
+
+def test_who_reads_the_file_that_no_longer_names_him_is_nobody(start_server, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    users = home / "users.acl"
+    users.write_text("user default on nopass ~* &* +@all\nuser alice on nopass ~* +@all\nuser bob on nopass +@all\n")
+    server = start_server("--aclfile", str(users), directory=home)
+    with Client(server.port) as alice, Client(server.port) as bob:
+        alice.command("AUTH", "alice", "x")
+        bob.command("AUTH", "bob", "x")
+        users.write_text("user default on >secret ~* &* +@all\nuser bob on nopass +@all ~b\n")
+        assert bob.command("ACL", "LOAD") == b"OK"
+        assert alice.is_closed_by_server()
+        assert bob.command("ACL", "WHOAMI") == b"bob" and bob.command("SET", "b", "1") == b"OK"
+        users.write_text("user default on >secret ~* &* +@all\n")
+        assert bob.command("ACL", "LOAD") == b"OK"
+        assert bob.is_closed_by_server(), "the user default has a password, which he did not say"
 
 
 @pytest.mark.parametrize("text", ["user alice on nosuch\n", "nonsense\n", "user a on\nuser a on\n", "user\n"])

@@ -106,6 +106,22 @@ def test_restart_and_expiry(start_server, tmp_path):
         assert [b"DEL", b"short"] in found and [b"DEL", b"list"] in found
 
 
+@pytest.mark.parametrize("policy, word, most", [("noeviction", "IDLETIME", 60), ("allkeys-lfu", "FREQ", 5)])
+def test_keys_are_as_new_after_a_restart(start_server, tmp_path, policy, word, most):
+    own = tmp_path / "own"
+    options = ("--appendonly", "yes", "--maxmemory-policy", policy, "--lfu-decay-time", "0")
+    server = start_server(*options, directory=own)
+    with Client(server.port) as client:
+        client.command("SET", "in the base", "1")
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        client.command("SET", "behind it", "1")
+    server.stop_cleanly()
+    with Client(start_server(*options, directory=own).port) as client:
+        uses = [client.command("OBJECT", word, key) for key in ("in the base", "behind it")]
+        assert all((0 if word == "IDLETIME" else most) <= use <= most for use in uses), uses
+
+
 def test_rewrite(server, scale):
     where = directory(server)
     rng = random.Random(7)
@@ -164,7 +180,7 @@ def test_plain_base(server, start_oracle, tmp_path, seed, scale):
         client.command("SET", "k", "v")
         assert commands(last_increment(where).read_bytes())[0].startswith(b"#TS:")
         client.command("DEL", "k")
-        client.command("DEBUG", "LOADAOF")
+        assert client.command("DEBUG", "LOADAOF") == b"OK"
         assert rdb_contents.contents(client) == before
     check_with_redis(where / "appendonly.aof.manifest")
     other = tmp_path / "other"
@@ -230,7 +246,7 @@ def test_upgrade_of_a_single_file(start_server, tmp_path, begin):
         client.command("BGREWRITEAOF")
         rewritten(client)
         assert manifest(where) == [("appendonly.aof.2.base.rdb", 2, "b"), ("appendonly.aof.2.incr.aof", 2, "i")]
-        client.command("DEBUG", "LOADAOF")
+        assert client.command("DEBUG", "LOADAOF") == b"OK"
         assert client.command("MGET", "k", "more") == [b"v", b"v"]
 
 

@@ -105,7 +105,7 @@ def contents(client):
 def quiet(client):
     """Nothing more expires for a while, and everything is written."""
     time.sleep(0.1)
-    client.command("DEBUG", "EXPIRE-WALK", 0)
+    assert client.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
     for db in range(3):
         client.command("SELECT", db)
         for key in client.command("KEYS", "*"):
@@ -150,7 +150,7 @@ def test_killed_and_loaded(start_server, tmp_path, seed, scale, rewrites):
     server.kill()
     again = start_server(*AOF, directory=own)
     with loaded(again) as client:
-        client.command("DEBUG", "EXPIRE-WALK", 0)
+        assert client.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
         assert "answered with an error while loading" not in again.log()
         compare(before, contents(client))
         assert client.command("DEBUG", "DIGEST") == digest

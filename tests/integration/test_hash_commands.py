@@ -184,7 +184,7 @@ def expire_soon(client, *fields, key="h"):
 
 
 def test_expired_fields_are_never_seen(hashes):
-    hashes.command("DEBUG", "EXPIRE-WALK", 0)
+    assert hashes.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
     expire_soon(hashes, "a", "b")
     time.sleep(0.05)
     assert hashes.command("HGET", "h", "a") is None
@@ -201,7 +201,7 @@ def test_expired_fields_are_never_seen(hashes):
 
 def test_expired_fields_of_a_large_hash_are_never_seen(hashes):
     """Too many to be removed by a look-up."""
-    hashes.command("DEBUG", "EXPIRE-WALK", 0)
+    assert hashes.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
     names = [f"f{n}" for n in range(3000)]
     hashes.command("HSET", "big", *(x for name in names for x in (name, "v")))
     expire_soon(hashes, *names[:2900], key="big")
@@ -220,7 +220,7 @@ def test_expired_fields_of_a_large_hash_are_never_seen(hashes):
 
 
 def test_a_hash_goes_with_its_last_field(hashes):
-    hashes.command("DEBUG", "EXPIRE-WALK", 0)
+    assert hashes.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
     expire_soon(hashes, "a", "b", "c")
     time.sleep(0.05)
     assert hashes.command("EXISTS", "h") == 0 and hashes.command("TYPE", "h") == b"none"

@@ -167,14 +167,14 @@ def test_memory_that_is_out(sender, other):
     assert sender.read().value == b"OK" and other.command("JSON.GET", "d").decode() == BIG
 
 
-@pytest.mark.server_options("--appendonly", "yes", "--appendfsync", "no")
+@pytest.mark.server_options("--appendonly", "yes", "--appendfsync", "no", "--enable-debug-command", "yes")
 def test_the_log_has_it(server, sender, other):
     sender.send_raw(encode(("JSON.SET", "d", "$", BIG, "PX", 1_000_000)))
     sender.read()
     send_in_parts(sender, encode(("JSON.ARRAPPEND", "d", "$", BIG)))
     sender.read()
     document = other.command("JSON.GET", "d")
-    other.command("DEBUG", "LOADAOF")
+    assert other.command("DEBUG", "LOADAOF") == b"OK"
     assert other.command("JSON.GET", "d") == document and 0 < other.command("PTTL", "d") <= 1_000_000
 
 

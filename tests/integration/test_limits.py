@@ -1,4 +1,5 @@
 """Bounds: clients that never read, that never finish, that are too many, too idle; and what idle ones cost."""
+import errno
 import resource
 import socket
 import time
@@ -7,6 +8,7 @@ import pytest
 
 from harness.resp import Client, ConnectionClosed, ErrorReply
 from harness.waiting import has_answered, until
+from test_aof_faults import faults, faults_library  # noqa: F401
 
 
 def test_a_client_that_never_reads_is_cut_off(start_server):
@@ -92,6 +94,52 @@ def test_protected_mode_needs_no_password_on_the_machine_itself(start_server):
     server = start_server("--protected-mode", "yes")
     with Client(server.port) as client:
         assert client.command("PING") == b"PONG"
+
+
+def test_protected_mode_turns_strangers_away_until_there_is_a_password(start_server, faults):  # noqa: F811
+    server = start_server("--protected-mode", "yes")
+    with Client(server.port) as client:
+        assert client.command("PING") == b"PONG"
+        faults("stranger=1")
+        with Client(server.port) as stranger:
+            stranger.send("SET", "a", "1")
+            assert stranger.read().value.text.startswith("DENIED ")
+            assert stranger.is_closed_by_server()
+        assert client.command("CONFIG", "SET", "requirepass", "secret") == b"OK"
+        with Client(server.port) as stranger:
+            assert stranger.command("PING").text.startswith("NOAUTH")
+            assert stranger.command("AUTH", "secret") == b"OK"
+            assert b"addr=192.0.2.1:" in stranger.command("CLIENT", "INFO")
+        client.command("CONFIG", "SET", "requirepass", "", "protected-mode", "no")
+        with Client(server.port) as stranger:
+            assert stranger.command("EXISTS", "a") == 0
+
+
+@pytest.mark.parametrize("allowed", ["no", "local", "yes"])
+def test_what_strangers_may_be_kept_from(start_server, faults, allowed):  # noqa: F811
+    server = start_server("--protected-mode", "no", "--enable-protected-configs", allowed, "--enable-debug-command",
+                          allowed)
+    tried = ["CONFIG SET dbfilename x.rdb", "DEBUG SLEEP 0"]
+    with Client(server.port) as client:
+        assert all(isinstance(client.command(*words.split()), ErrorReply) == (allowed == "no") for words in tried)
+        faults("stranger=1")
+        with Client(server.port) as stranger:
+            refused = [isinstance(stranger.command(*words.split()), ErrorReply) for words in tried]
+            assert refused == [allowed != "yes"] * 2
+
+
+def test_no_file_descriptor_left_for_a_connection(start_server, faults):  # noqa: F811
+    server = start_server()
+    with Client(server.port) as client:
+        assert client.command("PING") == b"PONG"
+        faults(f"accept={errno.EMFILE}")
+        with Client(server.port) as waiting:
+            waiting.send("PING")
+            until(lambda: "Accepting client connection" in server.log())
+            assert client.command("PING") == b"PONG"
+            faults()
+            assert waiting.read().value == b"PONG"
+        assert "Accepting client connection: accept: Too many open files" in server.log()
 
 
 def test_unix_socket(start_server, tmp_path):
@@ -194,3 +242,25 @@ def test_a_long_reply_is_given_up_when_it_breaks_the_limit(server, command):
             swamped.read()
         until(lambda: info("connected_clients") == 1 and info("used_memory") - before < 3_000_000)
         assert info("total_net_output_bytes") < 2_000_000
+
+
+def test_very_many_leave_and_come_back_at_once(start_server):
+    """They are taken leave of in several turns, and those who come meanwhile find room."""
+    count = 300
+    server = start_server("--maxclients", str(count + 1))
+    with Client(server.port) as other:
+        clients = [Client(server.port) for _ in range(count)]
+        for client in clients:
+            client.command("SUBSCRIBE", "all")
+        assert other.command("CLIENT", "KILL", "TYPE", "pubsub") == count
+        again = [Client(server.port) for _ in range(count)]
+        for client in again:
+            assert client.command("PING") == b"PONG"
+        until(lambda: other.info("clients")["connected_clients"] == str(count + 1))
+        assert other.command("PUBLISH", "all", "x") == 0
+        for client in clients:
+            with pytest.raises(ConnectionClosed):
+                client.read()
+        for client in clients + again:
+            client.close()
+        until(lambda: other.info("clients")["connected_clients"] == "1")

@@ -233,7 +233,7 @@ ANSWERS = [("LRANGE", "big", 0, -1), ("ZRANGE", "big", 0, -1), ("SMEMBERS", "big
 @pytest.mark.parametrize("command", ANSWERS, ids=name)
 def test_what_only_answers_ends_with_its_client(start_server, command):
     """Whose output is above its limit is closed, and what was made for him goes on for no more than a step."""
-    server = start_server("--client-output-buffer-limit", "normal 1mb 0 0")
+    server = start_server(*SERVER_OPTIONS, "--client-output-buffer-limit", "normal 1mb 0 0")
     add = {"LRANGE": ("RPUSH", "big"), "ZRANGE": ("ZADD", "big")}.get(command[0], ("SADD", "big"))
     with Client(server.port) as other, Client(server.port) as writer, Client(server.port) as client:
         for at in range(0, 40_000, 200):

@@ -39,11 +39,6 @@ def contents(client):
             for name, value, ttl in zip(names, values[::2], values[1::2])]
 
 
-@pytest.fixture(scope="module")
-def ports(module_server, module_oracle):
-    return module_server.port, module_oracle.port
-
-
 @pytest.mark.parametrize("how", ["alone", "in-exec"])
 @pytest.mark.parametrize("command", [*READS, *CHANGES, *REFUSED])
 def test_reply_and_contents(ports, command, how):

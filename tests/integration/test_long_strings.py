@@ -48,11 +48,6 @@ def contents(client):
     return found
 
 
-@pytest.fixture(scope="module")
-def ports(module_server, module_oracle):
-    return module_server.port, module_oracle.port
-
-
 def plain(reply):
     return getattr(reply, "text", reply)
 

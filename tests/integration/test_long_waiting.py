@@ -36,11 +36,6 @@ def wait(client, other, *command):
     until(lambda: blocked(other) == before + 1)
 
 
-@pytest.fixture(scope="module")
-def ports(module_server, module_oracle):
-    return module_server.port, module_oracle.port
-
-
 @pytest.fixture
 def cast(module_server):
     with Client(module_server.port) as first, Client(module_server.port) as second, \

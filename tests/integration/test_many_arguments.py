@@ -70,11 +70,6 @@ def contents(client):
     return found
 
 
-@pytest.fixture(scope="module")
-def ports(module_server, module_oracle):
-    return module_server.port, module_oracle.port
-
-
 @pytest.mark.parametrize("how", ["alone", "in-exec"])
 @pytest.mark.parametrize("command", [*CHANGES, *OTHERS])
 def test_reply_and_contents(ports, command, how):

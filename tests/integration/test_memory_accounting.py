@@ -135,3 +135,20 @@ def test_used_memory_is_what_the_allocator_says(server):
         client.command("FLUSHALL")
         for _ in range(5):
             check_used(client)
+
+
+@pytest.mark.parametrize("thread", ["yes", "no"])
+def test_purged_memory_is_the_systems(start_server, thread):
+    server = start_server("--jemalloc-bg-thread", thread)
+    with Client(server.port) as client, Client(server.port) as other:
+        skip_without_jemalloc(client)
+        for _ in range(3):
+            client.load(("SET", f"key:{i}", "v" * 1_000_000) for i in range(60))
+            full = int(client.info("memory")["used_memory_rss"])
+            client.command("FLUSHALL", "SYNC")
+            until_reclaimed(client)
+            client.send("MEMORY", "PURGE")
+            assert other.command("PING") == b"PONG" and client.read().value == b"OK"
+            assert int(client.info("memory")["used_memory_rss"]) < full - 50_000_000
+        client.load([("MULTI",), ("SET", "a", 1), ("MEMORY", "PURGE"), ("GET", "a")])
+        assert client.command("EXEC") == [b"OK", b"OK", b"1"]

@@ -296,3 +296,28 @@ def test_reset_and_quit(pair):
     pair.same("SELECT 3", "MULTI", "RESET")
     pair.same("PING", "CLIENT GETNAME", "GET nothing", "QUIT")
     assert all(client.is_closed_by_server() for client in pair.both)
+
+
+@pytest.mark.server_options("--enable-debug-command", "yes")
+@pytest.mark.parametrize("how", ["come together", "go on together"])
+def test_more_requests_of_many_clients_than_are_executed_at_once(server, how):
+    """Each is carried out once, and in its client's order, behind what it has to wait for."""
+    count, clients = 250, [Client(server.port) for _ in range(12)]
+    with Client(server.port) as other:
+        assert all(client.command("PING") == b"PONG" for client in clients)
+        if how == "come together":
+            other.send("DEBUG", "SLEEP", "0.2")
+        else:
+            assert other.command("CLIENT", "PAUSE", 60000) == b"OK"
+        for number, client in enumerate(clients):
+            some = b"INCR n\r\n" * count
+            client.send_raw(some + encode(("BLPOP", f"q{number}", 0)) + some)
+        assert (other.read().value if how == "come together" else other.command("CLIENT", "UNPAUSE")) == b"OK"
+        found = [[client.read().value for _ in range(count)] for client in clients]
+        other.load(("RPUSH", f"q{number}", "go") for number in range(len(clients)))
+        for number, (client, numbers) in enumerate(zip(clients, found)):
+            assert client.read().value == [b"q%d" % number, b"go"]
+            numbers += [client.read().value for _ in range(count)]
+            assert numbers == sorted(set(numbers))
+            client.close()
+        assert other.command("GET", "n") == b"%d" % (2 * count * len(clients))

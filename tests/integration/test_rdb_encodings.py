@@ -38,6 +38,15 @@ VALUES = {
     "hash, ziplist": (13, string(ziplist(b"f", 1, b"g", BIG)), {b"f": b"1", b"g": BIG}),
     "quicklist": (14, length(2) + string(ziplist(b"a", 1)) + string(ziplist(BIG)), [b"a", b"1", BIG]),
     "hash, listpack": (16, string(listpack(b"f", 1, b"g", 2**40)), {b"f": b"1", b"g": b"1099511627776"}),
+    "plain hash of numbers": (4, length(3) + b"\xc0\x05\xc0\x07" + b"\xc1\x00\x80\xc0\x08" + b"\xc0\x06" + string("v"),
+                              {b"5": b"7", b"-32768": b"8", b"6": b"v"}),
+    "plain set of numbers": (2, length(3) + b"\xc0\x05\xc1\x00\x80" + string("v"), {b"5", b"-32768", b"v"}),
+    "plain zset of numbers": (5, length(2) + b"\xc0\x05" + struct.pack("<d", 2) + b"\xc0\x06" + struct.pack("<d", 1),
+                              {b"5": 2.0, b"6": 1.0}),
+    "hash of numbers": (16, string(listpack(5, 7, -6, 2**40)), {b"5": b"7", b"-6": b"1099511627776"}),
+    "hash of numbers, one expires": (25, struct.pack("<Q", EXPIRY) + string(listpack(8, 9, EXPIRY, 10, 11, 0)),
+                                    {b"8": b"9", b"10": b"11"}),
+    "zset of numbers": (17, string(listpack(5, 1, -6, 2)), {b"5": 1.0, b"-6": 2.0}),
     "zset, listpack": (17, string(listpack(b"a", 1, b"b", b"2.5")), {b"a": 1.0, b"b": 2.5}),
     "quicklist 2": (18, length(3) + b"\x02" + string(listpack(b"a", 5)) + b"\x01" + string(b"p" * 20000) + b"\x02" +
                     string(listpack(b"z")), [b"a", b"5", b"p" * 20000, b"z"]),
@@ -95,6 +104,26 @@ def test_every_encoding(load, version):
     assert client.command("DBSIZE") == len(VALUES)
 
 
+USES = rdb(11, b"\xfe\x00", b"\xf8\x40\x64" + key(0, "idle", string("v")), b"\xf9\xc8" + key(0, "used", string("v")),
+           key(0, "new", string("v")), b"\xf8\x40\x64" + key(1, "idle list", length(1) + string("v")),
+           b"\xf9\x07" + key(1, "used list", length(1) + string("v")))
+
+
+@pytest.mark.parametrize("policy, word, expected", [
+    ("volatile-lfu", "FREQ", {"idle": 5, "used": 200, "new": 5, "idle list": 5, "used list": 7}),
+    ("allkeys-lru", "IDLETIME", {"idle": 100, "used": 0, "new": 0, "idle list": 100, "used list": 0}),
+])
+def test_what_is_known_of_uses_stays(load, policy, word, expected):
+    client = load(USES, "--maxmemory-policy", policy, "--maxmemory", "1gb", "--lfu-decay-time", 0,
+                  "--enable-debug-command", "yes")
+    for _ in range(2):
+        found = {name: client.command("OBJECT", word, name) for name in expected}
+        assert all(expected[name] <= use <= expected[name] + (60 if word == "IDLETIME" else 0)
+                   for name, use in found.items()), found
+        client.load(("SET", f"more:{i}", "v") for i in range(2000))
+        assert client.command("DEBUG", "RELOAD") == b"OK"
+
+
 def test_small_limits_convert(load):
     """What was packed by a server with other limits is packed no longer."""
     client = load(rdb(12, *(key(kind, name, payload) for name, (kind, payload, _) in VALUES.items())),
@@ -104,6 +133,25 @@ def test_small_limits_convert(load):
         assert value_of(client, name) == expected, name
     assert client.command("OBJECT", "ENCODING", "intset 2") == b"hashtable"
     assert client.command("OBJECT", "ENCODING", "quicklist 2") == b"quicklist"
+
+
+@pytest.mark.parametrize("less", [0, 1])
+def test_limits_that_just_fit(load, less):
+    """Three elements with a limit of three stay packed, whatever they come as; with two they do not."""
+    values = {"packed set": (20, string(listpack(b"a", 5, b"c"))), "plain set": (2, length(3) + string("a") +
+              string("b") + string("c")), "intset": (11, string(intset(2, 1, 2, 3))),
+              "packed hash": (16, string(listpack(*b"abcdef"))), "plain hash": (4, length(3) + b"".join(
+                  string(c) for c in "abcdef")), "packed zset": (17, string(listpack(b"a", 1, b"b", 2, b"c", 3))),
+              "plain zset": (5, length(3) + b"".join(string(c) + struct.pack("<d", 1) for c in "abc"))}
+    client = load(rdb(12, *(key(kind, name, payload) for name, (kind, payload) in values.items())),
+                  *(word for name in ("hash-max-listpack-entries", "zset-max-listpack-entries",
+                                      "set-max-intset-entries", "set-max-listpack-entries")
+                    for word in (f"--{name}", 3 - less)))
+    large = {"set": b"hashtable", "hash": b"hashtable", "zset": b"skiplist", "intset": b"hashtable"}
+    for name in values:
+        small = b"intset" if name == "intset" else b"listpack"
+        expected = large[name.split()[-1]] if less else small
+        assert client.command("OBJECT", "ENCODING", name) == expected, name
 
 
 def test_what_stands_between_keys(load):
@@ -163,7 +211,10 @@ def test_the_log_says_what_is_wrong_with_a_payload(load, tmp_path):
             (10, string(ziplist(b"a")[:-1]), "List ziplist integrity check failed"),
             (13, string(ziplist(b"f")), "Hash ziplist integrity check failed"),
             (16, string(listpack(b"f", 1)[:-1]), "Listpack integrity check failed: that of a hash"),
-            (18, length(1) + length(1) + string(""), "A node of a list is one element and empty"))):
+            (18, length(1) + length(1) + string(""), "A node of a list is one element and empty"),
+            (23, string(listpack(b"f", b"v", EXPIRY + 1, b"g", b"w", EXPIRY)), "expiries out of range or order"),
+            (25, bytes(8) + string(listpack(b"f", b"v", 0, b"g", b"w", EXPIRY)), "expiries out of range or order"),
+            (25, bytes(8) + string(listpack(b"f", b"v", b"soon")), "expiries out of range or order"))):
         assert client.command("RESTORE", "k", 0, dumped(kind, payload)).text == "ERR Bad data format"
         log = (tmp_path / "files-0" / "server.log").read_text()
         lines = [line for line in log.splitlines() if "to be restored" in line]

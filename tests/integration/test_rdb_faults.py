@@ -159,12 +159,12 @@ def check(path):
         return process.returncode, out.read().decode(errors="replace"), usage.ru_maxrss * 1024
 
 
+@pytest.mark.server_options("--rdbchecksum", "no")
 def test_damaged_files_take_no_more_memory_than_whole_ones(server, tmp_path, seed, scale):
     """Without a checksum, so that nothing but the lengths themselves keeps a reader from believing them."""
     print("seed", seed)
     rng = random.Random(seed)
     with Client(server.port) as client:
-        client.command("CONFIG", "SET", "rdbchecksum", "no")
         rdb_contents.fill(client, rng, 20)
         client.load([("SETRANGE", "long", 300_000, "x"), ("RPUSH", "list", *range(3000)),
                      ("SADD", "set", *range(3000))])

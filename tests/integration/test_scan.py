@@ -138,8 +138,9 @@ def test_an_expired_key_is_never_returned(client, scale):
             return
 
 
+@pytest.mark.server_options("--enable-debug-command", "yes")
 def test_expired_keys_that_scan_meets_are_removed(client):
-    client.command("DEBUG", "EXPIRE-WALK", 0)
+    assert client.command("DEBUG", "EXPIRE-WALK", 0) == b"OK"
     client.load(("SET", f"dead:{i}", "", "PX", 5) for i in range(20))
     client.load(("SET", f"alive:{i}", "") for i in range(500))
     client.command("HSET", "dead hash", "f", "v")

@@ -108,6 +108,10 @@ def test_own_changes_come_behind_the_reply(watcher):
     assert heard(pair) == [[b"invalidate", [b"k"]]]
     pair.same("GET k", "MULTI", "SET k 5", "GET k", "EXEC")
     assert heard(pair) == [[b"invalidate", [b"k"]]]
+    pair.same("SET other 1", "FLUSHDB")
+    assert heard(pair) == [[b"invalidate", None]]
+    pair.same("SADD s " + " ".join(map(str, range(2000))), "FLUSHALL")
+    assert heard(pair) == [[b"invalidate", None]]
     pair.same("CLIENT TRACKING ON NOLOOP", "GET k", "SET k 2")
     assert heard(pair) == []
 
@@ -121,6 +125,24 @@ def test_opting_in_and_out(watcher):
             writer.same(f"SET {key} 1")
             heard(pair)
         pair.same("CLIENT TRACKING OFF")
+
+
+def test_how_long_caching_holds(watcher):
+    """For the next command that is not CLIENT, refused or not, or for the next transaction; within one till its end."""
+    pair, writer = watcher
+    pair.same("CLIENT TRACKING ON OPTIN")
+    for steps in (["CLIENT CACHING YES", "CLIENT GETNAME", "GET a", "GET b"],
+                  ["CLIENT CACHING YES", "GET a b c", "GET a"],
+                  ["CLIENT CACHING YES", "NOSUCH", "GET a"],
+                  ["CLIENT CACHING YES", "MULTI", "GET a b c", "GET a", "EXEC", "GET b"],
+                  ["CLIENT CACHING YES", "MULTI", "DISCARD", "GET a"],
+                  ["MULTI", "GET a", "CLIENT CACHING YES", "GET b", "EXEC", "GET c"],
+                  ["MULTI", "CLIENT CACHING YES", "EXEC", "GET a", "CLIENT CACHING YES", "GET b"]):
+        for step in ["CLIENT CACHING YES", *steps]:
+            pair.same(step)
+        for key in "abc":
+            writer.same(f"SET {key} 1")
+            heard(pair)
 
 
 def test_broadcasting(watcher):

@@ -24,6 +24,7 @@ SEQUENCES = [
     "MULTI | SET a x | INCR a | SET b 2 | EXEC | GET b",
     "MULTI | EXEC x | SET a 1 | EXEC",
     "MULTI | DISCARD x | SET a 1 | EXEC",
+    "EXEC x | DISCARD x | EXEC",
     "MULTI | CONFIG NOSUCH | SET a 1 | EXEC",
     "MULTI | SHUTDOWN NOSAVE | EXEC",
     "MULTI | SELECT 2 | SET a 2 | SELECT 0 | GET a | EXEC | SELECT 2 | GET a",
@@ -66,6 +67,17 @@ SEQUENCES = [
 @pytest.mark.parametrize("sequence", SEQUENCES)
 def test_sequences(pair, sequence):
     pair.same(*[step for step in sequence.split(" | ")])
+
+
+def test_exec_of_a_stranger(pair, module_server, module_oracle):
+    """Whoever has not said who he is, and pipelines a transaction, hears that it is over."""
+    pair.same("CONFIG SET requirepass secret")
+    stranger = Pair(module_server.port, module_oracle.port, 2)
+    try:
+        stranger.same("MULTI", "SET a 1", "EXEC", "EXEC x", "DISCARD", "AUTH secret", "EXEC")
+    finally:
+        stranger.close()
+        pair.same(["CONFIG", "SET", "requirepass", ""])
 
 
 def test_a_key_that_expires_while_it_is_watched(pair):

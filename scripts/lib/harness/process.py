@@ -3,6 +3,7 @@
 `larder_binary` and `oracle_binary` say where the servers are. The oracle is redis-server 7.0; Debian's redis-tools
 ships that very program under the name redis-check-rdb, so a symbolic link with the right name is enough.
 """
+import collections
 import contextlib
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER_PORTS = 10000, 32768
+_claims = collections.deque(maxlen=64)
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer:",
                    "WARNING: ThreadSanitizer")
 
@@ -39,12 +41,20 @@ def oracle_binary(directory=None):
 
 
 def free_port():
-    """A port that nobody listens on, below those that the kernel gives to clients: one might get it meanwhile."""
+    """A port that nobody listens on, below those that the kernel gives to clients: one might get it meanwhile.
+
+    Test runs beside this one would take another's server for their own. So a name that ends with this process tells
+    them that the port is spoken for, until whoever asked for it has had ample time to listen.
+    """
     while True:
         port = random.SystemRandom().randrange(*SERVER_PORTS)
+        claim = socket.socket(socket.AF_UNIX)
         with socket.socket() as s, contextlib.suppress(OSError):
+            claim.bind(f"\0larder-port-{port}")
             s.bind(("127.0.0.1", port))
+            _claims.append(claim)
             return port
+        claim.close()
 
 
 class StartFailed(Exception):

@@ -50,7 +50,7 @@ def begin(client, *command):
 @contextlib.contextmanager
 def hold(other, steps=0):
     """Within it, commands that go on in steps make so many of them, all together, and wait."""
-    other.command("DEBUG", "TASK-STEPS", steps)
+    assert isinstance(other.command("DEBUG", "TASK-STEPS", steps), int), "a server that allows DEBUG"
     try:
         yield
     finally:

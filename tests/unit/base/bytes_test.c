@@ -67,3 +67,22 @@ Test(bytes, single_letters)
         cr_assert_eq(ascii_upper((char)c), letter ? c & ~32 : c);
     }
 }
+
+Test(bytes, escapes)
+{
+    const struct {
+        struct bytes text;
+        char c;
+        size_t used;
+    } cases[] = { { BYTES("n"), '\n', 1 }, { BYTES("r"), '\r', 1 }, { BYTES("t"), '\t', 1 }, { BYTES("b"), '\b', 1 },
+        { BYTES("a"), '\a', 1 }, { BYTES("\""), '"', 1 }, { BYTES("\\n"), '\\', 1 }, { BYTES("\0n"), '\0', 1 },
+        { BYTES("x4aB"), 'J', 3 }, { BYTES("xFf"), '\xff', 3 }, { BYTES("x09"), '\t', 3 }, { BYTES("x4"), 'x', 1 },
+        { BYTES("x"), 'x', 1 }, { BYTES("xg0"), 'x', 1 }, { BYTES("x0g"), 'x', 1 }, { BYTES("X4a"), 'X', 1 } };
+    struct guard guard = guard_create();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t used;
+        cr_expect_eq(bytes_unescape(guard_place(&guard, cases[i].text), &used), cases[i].c, "%zu", i);
+        cr_expect_eq(used, cases[i].used, "%zu", i);
+    }
+    guard_destroy(&guard);
+}

@@ -227,6 +227,23 @@ Test(num, random_decimals_against_strtod)
     guard_destroy(&guard);
 }
 
+/* As Redis writes scores up to 7.0, and numbers around a power of two, where digits fit in a double no longer. */
+Test(num, seventeen_digits_against_strtod)
+{
+    struct random random = seed_random("seventeen_digits_against_strtod");
+    struct guard guard = guard_create();
+    for (int i = 0; i < 200000; i++) {
+        char cstr[64];
+        double mine = 0, value = (double)any_length(&random) / (double)(1 + random_below(&random, 100000));
+        int len = i % 2
+                      ? snprintf(cstr, sizeof cstr, "%.17g", i % 4 == 1 ? value : -value / 1e9)
+                      : snprintf(cstr, sizeof cstr, "%" PRIu64 ".%0*d", (UINT64_C(1) << 53) - 8 + i % 16, i / 2 % 6, 5);
+        cr_assert(num_parse_double(guard_place(&guard, bytes_make(cstr, (size_t)len)), &mine), "%s", cstr);
+        cr_assert_eq(mine, strtod(cstr, NULL), "%s", cstr);
+    }
+    guard_destroy(&guard);
+}
+
 static const char *shown(double value)
 {
     static char out[NUM_DOUBLE_MAX_LEN + 1];

@@ -85,7 +85,7 @@ static void model_check(struct model *model)
         before = at;
         REQUIRE(listpack_read(pack, &at, &value));
         REQUIRE(bytes_equal(listpack_value_bytes(value, scratch), model->items[i]));
-        REQUIRE(listpack_equals(pack, at2, model->items[i]));
+        REQUIRE(listpack_find(pack, at2, model->items[i], 0) == at2);
         at2 = listpack_next(pack, at2);
     }
     REQUIRE(!listpack_read(pack, &at, &value) && at2 == 0 && at == listpack_end(pack));
@@ -107,8 +107,7 @@ static void step_insert(struct model *model)
     if (index == model->count && below(model, 2))
         REQUIRE((numeric ? listpack_append_i64(&model->pack, number) : listpack_append(&model->pack, text)) == at);
     else
-        REQUIRE(
-            (numeric ? listpack_insert_i64(&model->pack, at, number) : listpack_insert(&model->pack, at, text)) == at);
+        REQUIRE(listpack_insert(&model->pack, at, text) == at);
     model_put(model, index, text);
 }
 
@@ -330,7 +329,10 @@ Test(listpack_validate, the_visitor_may_refuse)
     listpack_destroy(pack);
 }
 
-/* One of each kind; the last is up to the caller, as what stands before the end and the guard is what matters. */
+/*
+ * One of each kind, and every other one twice, as those that are alike are passed over together. The last is up to the
+ * caller, as what stands before the end and the guard is what matters.
+ */
 static unsigned char *one_of_each(struct model *model, size_t last)
 {
     char text12[91] = "", text12_wide[141] = ""; /* with backlens of one byte and of two */
@@ -340,7 +342,8 @@ static unsigned char *one_of_each(struct model *model, size_t last)
         text12_wide };
     unsigned char *pack = listpack_create(0);
     for (size_t i = 0; i < LEN(texts); i++)
-        REQUIRE(listpack_append(&pack, bytes_from_cstr(texts[(last + 1 + i) % LEN(texts)])));
+        for (size_t times = i % 2; times < 2; times++)
+            REQUIRE(listpack_append(&pack, bytes_from_cstr(texts[(last + 1 + i) % LEN(texts)])));
     if (model && below(model, 2))
         REQUIRE(listpack_append(&pack, draw(model)));
     return pack;

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "fixture.h"
+#include "store/reclaim.h"
 
 enum { CLIENTS = 6, CLASS_PUBSUB = 2 };
 
@@ -129,6 +130,66 @@ Test(pubsub, shard_channels_are_names_of_their_own)
     cr_assert_eq(publish(PUBSUB_SHARD, "a", "m"), 1);
     GETS(0, "*3.$8.smessage.$1.a.$1.m.");
     GETS(1, "");
+}
+
+static void subscribe_to_many(int client, int count)
+{
+    char name[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        subscribe(client, i % 3 ? PUBSUB_CHANNEL : PUBSUB_PATTERN, name);
+    }
+}
+
+static void count_name(void *context, struct bytes name)
+{
+    (void)name;
+    ++*(size_t *)context;
+}
+
+static size_t channels(void)
+{
+    size_t count = 0;
+    uint64_t cursor = 0;
+    do
+        cursor = pubsub_scan(f.engine, PUBSUB_CHANNEL, cursor, count_name, &count);
+    while (cursor);
+    return count;
+}
+
+/* Before anything of it is taken down, in the midst of that, and behind it. */
+Test(pubsub, who_leaves_very_many_has_left_them_at_once)
+{
+    subscribe_to_many(0, 3000);
+    subscribe(1, PUBSUB_CHANNEL, "m1");
+    subscribe_to_many(2, 3000);
+    cr_assert_eq(publish(PUBSUB_CHANNEL, "m1", "x"), 3);
+    GETS(0, "*3.$7.message.$2.m1.$1.x.");
+    pubsub_leave(c[0].session);
+    client_gone(&c[2]);
+    cr_assert_eq(pubsub_sessions(f.engine), 1);
+    cr_assert_eq(c[0].session->kept_bytes, 0);
+    cr_assert_not(c[0].session->subscriber || c[0].patient);
+    for (bool more = true; more; more = reclaim_step(f.keyspace->reclaim, 100)) {
+        cr_assert_eq(publish(PUBSUB_CHANNEL, "m1", "x"), 1 + (c[0].session->subscriber != NULL));
+        cr_assert_eq(pubsub_subscribers(f.engine, PUBSUB_CHANNEL, BYTES("m4")), 0);
+        cr_assert_eq(publish(PUBSUB_CHANNEL, "m3", "to a pattern"), 0);
+        cr_assert_eq(channels(), 1);
+        subscribe(0, PUBSUB_CHANNEL, "m1"); /* anew, and from now on */
+    }
+    cr_assert_eq(pubsub_names(f.engine, PUBSUB_CHANNEL), 1);
+    cr_assert_eq(pubsub_names(f.engine, PUBSUB_PATTERN), 0);
+}
+
+Test(pubsub, the_engine_ends_with_what_was_not_taken_down)
+{
+    subscribe_to_many(0, 3000);
+    subscribe_to_many(1, 3000);
+    pubsub_leave(c[1].session);
+    pubsub_leave(c[0].session);
+    reclaim_step(f.keyspace->reclaim, 100);
+    pubsub_destroy(f.engine->pubsub);
+    f.engine->pubsub = pubsub_create();
 }
 
 Test(pubsub, a_large_message_is_one_for_all)

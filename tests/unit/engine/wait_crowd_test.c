@@ -9,6 +9,7 @@
 #include "../base/scale.h"
 #include "fixture.h"
 #include "letters.h"
+#include "store/reclaim.h"
 
 enum { CROWD = 10000 };
 
@@ -126,6 +127,12 @@ Test(crowd, one_at_very_many_keys)
     push("PUSH k9999 x");
     push("SWAP"); /* all are ready, and most of them idle once the first is served */
     TAKES(&lone[0], "*2.$5.k9999.$1.x.");
+    cr_assert_eq(stats().sessions, 1);
+    push("PUSH k7 yz"); /* nobody waits for it, though the server has not forgotten who did */
+    push("SWAP");
+    TAKES(&lone[0], "");
+    while (reclaim_step(f.keyspace->reclaim, 100))
+        ;
     cr_assert_eq(stats().keys, 1);
     mem_free(argv);
     mem_free(names);

@@ -169,3 +169,47 @@ Test(memory, that_is_out_leaves_a_string_as_it_was)
     mem_fail_nth(0);
     expect_text(value, "\"a string\"");
 }
+
+/* True if what is estimated is within a share of what is measured. */
+static void expect_about(const char *what, struct json_value value, double share)
+{
+    double exact = (double)json_value_bytes(&value), about = (double)json_value_bytes_about(&value);
+
+    cr_expect(about >= exact * (1 - share) && about <= exact * (1 + share), "%s: %.0f, not %.0f", what, about, exact);
+    json_value_destroy(value);
+}
+
+/* An array or object of so many values that a format makes of their numbers. */
+static struct json_value many(const char *format, int count, bool as_object)
+{
+    struct buf text = BUF_EMPTY;
+
+    buf_append_char(&text, as_object ? '{' : '[');
+    for (int i = 0; i < count; i++) {
+        buf_append(&text, i == 0 ? BYTES("") : BYTES(","));
+        if (as_object)
+            buf_printf(&text, "\"key%d\":", i);
+        buf_printf(&text, format, i, i, i);
+    }
+    buf_append_char(&text, as_object ? '}' : ']');
+    struct json_value value = parsed_bytes(buf_bytes(&text));
+    buf_fini(&text);
+    return value;
+}
+
+Test(memory, is_estimated_where_measuring_takes_long)
+{
+    struct buf text = records(5000);
+
+    for (size_t i = 0; i < LEN(measured); i++)
+        expect_about(measured[i], parsed(measured[i]), 0);
+    expect_about("a few records", many("{\"id\":%d,\"list\":[%d,\"a longer text %d\"]}", 200, false), 0);
+    expect_about("records", parsed_bytes(buf_bytes(&text)), 0.1);
+    expect_about("numbers", many("%d", 300000, false), 0.02);
+    expect_about("members", many("%d", 100000, true), 0.05);
+    expect_about("texts", many("\"a text of one length %06d\"", 50000, false), 0.02);
+    expect_about("arrays in members", many("[%d,[%d],{\"a\":\"%030d\"}]", 30000, true), 0.1);
+    expect_about(
+        "numbers in one of two", many("[[%d],\"and a text of one length\",[[],{},[%d,%d]]]", 20000, false), 0.1);
+    buf_fini(&text);
+}

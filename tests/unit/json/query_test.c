@@ -102,6 +102,105 @@ Test(query, b_budgets_are_kept)
     json_value_destroy(root);
 }
 
+/* A text of two-byte characters, told from others by its length and by a character near its end. */
+static void append_text(struct buf *out, size_t characters, char mark)
+{
+    buf_append_char(out, '"');
+    for (size_t i = 0; i < characters; i++)
+        buf_append(out, i == characters - 5 ? bytes_make(&mark, 1) : BYTES("\xc3\xa9"));
+    buf_append_char(out, '"');
+}
+
+static bool holds(const char *operator, int order)
+{
+    return operator[0] == '=' ? order == 0
+        : operator[0] == '!'  ? order != 0
+        : operator[1] == '='  ? (operator[0] == '<' ? order <= 0 : order >= 0)
+                              : (operator[0] == '<' ? order < 0 : order > 0);
+}
+
+/* Which elements of `root` a filter selects, in slices of the budget; bits. Long strings must take several. */
+static unsigned selected(const char *text, const struct json_value *root, size_t *pauses)
+{
+    struct json_path *path = path_from(text);
+    struct json_query *query = json_query_create(path, root);
+    struct json_match match;
+    enum json_query_state state;
+    unsigned found = 0;
+    do {
+        uint64_t budget = 100;
+        state = json_query_next(query, &budget, &match);
+        *pauses += state == JSON_QUERY_PAUSED;
+        found |= state == JSON_QUERY_MATCH ? 1u << match.steps[0] : 0;
+    } while (state == JSON_QUERY_MATCH || state == JSON_QUERY_PAUSED);
+    cr_assert(state == JSON_QUERY_DONE);
+    json_query_destroy(query);
+    json_path_unref(path);
+    return found;
+}
+
+enum { TEXTS = 5, TEXT_PAIRS = TEXTS * TEXTS };
+
+/* Each pair of these: of one length and equal, of one length and not, one the beginning of the other, one short. */
+static struct json_value pairs_of_texts(struct bytes *texts)
+{
+    static const struct {
+        size_t characters;
+        char mark;
+    } shapes[TEXTS] = { { 100000, 'a' }, { 100000, 'a' }, { 100000, 'b' }, { 50000, 'a' }, { 30, 'a' } };
+    struct buf out = BUF_EMPTY, strings[TEXTS] = { 0 };
+    for (int i = 0; i < TEXTS; i++)
+        append_text(&strings[i], shapes[i].characters, shapes[i].mark);
+    for (int i = 0; i < TEXT_PAIRS; i++) {
+        struct bytes a = buf_bytes(&strings[i / TEXTS]), b = buf_bytes(&strings[i % TEXTS]);
+        buf_append(&out, i == 0 ? BYTES("[") : BYTES(","));
+        buf_printf(&out, "{\"a\":%.*s,\"b\":%.*s,\"c\":[1,%.*s],\"d\":[1,%.*s]}", (int)a.len, a.ptr, (int)b.len, b.ptr,
+            (int)a.len, a.ptr, (int)b.len, b.ptr);
+    }
+    buf_append_char(&out, ']');
+    struct json_value root;
+    const char *error = NULL;
+    size_t at = 0;
+    cr_assert(json_parse(buf_bytes(&out), &root, &error, &at) == JSON_ERROR_NONE);
+    buf_fini(&out);
+    for (int i = 0; i < TEXTS; i++) {
+        texts[i] = json_string(json_object_find(*json_array_at(root, (uint32_t)(i * TEXTS)), BYTES("a")));
+        buf_fini(&strings[i]);
+    }
+    return root;
+}
+
+Test(query, b_long_strings_are_gone_through_in_steps)
+{
+    static const char *const OPERATORS[] = { "==", "!=", "<", "<=", ">", ">=" };
+    struct bytes texts[TEXTS];
+    struct json_value root = pairs_of_texts(texts);
+    char path[64];
+    size_t pauses = 0;
+    for (size_t o = 0; o < LEN(OPERATORS); o++) {
+        unsigned expected = 0;
+        for (int i = 0; i < TEXT_PAIRS; i++)
+            expected |= holds(OPERATORS[o], bytes_compare(texts[i / TEXTS], texts[i % TEXTS])) ? 1u << i : 0;
+        snprintf(path, sizeof path, "$[?@.a %s @.b]", OPERATORS[o]);
+        cr_expect_eq(selected(path, &root, &pauses), expected, "%s", path);
+        snprintf(path, sizeof path, "$[?!(@.a %s @.b)]", OPERATORS[o]);
+        cr_expect_eq(selected(path, &root, &pauses), ~expected & ((1u << TEXT_PAIRS) - 1), "%s", path);
+        if (o < 2) {
+            snprintf(path, sizeof path, "$[?@.c %s @.d]", OPERATORS[o]);
+            cr_expect_eq(selected(path, &root, &pauses), expected, "%s", path);
+        }
+    }
+    cr_expect_gt(pauses, 500);
+    pauses = 0;
+    unsigned equal = selected("$[?@.a == @.b]", &root, &pauses), same_length = 0;
+    cr_expect_eq(selected("$[?@.a in @.d]", &root, &pauses), equal);
+    for (int i = 0; i < TEXT_PAIRS; i++)
+        same_length |= texts[i / TEXTS].len == texts[i % TEXTS].len ? 1u << i : 0;
+    cr_expect_eq(selected("$[?length(@.a) == length(@.b)]", &root, &pauses), same_length);
+    cr_expect_eq(selected("$[?length(@.a) == 100000 && length(@.b) == 50000]", &root, &pauses), 0x2108u);
+    json_value_destroy(root);
+}
+
 static enum json_query_state collect_all(struct json_matches *matches, const char *text, const struct json_value *root)
 {
     struct json_path *path = path_from(text);

@@ -44,3 +44,49 @@ Test(versions, a_change_of_a_pinned_version_copies_little)
     buf_fini(&printed);
     buf_fini(&text);
 }
+
+static bool is_shared(struct json_doc doc, const char *one, const char *two, int64_t three)
+{
+    uint32_t steps[] = { json_key_find(bytes_from_cstr(one)), json_key_find(bytes_from_cstr(two)), (uint32_t)three };
+
+    return json_doc_is_shared(&doc, steps, three >= 0 ? 3 : *two != '\0' ? 2 : *one != '\0' ? 1 : 0);
+}
+
+Test(versions, what_is_shared_on_the_way_to_a_place)
+{
+    enum { WIDE = 2000, LONG = 100000 };
+    struct json_trash trash = { JSON_VALUE_NONE };
+    struct buf text = BUF_EMPTY;
+
+    buf_append_cstr(&text, "{\"a\":{\"list\":[0");
+    for (int i = 1; i < LONG; i++)
+        buf_printf(&text, ",%d", i);
+    buf_append_cstr(&text, "],\"text\":\"longer than seven\"},\"b\":{\"0\":\"another long one\"");
+    for (int i = 1; i < WIDE; i++)
+        buf_printf(&text, ",\"%d\":\"a text of the member\"", i);
+    buf_append_cstr(&text, "},\"c\":[1]}");
+    struct json_doc doc = { parsed_bytes(buf_bytes(&text)) };
+    cr_expect(!is_shared(doc, "", "", -1) && !is_shared(doc, "a", "text", -1) && !is_shared(doc, "a", "list", 70000));
+    cr_expect(!is_shared(doc, "b", "1999", -1));
+
+    struct json_value pinned = json_value_ref(doc.root);
+    cr_expect(is_shared(doc, "", "", -1) && is_shared(doc, "c", "", -1) && is_shared(doc, "a", "list", 70000));
+    json_value_release(pinned, &trash);
+    cr_expect(!is_shared(doc, "c", "", -1));
+
+    /* A change of a pinned version makes the way to it its own, and leaves what lies beside it shared. */
+    pinned = json_value_ref(doc.root);
+    uint32_t element[] = { json_key_find(BYTES("a")), json_key_find(BYTES("list")), 70000 };
+    uint32_t member[] = { json_key_find(BYTES("b")), json_key_find(BYTES("1500")) };
+    json_set(json_doc_open(&doc, element, 3, &trash), JSON_VALUE_NULL, &trash);
+    json_string_append(json_doc_open(&doc, member, 2, &trash), BYTES("!"), &trash);
+    cr_expect(!is_shared(doc, "a", "list", 70000) && is_shared(doc, "a", "list", 7) && is_shared(doc, "c", "", -1));
+    cr_expect(!is_shared(doc, "a", "list", 70001) && !is_shared(doc, "a", "list", -1));
+    cr_expect(is_shared(doc, "a", "text", -1));
+    cr_expect(!is_shared(doc, "b", "1500", -1) && is_shared(doc, "b", "1501", -1) && is_shared(doc, "b", "0", -1));
+    json_value_release(pinned, &trash);
+    json_trash_drain(&trash, SIZE_MAX);
+    cr_expect(!is_shared(doc, "b", "0", -1) && !is_shared(doc, "a", "text", -1) && !is_shared(doc, "a", "list", 7));
+    json_value_destroy(doc.root);
+    buf_fini(&text);
+}

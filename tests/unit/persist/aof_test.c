@@ -79,6 +79,75 @@ Test(aof_manifest, broken_ones_are_refused)
     }
 }
 
+Test(aof_manifest, lines_of_every_length)
+{
+    enum { LINE_MAX_LEN = 1024 };
+    for (size_t len = LINE_MAX_LEN - 2; len <= LINE_MAX_LEN + 2; len++) {
+        struct aof_manifest manifest;
+        struct buf error = BUF_EMPTY, text = BUF_EMPTY;
+        buf_append_cstr(&text, "file x seq 1 type i");
+        while (text.len < len)
+            buf_append_char(&text, ' ');
+        buf_append_char(&text, '\n');
+        bool fine = aof_manifest_parse(&manifest, buf_bytes(&text), &error);
+        cr_expect_eq(fine, len <= LINE_MAX_LEN, "%zu", len);
+        cr_expect(fine || strstr(buf_cstr(&error), "too long line"));
+        if (fine)
+            aof_manifest_fini(&manifest);
+        buf_fini(&error);
+        buf_fini(&text);
+    }
+}
+
+Test(aof_manifest, quoted_words)
+{
+    static const struct {
+        const char *text, *name;
+    } cases[] = { { "\"a\\n\\r\\t\\b\\a\\q\\\\\"", "a\n\r\t\b\aq\\" }, { "\"\\x4a\\X4a\\xz1\"", "JX4axz1" },
+        { "\"\\xAf\\x4\"", "\xafx4" }, { "'a\\n\"'", "a\\n\"" }, { "a\"b", "a\"b" }, { "\"a\\", NULL },
+        { "\"\"", NULL }, { "''", NULL }, { "'a", NULL }, { "'a'b", NULL }, { "\"a\\\"", NULL }, { "\"\\x00\"", NULL },
+        { "\"a\\x2fb\"", NULL } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct aof_manifest manifest;
+        struct buf error = BUF_EMPTY, text = BUF_EMPTY;
+        buf_printf(&text, "file %s seq 1 type b\n", cases[i].text);
+        bool fine = aof_manifest_parse(&manifest, buf_bytes(&text), &error);
+        cr_expect_eq(fine, cases[i].name != NULL, "%s: %s", cases[i].text, buf_cstr(&error));
+        if (fine && cases[i].name)
+            cr_expect_str_eq(manifest.base.name, cases[i].name);
+        if (fine)
+            aof_manifest_fini(&manifest);
+        buf_fini(&error);
+        buf_fini(&text);
+    }
+}
+
+Test(aof_manifest, files_that_cannot_be_one)
+{
+    char directory[] = P_tmpdir "/manifest-XXXXXX";
+    struct aof_manifest manifest;
+    struct buf error = BUF_EMPTY, path = BUF_EMPTY;
+    bool found = true;
+    cr_assert(mkdtemp(directory));
+    cr_assert(aof_manifest_load(&manifest, directory, "a", &found, &error) && !found, "there is none");
+    buf_printf(&path, "%s/a.manifest", directory);
+    cr_assert_eq(mkdir(buf_cstr(&path), 0700), 0);
+    cr_assert_not(aof_manifest_load(&manifest, directory, "a", &found, &error));
+    cr_assert(
+        strstr(buf_cstr(&error), "Can't read the AOF manifest file") && strstr(buf_cstr(&error), strerror(EISDIR)));
+    cr_assert_eq(rmdir(buf_cstr(&path)), 0);
+    int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(ftruncate(fd, (off_t)1 << 30), 0);
+    close(fd);
+    buf_clear(&error);
+    cr_assert_not(aof_manifest_load(&manifest, directory, "a", &found, &error));
+    cr_assert(strstr(buf_cstr(&error), strerror(EFBIG)), "%s", buf_cstr(&error));
+    unlink(buf_cstr(&path));
+    rmdir(directory);
+    buf_fini(&error);
+    buf_fini(&path);
+}
+
 Test(aof_manifest, a_rewrite_gives_new_numbers_and_retires_the_old_ones)
 {
     struct aof_manifest manifest = { 0 };

@@ -16,6 +16,7 @@
 #include "persist/rdb.h"
 #include "persist/sink.h"
 #include "persist/source.h"
+#include "store/evict.h"
 #include "store/hash.h"
 #include "store/list.h"
 #include "store/set.h"
@@ -314,7 +315,7 @@ Test(rdb, what_stands_before_a_key_is_its_own)
     struct keyspace *keyspace = keyspace_create(1);
     struct buf records = BUF_EMPTY;
     struct rdb_error error;
-    keyspace->clock = 1000;
+    evict_tick(keyspace, NOW);
     for (int i = 0; i < COUNT; i++) {
         char name[16];
         struct bytes key = bytes_make(name, (size_t)snprintf(name, sizeof name, "key %d", i));
@@ -339,7 +340,7 @@ Test(rdb, what_stands_before_a_key_is_its_own)
         const struct entry *entry = keyspace_glance(keyspace->dbs[0], key_make(key));
         cr_assert(entry && entry->type == (i % 2 ? ENTRY_STRING : ENTRY_HASH));
         cr_assert_eq(entry_expiry(entry), i % 3 == 1 ? NOW + i : EXPIRY_NONE);
-        cr_assert_eq(entry->clock, i % 5 == 2 ? 1000 - IDLE_S : 1000);
+        cr_assert_eq(evict_idle_s(keyspace, entry, NOW), i % 5 == 2 ? IDLE_S : 0);
     }
     keyspace_destroy(keyspace);
     buf_fini(&records);

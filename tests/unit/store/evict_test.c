@@ -249,6 +249,15 @@ static size_t next_of_rough_loop(struct random *random, size_t at)
     return (at + random_below(random, 100)) % 3000;
 }
 
+/* A loop that does not fit, and after each round of it a part of another that is much longer. */
+static size_t next_of_nested_loops(struct random *random, size_t at)
+{
+    enum { INNER = 300, PART = 150, OUTER = 1800 };
+    (void)random;
+    size_t round = at / (INNER + PART), place = at % (INNER + PART);
+    return place < INNER ? place : INNER + (round * PART + place - INNER) % OUTER;
+}
+
 /* What is popular changes all the time, and never comes back. */
 static size_t next_of_fashions(struct random *random, size_t at)
 {
@@ -297,6 +306,13 @@ Test(evict, lfu_keeps_part_of_a_loop_that_is_five_times_as_large)
     enum { REQUESTS = 100000 };
     size_t hits = hits_of(EVICT_LFU, 200, REQUESTS, next_of_loop);
     cr_assert(hits > REQUESTS / 2 * 21 / 200, "LFU had %zu hits", hits);
+}
+
+Test(evict, wtinylfu_gives_a_loop_the_places_of_those_who_come_again_late)
+{
+    enum { REQUESTS = 200000 };
+    size_t hits = hits_of(EVICT_WTINYLFU, 210, REQUESTS, next_of_nested_loops);
+    cr_assert(hits > REQUESTS / 2 * 43 / 100, "%zu hits, of 46 in a hundred that there may be", hits);
 }
 
 Test(evict, wtinylfu_follows_a_change_of_what_is_popular)
@@ -477,8 +493,28 @@ Test(evict_ghosts, the_latest_are_remembered_once_and_about_as_many_as_there_are
     }
     cr_assert(latest > KEYS / 2 * 98 / 100 && older < KEYS / 100 && others < KEYS / 200, "%zu %zu %zu", latest, older,
         others);
-    evict_ghosts_add(&ghosts, 1, 10 * KEYS); /* outgrown: begins anew */
-    REQUIRE(evict_ghosts_take(&ghosts, 1) && evict_ghosts_memory(&ghosts) >= 20 * KEYS);
+    evict_ghosts_add(&ghosts, 1, 5 * KEYS / 2); /* outgrown: begins anew */
+    REQUIRE(evict_ghosts_take(&ghosts, 1) && evict_ghosts_memory(&ghosts) >= 5 * KEYS);
+    evict_ghosts_fini(&ghosts);
+}
+
+Test(evict_ghosts, a_large_table_takes_its_memory_in_parts)
+{
+    enum { KEYS = 1000000, STEPS = 10, ADDS = KEYS / STEPS };
+    struct evict_ghosts ghosts = { 0 };
+    struct random random;
+    random_init(&random, 1);
+    uint64_t hash = 0;
+    for (size_t step = 0, before = 0; step < STEPS; step++) {
+        for (size_t i = 0; i < ADDS; i++, before = evict_ghosts_memory(&ghosts)) {
+            evict_ghosts_add_dated(&ghosts, hash = random_next(&random), KEYS, 7);
+            size_t grown = evict_ghosts_memory(&ghosts) - before;
+            cr_assert(grown < KEYS * 3 / 7, "by %zu at once", grown);
+        }
+        uint8_t date = 0;
+        cr_assert(step < STEPS / 2 || (evict_ghosts_take_dated(&ghosts, hash, &date) && date == 7));
+    }
+    REQUIRE(evict_ghosts_memory(&ghosts) >= KEYS * 3 && evict_ghosts_memory(&ghosts) < KEYS * 4);
     evict_ghosts_fini(&ghosts);
 }
 
@@ -521,6 +557,23 @@ Test(evict_tinylfu, models_take_little_of_little_memory)
         tinylfu_destroy(tinylfu);
     }
     REQUIRE(memory[0] < 200 << 10 && memory[1] < memory[0] / 3 && memory[2] < memory[0] / 3);
+}
+
+Test(evict_tinylfu, ghosts_take_little_of_little_memory)
+{
+    enum { KEYS = 100000, LIMIT = 3 << 20 };
+    size_t memory[2];
+    for (int i = 0; i < 2; i++) {
+        struct tinylfu *tinylfu = tinylfu_create();
+        tinylfu_set_limit(tinylfu, i ? LIMIT : 0);
+        size_t before = tinylfu_memory(tinylfu);
+        for (size_t at = 0; at < KEYS; at++)
+            tinylfu_forgo(tinylfu, at * 0x9e3779b97f4a7c15ull, KEYS, 0);
+        memory[i] = tinylfu_memory(tinylfu) - before;
+        tinylfu_destroy(tinylfu);
+    }
+    REQUIRE(memory[0] >= KEYS * 6 && memory[0] < KEYS * 8);
+    REQUIRE(memory[1] > LIMIT / 40 && memory[1] < LIMIT / 24);
 }
 
 Test(evict_tinylfu, the_window_is_a_queue)

@@ -76,3 +76,57 @@ Test(reclaim, a_flushed_table_is_ready_for_use)
     /* The rest goes with the keyspace. */
     fixture_end(&f);
 }
+
+struct work {
+    struct reclaim_chore chore;
+    size_t todo, steps;
+};
+
+static void do_some(struct reclaim_chore *chore, size_t items)
+{
+    struct work *work = (struct work *)chore;
+    work->steps++;
+    work->todo -= items < work->todo ? items : work->todo;
+    if (!work->todo)
+        reclaim_chore_end(chore);
+}
+
+static void add_work(struct reclaim *reclaim, struct work *work, size_t items)
+{
+    work->todo += items;
+    reclaim_chore_add(reclaim, &work->chore, items);
+}
+
+Test(reclaim, chores_take_turns_and_what_waits_is_counted)
+{
+    enum { MUCH = 100000 };
+    struct reclaim *reclaim = reclaim_create();
+    struct work works[3] = { { .chore.step = do_some }, { .chore.step = do_some }, { .chore.step = do_some } };
+    size_t left = 3 * MUCH;
+    for (int i = 0; i < 3; i++)
+        add_work(reclaim, &works[i], MUCH);
+    while (left > MUCH) {
+        size_t fewest = SIZE_MAX, most = 0;
+        cr_assert_eq(reclaim_pending(reclaim), left);
+        cr_assert(reclaim_step(reclaim, 3000));
+        for (int i = 0; i < 3; i++) {
+            fewest = works[i].steps < fewest ? works[i].steps : fewest;
+            most = works[i].steps > most ? works[i].steps : most;
+        }
+        cr_assert(most - fewest <= 1, "%zu and %zu steps", fewest, most);
+        left -= 3000;
+    }
+    add_work(reclaim, &works[1], MUCH); /* of one that is queued */
+    cr_assert_eq(reclaim_pending(reclaim), left + MUCH);
+    reclaim_chore_end(&works[0].chore);
+    reclaim_chore_end(&works[0].chore);
+    cr_assert_eq(reclaim_pending(reclaim), works[1].todo + works[2].todo);
+    while (reclaim_step(reclaim, 5000))
+        cr_assert_eq(reclaim_pending(reclaim), works[1].todo + works[2].todo);
+    cr_assert(!works[1].todo && !works[2].todo && works[0].todo && reclaim_pending(reclaim) == 0);
+    add_work(reclaim, &works[0], 1);
+    cr_assert_eq(reclaim_pending(reclaim), 1);
+    cr_assert_not(reclaim_step(reclaim, MUCH + 1));
+    cr_assert(reclaim_pending(reclaim) == 0 && !works[0].chore.reclaim);
+    reclaim_destroy(reclaim);
+}
