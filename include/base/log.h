@@ -14,7 +14,10 @@ enum log_level { LOG_DEBUG_LEVEL, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTH
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
-/* The letter behind the process ID: 'M' for the server (the default), 'C' for a forked child, 'S' for a replica. */
+/*
+ * The letter behind the process ID: 'M' for the server (the default), 'C' for a forked child, 'S' for a replica. A child
+ * says so before it writes a line: from then on it waits for no lock that another thread held while it was forked.
+ */
 void log_set_role(char role);
 
 /* To the end of the file `path` ("" is standard output), opened now. False, errno set and the old sink kept, if it

@@ -9,8 +9,9 @@
  *
  * Lines are written in forked children and in handlers of signals, too, so nothing here waits for a lock that may be
  * held for good. The offset of local time is kept for the quarter of an hour in which it was asked for (it only ever
- * changes between two), and in a child for good, as the C library's look-up takes a lock. So does syslog(3): a lock of
- * our own around it, which no thread holds while the process forks, is not waited for long.
+ * changes between two), and in a child for good (it is none if nobody had asked before), as the C library's look-up
+ * takes a lock. So does syslog(3): a lock of our own around it, which no thread holds while the process forks, is not
+ * waited for long.
  */
 #include "base/log.h"
 
@@ -150,10 +151,10 @@ bool log_set_syslog(const char *ident, const char *facility)
 static int64_t local_offset(int64_t second)
 {
     static _Atomic int64_t known_quarter = INT64_MIN, known_offset;
-    int64_t quarter = second / LOG_QUARTER_SECONDS, known = atomic_load_explicit(&known_quarter, memory_order_acquire);
+    int64_t quarter = second / LOG_QUARTER_SECONDS;
     bool is_child = atomic_load_explicit(&log_role, memory_order_relaxed) == 'C';
 
-    if (known != quarter && !(is_child && known != INT64_MIN)) {
+    if (!is_child && atomic_load_explicit(&known_quarter, memory_order_acquire) != quarter) {
         time_t when = (time_t)second;
         struct tm local;
         if (localtime_r(&when, &local) == NULL)

@@ -1,10 +1,10 @@
 /*
  * The keys of a work that names very many of them: held by what their hashes have in common, not one by one.
  *
- * Two bits of one word stand for a name (a blocked Bloom filter: Putze, Sanders, Singler, "Cache-, hash- and
- * space-efficient Bloom filters", 2007), and there are 16 to 32 bits for each. So holding a key costs a hash and a
- * store, and letting go of all of them one free; about one in a hundred of the others is taken for a key that is held,
- * and who wants to change it waits without need. What is read and what is stored have words of their own.
+ * Four bits of one word stand for a name (a blocked Bloom filter: Putze, Sanders, Singler, "Cache-, hash- and
+ * space-efficient Bloom filters", 2007), and there are 32 to 64 bits for each. So holding a key costs a hash and a
+ * store, and letting go of all of them one free; one to six in ten thousand of the others are taken for a key that is
+ * held, and who wants to change one waits without need. What is read and what is stored have words of their own.
  */
 #include "holds_priv.h"
 
@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { KEYS_A_WORD = 4 };
+enum { KEYS_A_WORD = 2 };
 
 struct held_many {
     struct held_many *prev, *next; /* of all such works */
@@ -24,7 +24,8 @@ struct held_many {
 
 static uint64_t bits_of(uint64_t hash)
 {
-    return UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> 6 & 63);
+    return UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> 6 & 63) | UINT64_C(1) << (hash >> 12 & 63) |
+           UINT64_C(1) << (hash >> 18 & 63);
 }
 
 static bool may_hold(const struct held_many *many, bool stores, uint64_t hash)

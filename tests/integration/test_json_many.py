@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness.resp import Client, ErrorReply
-from harness.waiting import begin_beside, has_answered, held, hold, until, until_reclaimed
+from harness.waiting import begin_beside, has_answered, held, hold, name_not_held, until, until_reclaimed
 
 MANY = 1500
 KEYS = [f"d{i}" for i in range(MANY)]
@@ -108,14 +108,14 @@ def test_nobody_sees_a_part_of_mset(port):
         words, steps = [x for key in KEYS for x in (key, "$", '{"new":[1,2,3]}')], 0
         with hold(other):
             begin_beside(worker, other, "JSON.MSET", *words)
-            seen = [[], []]
+            seen, elsewhere = [[], []], name_not_held(port)
             while not has_answered(worker):
                 for i, key in enumerate((KEYS[0], KEYS[-1])):
                     if not seen[i] or has_answered(client[i]):
                         seen[i][-1:] = [client[i].read().value] if seen[i] else []
                         seen[i].append(None)
                         client[i].send("JSON.GET", key)
-                assert other.command("SET", "elsewhere", 1) == b"OK"
+                assert other.command("SET", elsewhere, 1) == b"OK"
                 other.command("DEBUG", "TASK-STEPS", 1)
                 steps += 1
         assert worker.read().value == b"OK" and steps > 1

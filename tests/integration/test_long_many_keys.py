@@ -5,7 +5,7 @@ import pytest
 
 from aof_files import AOF, loaded
 from harness.resp import Client
-from harness.waiting import begin_beside, has_answered, hold, until
+from harness.waiting import begin_beside, has_answered, hold, name_not_held, until
 
 PROTOCOLS = (2,)
 MANY = 2400
@@ -97,7 +97,7 @@ def test_who_changes_a_key_waits_for_the_reader(ports, command):
         with hold(other):
             begin_beside(worker, other, *READS[command])
             writer.send("SET", KEYS[-1], "changed")
-            assert other.command("SET", "elsewhere", 1) and reader.command("GET", KEYS[1]) is not None
+            assert other.command("SET", name_not_held(other.port), 1) and reader.command("GET", KEYS[1]) is not None
             assert not has_answered(writer) and not has_answered(worker)
         assert worker.read().value == expected
         writer.read()
@@ -114,7 +114,7 @@ def test_nobody_sees_a_part(ports, command):
         before = [other.command("GET", name) for name in names]
         with hold(other):
             begin_beside(worker, other, *command)
-            seen = [[], []]
+            seen, elsewhere = [[], []], name_not_held(other.port)
             for _ in range(200):
                 if has_answered(worker):
                     break
@@ -124,7 +124,7 @@ def test_nobody_sees_a_part(ports, command):
                             seen[i][-1] = client.read().value
                         seen[i].append(None)
                         client.send("GET", names[i])
-                assert other.command("SET", "elsewhere", 1)
+                assert other.command("SET", elsewhere, 1)
                 other.command("DEBUG", "TASK-STEPS", 1)
         worker.read()
         after = [other.command("GET", name) for name in names]

@@ -121,6 +121,7 @@ Test(log, forked_children_write_whatever_other_threads_hold)
         pid_t child = fork();
         if (child == 0) {
             alarm(60);
+            log_set_role('C');
             log_set_syslog("larder-test", NULL);
             log_write(LOG_NOTICE, "from a child");
             _exit(0);

@@ -144,6 +144,27 @@ Test(aside, very_many_keys)
     fail_each("ALL", COPIED, 2);
 }
 
+/* They are held by what their hashes have in common, which few others may share: those would wait without need. */
+Test(aside, others_than_very_many_keys)
+{
+    enum { OTHERS = 200 * 1000, FEW = OTHERS / 500 };
+    struct fixture fixture;
+    struct client client;
+    fixture_begin(&fixture, rows);
+    client_open(&fixture, &client);
+    struct request request = make_request(&client, "ALL");
+    execute(&fixture, &request);
+    const struct keyspace_observer *observer = &fixture.keyspace->observer;
+    cr_assert(observer->held(observer->context, BYTES("w1")) && observer->held(observer->context, BYTES("w2999")));
+    unsigned taken_for_held = 0;
+    for (uint32_t i = 0; i < OTHERS; i++)
+        taken_for_held += observer->held(observer->context, bytes_make((const char *)&i, sizeof i));
+    cr_expect_lt(taken_for_held, FEW, "%u", taken_for_held);
+    finish_tasks(&fixture);
+    client_gone(&client);
+    fixture_end(&fixture);
+}
+
 /* In a transaction: queued, or refused with its arguments untouched, as whoever logs it may still read them. */
 static bool try_queueing(enum manner manner, uint64_t nth)
 {
