@@ -15,8 +15,8 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 /*
- * The letter behind the process ID: 'M' for the server (the default), 'C' for a forked child, 'S' for a replica. A child
- * says so before it writes a line: from then on it waits for no lock that another thread held while it was forked.
+ * The letter behind the process ID: 'M' for the server (the default), 'C' for a forked child, 'S' for a replica. A
+ * child says so before it writes a line: from then on it waits for no lock that another thread held at its fork.
  */
 void log_set_role(char role);
 
