@@ -11,12 +11,14 @@ LARDER_TEST_PROTOCOLS=one runs each test for one protocol, half of the tests for
 """
 import os
 import random
+import signal
 import zlib
 
 import pytest
 
 from harness.differential import Pair
-from harness.process import ServerFailed, ServerProcess, larder_binary, oracle_binary
+from harness import patience
+from harness.process import ServerFailed, ServerProcess, larder_binary, oracle_binary, running
 from harness.resp import Client
 
 
@@ -41,6 +43,80 @@ LONG_MODULES = ("test_long_commands", "test_aof_faults", "test_long_changes", "t
 def pytest_collection_modifyitems(items):
     order = {name: number for number, name in enumerate(LONG_MODULES)}
     items.sort(key=lambda item: order.get(item.module.__name__, len(order)))
+
+
+LONGEST_TEST = 300  # seconds; the longest takes twelve on an idle machine, with a sanitizer
+has_failed = pytest.StashKey[bool]()
+
+
+class TooLong(Exception):
+    pass
+
+
+def _with_alarm(item):
+    """A test that waits for ever fails, and says where it does."""
+    def give_up(*_):
+        patience.lose()
+        raise TooLong(f"this takes more than {LONGEST_TEST} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_TEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+pytest_runtest_setup = pytest.hookimpl(hookwrapper=True)(_with_alarm)
+pytest_runtest_call = pytest.hookimpl(hookwrapper=True)(_with_alarm)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """After each test what its module shares must be as the next one needs it; after one that failed it is made anew.
+
+    Else one test could make all fail that come after it. What is found out here is reported as an error of that test.
+    """
+    if call.when == "teardown":
+        try:
+            _look_after_shared(item, item.stash.get(has_failed, False) or call.excinfo is not None)
+        except Exception:
+            call.excinfo = pytest.ExceptionInfo.from_current()
+    report = (yield).get_result()
+    item.stash[has_failed] = item.stash.get(has_failed, False) or report.failed
+    if report.failed and call.duration > patience.seconds():
+        patience.lose()
+
+
+def _look_after_shared(item, failed):
+    try:
+        for server in running():
+            if failed:
+                server.release()
+            else:
+                server.check()
+    except BaseException:
+        failed = True
+        raise
+    finally:
+        if failed:
+            _end_shared(item)
+
+
+def _end_shared(item):
+    """Ends all fixtures of the module, so that the next test that asks for one begins anew."""
+    failures = []
+    for definitions in item.session._fixturemanager._arg2fixturedefs.values():
+        for definition in definitions:
+            if definition.scope == "module" and definition.cached_result is not None:
+                try:
+                    definition.finish(item._request)
+                except Exception as failure:
+                    failures.append(failure)
+    failures.sort(key=lambda failure: not isinstance(failure, ServerFailed))
+    if failures:
+        raise failures[0]
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +181,8 @@ def _module_process(request, tmp_path_factory, command, name):
     options = getattr(request.module, "SERVER_OPTIONS", ())
     process = ServerProcess(command, options, tmp_path_factory.mktemp(name), name=name)
     yield process
-    process.stop_cleanly()
+    if not process.ended_by_us:
+        process.stop_cleanly()
 
 
 @pytest.fixture(scope="module")

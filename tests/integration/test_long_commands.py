@@ -50,14 +50,14 @@ def size():
 @pytest.fixture(scope="module")
 def loaded(module_server, module_oracle, size):
     for process in (module_server, module_oracle):
-        with Client(process.port, timeout=60) as client:
+        with Client(process.port) as client:
             load(client, size)
     return module_server, module_oracle
 
 
 @pytest.fixture
 def both(loaded):
-    with Client(loaded[0].port, timeout=60) as client, Client(loaded[1].port, timeout=60) as oracle:
+    with Client(loaded[0].port) as client, Client(loaded[1].port) as oracle:
         yield client, oracle
 
 
@@ -153,7 +153,7 @@ LONG = [("SMEMBERS", "S"), ("HGETALL", "H"), ("LRANGE", "L", 0, -1), ("ZRANGE", 
 
 @pytest.mark.parametrize("command", LONG, ids=name)
 def test_others_are_answered_meanwhile(loaded, command):
-    with Client(loaded[0].port, timeout=60) as waiting, Client(loaded[0].port) as other:
+    with Client(loaded[0].port) as waiting, Client(loaded[0].port) as other:
         assert steps_of(waiting, other, *command) >= 5
         waiting.read()
 
@@ -161,11 +161,11 @@ def test_others_are_answered_meanwhile(loaded, command):
 def test_a_writer_sees_all_or_nothing(server):
     """A thread moves members between two sets; unions, copies and sorted replies always have each member once."""
     size, stop = 20_000, threading.Event()
-    with Client(server.port, timeout=60) as client:
+    with Client(server.port) as client:
         client.load([("SADD", "a", *(b"%d" % i for i in range(at, at + 500))) for at in range(0, size, 500)])
 
         def move():
-            with Client(server.port, timeout=60) as mover:
+            with Client(server.port) as mover:
                 i = 0
                 while not stop.is_set():
                     mover.command("SMOVE", "a", "b", i % size)
@@ -193,9 +193,9 @@ def test_a_writer_sees_all_or_nothing(server):
 def test_writers_wait_in_turn(loaded):
     """Whoever wants to change what is read is answered after the reader, in order; FLUSHALL waits for everybody."""
     port = loaded[0].port
-    with Client(port, timeout=60) as client:
+    with Client(port) as client:
         client.command("COPY", "Z", "V", "REPLACE")
-    clients = [Client(port, timeout=60) for _ in range(6)]
+    clients = [Client(port) for _ in range(6)]
     reader, first, second, late, transaction, other = clients
     reader.send("ZUNIONSTORE", "W", 2, "V", "Y")
     assert other.command("GET", "none") is None
@@ -258,7 +258,7 @@ def test_what_only_answers_ends_with_its_client(start_server, command):
 
 def test_what_expires_meanwhile_is_still_read_as_it_was(server):
     size = 50_000
-    with Client(server.port, timeout=60) as client, Client(server.port) as other:
+    with Client(server.port) as client, Client(server.port) as other:
         for _ in range(4):
             client.load([("SADD", "s", *(b"%d" % i for i in range(at, at + 500))) for at in range(0, size, 500)])
             client.command("PEXPIRE", "s", 4)
@@ -272,7 +272,7 @@ def test_what_expires_meanwhile_is_still_read_as_it_was(server):
 
 def test_the_server_ends_with_work_aside(start_server):
     server = start_server()
-    with Client(server.port, timeout=60) as client:
+    with Client(server.port) as client:
         load(client, 20_000)
         for _ in range(3):
             Client(server.port).send("ZUNIONSTORE", "D", 2, "Z", "Y")
@@ -291,7 +291,7 @@ def test_many_elements_popped(both, command):
     for client in both:
         client.command("DEL", "P")
         assert client.command("COPY", "L", "P") == 1
-    with Client(both[0].port, timeout=60) as other, Client(both[0].port, timeout=60) as reader:
+    with Client(both[0].port) as other, Client(both[0].port) as reader:
         before = reader.command("LLEN", "P")
         begin(both[0], *command)
         other.send("RPUSH", "P", "pushed")

@@ -8,11 +8,14 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from . import patience
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER_PORTS = 10000, 32768
@@ -65,6 +68,18 @@ class ServerFailed(AssertionError):
     """The server itself is at fault, whatever the test wanted: it crashed, hung, or made a sanitizer complain."""
 
 
+class LeftBehind(AssertionError):
+    """A test has left a server so that those behind it, which share it, cannot use it."""
+
+
+_running = set()
+
+
+def running():
+    """The servers that this process has started and not ended."""
+    return [server for server in _running if not server.ended_by_us]
+
+
 class ServerProcess:
     """One running server with a directory of its own.
 
@@ -72,7 +87,7 @@ class ServerProcess:
     that every server of this family takes, unless `bare` is set and {port} and {dir} stand in the command itself.
     """
 
-    def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=60):
+    def __init__(self, command, options=(), directory=None, name=None, bare=False, wait_seconds=None):
         self.directory = Path(directory or tempfile.mkdtemp(prefix="larder-server-"))
         self._owns_directory = directory is None
         self.ended_by_us = False
@@ -81,7 +96,8 @@ class ServerProcess:
         for _ in range(5):  # the port found free may be taken by somebody else before the server binds it
             self.port = free_port()
             self._spawn(self._argv(command, options, bare))
-            if self._wait_until_ready(wait_seconds):
+            if self._wait_until_ready(wait_seconds or patience.seconds()):
+                _running.add(self)
                 return
             if "in use" not in self.log():
                 break
@@ -142,15 +158,45 @@ class ServerProcess:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) * 1024
 
-    def stop(self, seconds=60):
+    def release(self):
+        """Whatever a test that failed holds up goes on; fails when the server does not answer."""
+        self._ask("DEBUG TASK-STEPS -1")
+
+    def check(self):
+        """Fails unless the next test can use it: it runs, answers, and nothing is held up."""
+        answer = self._ask("DEBUG TASK-STEPS")
+        if answer[:1] == b":" and answer != b":-1\r\n":
+            raise LeftBehind(f"{self.name}: a test has ended, and what it held by DEBUG TASK-STEPS still is")
+
+    def _ask(self, command):
+        """The first line of the answer. The connection is gone when this returns."""
+        if not self.is_alive():
+            code = self.process.poll()
+            raise ServerFailed(f"{self.name} has ended by itself with code {code}:\n{self.log()[-8000:]}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=patience.seconds()) as asking:
+                answers = asking.makefile("rb")
+                asking.sendall(command.encode() + b"\r\n")
+                answer = answers.readline()
+                asking.shutdown(socket.SHUT_WR)
+                answers.read()
+                return answer
+        except TimeoutError:
+            raise ServerFailed(f"{self.name} does not answer:\n{self._abort()[-8000:]}") from None
+        except OSError as error:
+            raise LeftBehind(f"{self.name} lets nobody ask it: {error}") from None
+
+    def stop(self, seconds=None):
         """End the server as systemd would, by SIGTERM; return its exit code. Fails when it does not end in time."""
         self.ended_by_us = True
+        seconds = seconds or patience.seconds()
         self.process.terminate()
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            log = self.kill()
-            raise ServerFailed(f"{self.name} did not end within {seconds} s of SIGTERM:\n{log[-4000:]}") from None
+            log = self._abort()
+            raise ServerFailed(f"{self.name} did not end within {seconds} s of SIGTERM:\n{log[-8000:]}") from None
+        _running.discard(self)
         self._last_log = self.log()
         self._remove_directory()
         return code
@@ -168,9 +214,17 @@ class ServerProcess:
         if code != 0:
             raise ServerFailed(f"{self.name} ended with code {code}:\n{log[-4000:]}")
 
+    def _abort(self):
+        """End a server that hangs, but let it report where it is; return its log."""
+        self.process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        return self.kill()
+
     def kill(self):
         """End the server at once, as a crash would; return its log."""
         self.ended_by_us = True
+        _running.discard(self)
         if self.is_alive():
             self.process.kill()
         self.process.wait()

@@ -6,6 +6,8 @@ exact bytes of every reply beside its value, sends any bytes that it is told to 
 import socket
 from dataclasses import dataclass
 
+from . import patience
+
 
 @dataclass(frozen=True)
 class ErrorReply:
@@ -47,9 +49,9 @@ def _pairs(flat):
 
 
 class Client:
-    def __init__(self, port, protocol=2, host="127.0.0.1", timeout=60):
+    def __init__(self, port, protocol=2, host="127.0.0.1", timeout=None):
         self.port = port
-        self.sock = socket.create_connection((host, port), timeout=timeout)
+        self.sock = socket.create_connection((host, port), timeout=timeout or patience.seconds())
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self.sock.makefile("rb", buffering=1 << 18)
         if protocol == 3:
@@ -112,9 +114,9 @@ class Client:
         lines = text.decode().split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def is_closed_by_server(self, timeout=60):
+    def is_closed_by_server(self, timeout=None):
         """Read whatever is left; true when the server has closed the connection, false when it keeps it open."""
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(timeout or patience.seconds())
         try:
             while self._file.read1(1 << 16):
                 pass

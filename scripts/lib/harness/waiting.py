@@ -7,12 +7,13 @@ import contextlib
 import select
 import time
 
+from . import patience
 from .resp import Client, encode
 
 
-def until(condition, seconds=60, pause=0.005):
+def until(condition, seconds=None, pause=0.005):
     """Waits until a condition holds, and returns what it gave; fails when it takes too long."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (seconds or patience.seconds())
     while not (found := condition()):
         assert time.monotonic() < deadline, "this takes too long"
         time.sleep(pause)
