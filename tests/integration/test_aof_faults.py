@@ -107,11 +107,12 @@ def killed_rounds(start_server, own, policy, rounds, rng, rewrites, may_lose_s=0
             if rewrites and turn % 2:
                 client.command("BGREWRITEAOF")
             time.sleep(rng.uniform(0.05, 0.4) + may_lose_s * 1.5)
+            if may_lose_s:
+                until(lambda: all(writer.acknowledged > count for writer, count in zip(writers, counts)))
         server.kill()
         killed = time.monotonic()
         for writer in writers:
             writer.join(60)
-        assert all(writer.acknowledged > count for writer, count in zip(writers, counts)) or not may_lose_s
         late_s = may_lose_s + longest_pause(writers, killed)
         counts = [max([n for at, n in writer.history if at < killed - late_s], default=count) if may_lose_s
                   else writer.acknowledged for writer, count in zip(writers, counts)]

@@ -190,8 +190,9 @@ def test_a_large_value_is_given_back_before_anything_else_goes(server):
         while client.command("EXISTS", "large") and time.monotonic() < deadline:
             client.command("SET", "another", "v")
         until_reclaimed(client)
-        # Large is the oldest, and alone enough; about 160 keys go until it is met at random, and seldom 600.
-        assert client.command("DBSIZE") >= 3500
+        # Large is the oldest, and alone enough; about 170 keys go until it is met at random. More than 4500 go once in
+        # 10^11 times; all would have to go if nothing was given back.
+        assert client.command("DBSIZE") >= 500
 
 
 def test_the_memory_of_replies_drives_nobody_out(server):

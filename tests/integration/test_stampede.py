@@ -35,9 +35,9 @@ def test_one_gets_the_lease_the_others_nothing_until_it_is_filled(server, client
         assert other.command("TTL", "k") == -1
 
 
-@pytest.mark.parametrize("option, ttl", [("EX", 100_000), ("PX", 100)])
+@pytest.mark.parametrize("option, ttl", [("EX", 100_000_000), ("PX", 100_000)])
 def test_expiry_of_what_is_filled(client, option, ttl):
-    assert client.command("SETFILL", "k", "v", lease(client), option, 100) == b"OK"
+    assert client.command("SETFILL", "k", "v", lease(client), option, 100_000) == b"OK"
     assert 0 < client.command("PTTL", "k") <= ttl
 
 
@@ -154,6 +154,7 @@ def test_grace_ends_and_goes_with_the_key(server, client):
             reply = other.command("GETFILL", "k", "LEASE", 1000, "STALE")
             if time.monotonic() - began < 0.9:
                 break
+            assert client.command("DROPFILL", "k", token) == 1
             client.command("DEL", "k")
         assert reply == [b"STALE", b"x" * 5000]
         time.sleep(1.1)

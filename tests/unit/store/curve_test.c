@@ -127,11 +127,11 @@ Test(curve, follows_a_share_of_many_keys)
         use(&curve, &oracle, seed, (size_t)(pow(skew, 4) * (KEYS_MAX - 1)));
     }
     REQUIRE(curve_rate(&curve) < 0.2 && curve_followed(&curve) <= 8192);
-    /* Five standard deviations, as found with a hundred seeds. */
+    /* Seven standard deviations, as found with a hundred seeds. */
     for (size_t keys = KEYS_MAX / 8; keys < KEYS_MAX; keys += KEYS_MAX / 16)
-        compare(&curve, &oracle, keys, keys < KEYS_MAX / 4 ? 0.035 : keys < KEYS_MAX / 2 ? 0.028 : 0.021);
+        compare(&curve, &oracle, keys, keys < KEYS_MAX / 4 ? 0.049 : keys < KEYS_MAX / 2 ? 0.039 : 0.030);
     curve_fade(&curve, oracle.reads);
-    compare(&curve, &oracle, 20000, 0.04);
+    compare(&curve, &oracle, 20000, 0.056);
     curve_fini(&curve);
     oracle_free(&oracle);
 }

@@ -348,13 +348,13 @@ static void tally(void *context, const struct hash_pair *pair)
     counts[index]++;
 }
 
-/* Chi-square over the fields; a fair draw exceeds the limit once in some million runs. */
+/* Chi-square over the fields: above the limit with a probability of at most exp(-25) (Laurent and Massart 2000). */
 static void require_uniform(const int *counts, int fields, int total)
 {
     double expected = (double)total / fields, chi = 0;
     for (int i = 0; i < fields; i++)
         chi += (counts[i] - expected) * (counts[i] - expected) / expected;
-    double limit = fields + 5 * 1.4142 * __builtin_sqrt(fields) + 15;
+    double limit = fields + 10 * __builtin_sqrt(fields) + 50;
     cr_assert(chi < limit, "chi-square %f of %d fields is above %f", chi, fields, limit);
 }
 

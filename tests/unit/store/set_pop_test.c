@@ -206,14 +206,14 @@ Test(set_pop, again_and_again_until_nothing_is_left)
     fixture_end(&popping.base);
 }
 
-/* The statistic of equally likely outcomes lies within six deviations of where it should. */
+/* Equally likely outcomes are above the limit with a probability of at most exp(-25) (Laurent and Massart 2000). */
 static void require_uniform(const unsigned *times, size_t n, double expected)
 {
     double statistic = 0, freedom = (double)n - 1;
     for (size_t i = 0; i < n; i++)
         statistic += (times[i] - expected) * (times[i] - expected) / expected;
     fprintf(stderr, "%zu outcomes: %.1f\n", n, statistic);
-    REQUIRE(statistic < freedom + 6 * __builtin_sqrt(2 * freedom));
+    REQUIRE(statistic < freedom + 10 * __builtin_sqrt(freedom) + 50);
 }
 
 Test(set_pop, choices_are_uniform)

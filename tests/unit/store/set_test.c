@@ -358,7 +358,10 @@ Test(set, scan_sees_what_stays_while_the_set_grows_shrinks_and_converts)
 
 /* --- Chance --- */
 
-/* The statistic of `count` equally likely outcomes lies within six deviations of where it should. */
+/*
+ * The statistic of `count` equally likely outcomes is above the limit with a probability of at most exp(-25)
+ * (Laurent and Massart 2000).
+ */
 static bool looks_uniform(const struct seen *seen, int count)
 {
     double total = 0, statistic = 0;
@@ -370,7 +373,7 @@ static bool looks_uniform(const struct seen *seen, int count)
     }
     double freedom = count - 1;
     fprintf(stderr, "%d outcomes: %.1f\n", count, statistic);
-    return statistic < freedom + 6 * __builtin_sqrt(2 * freedom);
+    return statistic < freedom + 10 * __builtin_sqrt(freedom) + 50;
 }
 
 static const struct chance {
