@@ -61,9 +61,17 @@ struct blob *call_take_blob(struct call *call, uint32_t index);
 
 /*
  * All arguments, if they are very many, without a copy: they and the bytes that they point to become the caller's, who
- * frees both (mem_free); those that are blobs are taken apart. The call's argv stays good as long. False: it cannot be.
+ * frees both (mem_free); those that are blobs are taken apart, by the next. The call's argv stays good as long. False:
+ * it cannot be.
  */
 bool call_take_arguments(struct call *call, struct bytes **argv, char **bytes);
+
+/*
+ * References to all blobs that arguments were read into, which the caller then owns. Returns how many: at most
+ * call_blob_count.
+ */
+uint32_t call_take_blobs(struct call *call, struct blob **blobs);
+uint32_t call_blob_count(const struct call *call);
 
 /* Look-ups by a call's argument; see store/keyspace.h. */
 static inline struct entry *call_read(struct call *call, uint32_t index)

@@ -10,6 +10,7 @@
  */
 #include "engine/pubsub.h"
 
+#include "base/blob.h"
 #include "base/fiber.h"
 #include "base/glob.h"
 #include "base/mem.h"
@@ -76,9 +77,11 @@ struct listening {
     enum pubsub_kind kind;
     bool joins;
     const char *word;
-    uint32_t at;        /* the next of the task's arguments */
-    void *argv, *bytes; /* owned: these, as they lay; or NULL */
-    struct bytes words[];
+    uint32_t at;         /* the next of the task's arguments */
+    struct bytes *argv;  /* owned: these, as they lay, ... */
+    char *bytes;         /* owned: ... with their bytes ... */
+    struct blob **blobs; /* in this allocation: ... and references to the large ones. Or none of it */
+    uint32_t blob_count;
 };
 
 /* What was allowed when the command came may be so no longer. */
@@ -126,32 +129,50 @@ static bool listening_step(struct task *task, struct call *call)
 static void listening_destroy(struct task *task)
 {
     struct listening *self = (struct listening *)task;
+    for (uint32_t i = 0; i < self->blob_count; i++)
+        blob_unref(self->blobs[i]);
     mem_free(self->argv);
     mem_free(self->bytes);
     mem_free(self);
 }
 
-/* The call's arguments as the task's, copied if they cannot be taken over. NULL when memory is out. */
+/* Copies the arguments, to where an array of them and their bytes have room. */
+static void copy_words(const struct call *call, struct bytes *words)
+{
+    char *at = (char *)&words[call->argc];
+    for (uint32_t i = 0; i < call->argc; i++)
+        words[i] = bytes_append(&at, call->argv[i]);
+}
+
+/* The call's arguments as the task's, copied if they cannot be taken over. NULL when memory is out: nothing is taken.
+ */
 static struct listening *listening_create(struct call *call)
 {
-    struct bytes *argv = NULL;
-    char *bytes = NULL;
-    bool taken = call->argc > 1 && call_take_arguments(call, &argv, &bytes);
-    size_t size = 0;
-    for (uint32_t i = 0; !taken && i < call->argc; i++)
-        size += sizeof *argv + call->argv[i].len;
-    struct listening *self = mem_try_alloc(sizeof *self + size);
-    if (!self) {
-        mem_free(argv);
-        mem_free(bytes);
-        return NULL;
+    struct listening made = { .at = 1 };
+    struct listening *self = mem_try_alloc(sizeof *self + call_blob_count(call) * sizeof *self->blobs);
+    bool taken = self && call->argc > 1 && call_take_arguments(call, &made.argv, &made.bytes);
+    if (self && !taken) {
+        size_t size = sizeof *self;
+        for (uint32_t i = 0; i < call->argc; i++)
+            size += sizeof *call->argv + call->argv[i].len;
+        struct listening *whole = mem_try_realloc(self, size);
+        if (!whole)
+            mem_free(self);
+        self = whole;
     }
-    *self = (struct listening){ .at = 1, .argv = argv, .bytes = bytes };
-    char *at = (char *)&self->words[call->argc];
-    for (uint32_t i = 0; !taken && i < call->argc; i++)
-        self->words[i] = bytes_append(&at, call->argv[i]);
-    self->task.argv = taken ? argv : self->words;
+    if (!self)
+        return NULL;
+    *self = made;
     self->task.argc = call->argc;
+    if (taken) {
+        self->task.argv = self->argv;
+        self->blobs = (struct blob **)(self + 1);
+        self->blob_count = call_take_blobs(call, self->blobs);
+    } else {
+        struct bytes *words = (struct bytes *)(self + 1);
+        copy_words(call, words);
+        self->task.argv = words;
+    }
     return self;
 }
 

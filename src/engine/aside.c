@@ -218,18 +218,13 @@ static bool copy_arguments(struct aside *self, const struct call *call)
 /* Takes the arguments over: very many as they lie, if that can be. False when memory is out. */
 static bool take_arguments(struct aside *self, struct call *call)
 {
-    const struct request *request = call->request;
     if (!call_take_arguments(call, &self->argv, &self->bytes) && !copy_arguments(self, call))
         return false;
     self->call.argv = self->argv;
-    if (!request || !request->blob_count)
+    if (call_blob_count(call) == 0)
         return true;
-    self->blobs = mem_alloc(request->blob_count * sizeof *self->blobs);
-    for (uint32_t i = 0; i < request->blob_count; i++) {
-        struct blob *blob = call_take_blob(call, request->blobs[i].index);
-        if (blob)
-            self->blobs[self->blob_count++] = blob;
-    }
+    self->blobs = mem_alloc(call_blob_count(call) * sizeof *self->blobs);
+    self->blob_count = call_take_blobs(call, self->blobs);
     self->call.kept = self->blobs;
     self->call.kept_count = self->blob_count;
     return true;

@@ -42,6 +42,22 @@ bool call_take_arguments(struct call *call, struct bytes **argv, char **bytes)
            session->transport->take_request(session->connection, call->argv, argv, bytes);
 }
 
+uint32_t call_blob_count(const struct call *call)
+{
+    return call->request ? call->request->blob_count : 0;
+}
+
+uint32_t call_take_blobs(struct call *call, struct blob **blobs)
+{
+    uint32_t count = 0, most = call_blob_count(call);
+    for (uint32_t i = 0; i < most; i++) {
+        const struct reader_blob *candidate = &call->request->blobs[i];
+        if (candidate->blob)
+            blobs[count++] = blob_ref(candidate->blob);
+    }
+    return count;
+}
+
 bool call_expect_type(struct call *call, const struct entry *entry, enum entry_type type)
 {
     if (!entry || entry->type == type)

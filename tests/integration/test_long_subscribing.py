@@ -86,6 +86,19 @@ def test_leaving_in_the_midst(module_server, other, named):
         assert listener.command("GET", "x") is None
 
 
+@pytest.mark.parametrize("kind", WORDS)
+def test_large_names_among_them(module_server, other, kind):
+    """Large arguments lie in memory of their own, which is to last as long as the others."""
+    names = [*NAMES[:1500], b"l" * 300_000, *NAMES[1500:], b"m" * 100_000]
+    with Client(module_server.port) as listener:
+        for step in "", "UN":
+            with hold(other, 3):
+                listener.send(f"{kind}{step}SUBSCRIBE", *names)
+                held(other)
+                other.load([("SET", "reused", x * size) for x in "ab" for size in (300_000, 100_000)])
+            assert [reply[1] for reply in confirmations(listener, len(names))] == names
+
+
 @pytest.mark.parametrize("end", ["CLIENT KILL", "close", "ACL"])
 def test_ends_in_the_midst(module_server, other, end):
     other.command("ACL", "SETUSER", "u", "on", "nopass", "+@all", "allchannels")
