@@ -13,7 +13,7 @@
  *
  * Output goes out in records of up to 16 KB. Several small chunks are gathered for one in a buffer that all connections
  * share. After "try again" OpenSSL wants the same bytes again, at least as many: they stay at the front of the output
- * until they were taken, and no share of a turn is smaller than a record.
+ * until they were taken, no share of a turn is smaller than a record, and what a held connection may send only grows.
  */
 #include "net/tls.h"
 
@@ -265,8 +265,9 @@ ssize_t tls_send(struct connection *connection, size_t share)
     size_t waiting, sent = 0;
     int count = output_gather(&connection->out, vectors, TLS_VECTORS, &waiting), kind = SSL_ERROR_NONE;
     ERR_clear_error();
-    while (sent < share && sent < waiting) {
-        size_t len = waiting - sent < TLS_RECORD ? waiting - sent : TLS_RECORD;
+    size_t most = waiting < share ? waiting : share;
+    while (sent < most) {
+        size_t len = most - sent < TLS_RECORD ? most - sent : TLS_RECORD;
         const char *record = gather(connection->net, vectors, count, sent, &len);
         int put = SSL_write(tls->ssl, record, (int)len);
         if (put <= 0) {

@@ -5,6 +5,7 @@ in both directions over slow readers, and the clients' own tools (redis-cli --tl
 """
 import functools
 import random
+import select
 import shutil
 import socket
 import ssl
@@ -17,6 +18,7 @@ import pytest
 from harness.process import StartFailed, free_port, larder_binary
 from harness.resp import Client, ErrorReply, encode
 from harness.waiting import until
+from test_aof_faults import faults, faults_library, number_in  # noqa: F401: fixtures
 
 PROTOCOLS = (2,)
 
@@ -537,6 +539,28 @@ def test_leaving_in_the_midst(tls):
     with tls.plain() as client:
         until(lambda: client.info("clients")["connected_clients"] == "1")
         assert client.info("clients")["blocked_clients"] == "0"
+
+
+def test_what_is_not_on_the_disk_is_in_no_record(start_server, certs, tmp_path, faults):  # noqa: F811
+    """Under `appendfsync always` a synchronisation lets go of the answers that it covers, and of none behind them."""
+    server = TlsServer(start_server, certs, "--appendonly", "yes", "--appendfsync", "always")
+    waiting = tmp_path / "faults.held"
+    with server.plain() as reader, server.connect() as writer:
+        writer.sendall(encode(["PING"]))
+        assert writer.recv(100) == b"+PONG\r\n"
+        faults("held=1")
+        writer.sendall(encode(["SET", "k", "v"]))
+        until(lambda: reader.command("GET", "k") == b"v")
+        first = until(lambda: number_in(waiting))
+        writer.sendall(encode(["RPUSH", "list", "a"]))
+        until(lambda: reader.command("LLEN", "list") == 1)
+        faults(f"held={first + 1}")
+        assert writer.recv(100) == b"+OK\r\n"
+        until(lambda: number_in(waiting) == first + 1)
+        assert reader.command("PING") == b"PONG"
+        assert not select.select([writer], [], [], 0)[0] and not writer.pending()
+        faults()
+        assert writer.recv(100) == b":1\r\n"
 
 
 def test_quit_and_half_close(tls):
