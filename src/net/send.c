@@ -330,9 +330,9 @@ void send_all(struct net *net)
     bool gathers = net->writers.count >= SEND_RING_MIN;
     if (net->settings->io_uring != net->wants_ring)
         ring_change(net);
-    size_t bulk = 0;
-    for (size_t i = 0; i < net->writers.count; i++) {
-        struct connection *connection = net->writers.ptr[i];
+    size_t bulk = 0, seen = 0;
+    for (; seen < net->writers.count; seen++) {
+        struct connection *connection = net->writers.ptr[seen];
         if (output_len(&connection->out) > NET_SEND_MIN) {
             net->writers.ptr[bulk++] = connection;
             continue;
@@ -341,7 +341,9 @@ void send_all(struct net *net)
         send_turn(net, connection, gathers);
     }
     send_gathered(net);
-    net->writers.count = bulk; /* more may come, of those that somebody's end concerns */
+    for (; seen < net->writers.count; seen++) /* that somebody's end concerned, which the last sends told of */
+        net->writers.ptr[bulk++] = net->writers.ptr[seen];
+    net->writers.count = bulk; /* more may come */
     for (size_t i = 0; i < net->writers.count; i++) {
         struct connection *connection = net->writers.ptr[i];
         connection->is_writer = false;

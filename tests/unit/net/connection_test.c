@@ -162,6 +162,29 @@ Test(connection, a_short_answer_goes_before_the_long_ones_of_its_turn)
         client_fini(&others[i]);
 }
 
+/* The last thing that sending does is to find out that somebody has left; whom that concerns is sent to as well. */
+Test(connection, whom_a_failed_send_concerns_is_sent_to)
+{
+    struct client others[3];
+    for (int i = 0; i < 3; i++)
+        client_init(&others[i], &world);
+    world_settle(&world);
+    world.goes_with = world.owners[0];
+    struct connection_facts facts;
+    connection_describe(world.owners[1]->connection, &facts);
+    shutdown(facts.fd, SHUT_WR);
+    for (int i = 0; i < 3; i++) {
+        client_queue(&others[i], BYTES("PING\r\n"));
+        client_step(&others[i], SIZE_MAX);
+    }
+    client_await_eof(&client, &world);
+    client_await_eof(&others[0], &world);
+    cr_assert_eq(world.closed_count, 2);
+    world.goes_with = NULL;
+    for (int i = 0; i < 3; i++)
+        client_fini(&others[i]);
+}
+
 Test(connection, hard_output_limit)
 {
     world.settings.output_limits[2] = (struct net_output_limit){ .hard_bytes = 8 * 1024 * 1024 };

@@ -193,9 +193,10 @@ static void leaving(void *context, void *opaque)
 {
     struct world *world = context;
     struct net_stats stats;
-    (void)opaque;
     net_stats_read(world->net, &stats);
     world->sent_when_one_left = stats.output_bytes;
+    if (world->goes_with != NULL && world->goes_with != opaque)
+        connection_close_after_output(world->goes_with->connection);
 }
 
 static void closed(void *context, void *opaque)

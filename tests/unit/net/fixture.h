@@ -41,6 +41,7 @@ struct world {
     size_t owner_count, open_count, closed_count;
     size_t executed, batches, batch_max, blobs_seen, taken;
     size_t sent_when_one_left; /* bytes of output, to all, when a connection was last closed */
+    struct owner *goes_with;   /* whose connection is closed after its output when another's client has left */
     bool drop_new;             /* refuse new connections with an error */
     bool unauthenticated;
 };
