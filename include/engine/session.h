@@ -42,6 +42,9 @@ struct transport {
     bool (*take_request)(void *connection, const struct bytes *argv, struct bytes **own_argv, char **own_bytes);
 };
 
+/* Of a session without a client: whatever is asked of it, nothing happens; its address is "". */
+extern const struct transport session_no_transport;
+
 enum session_flag {
     SESSION_AUTHENTICATED = 1 << 0,
     SESSION_CLOSING = 1 << 1,   /* executes nothing more */

@@ -386,43 +386,12 @@ static void slices_destroy(struct task *task)
 
 /* --- A client that has left --- */
 
-static void ignore(void *connection)
-{
-    (void)connection;
-}
-
-static void ignore_choice(void *connection, bool yes)
-{
-    (void)connection, (void)yes;
-}
-
-static void ignore_class(void *connection, int limit_class)
-{
-    (void)connection, (void)limit_class;
-}
-
-static void name_nobody(void *connection, char *out, size_t size)
-{
-    (void)connection, (void)size;
-    out[0] = '\0';
-}
-
 static void slices_adopt(struct task *task)
 {
-    static const struct transport nobody = {
-        .wake = ignore,
-        .pause = ignore,
-        .resume = ignore,
-        .close = ignore_choice,
-        .authenticated = ignore_choice,
-        .set_class = ignore_class,
-        .patient = ignore_choice,
-        .peer = name_nobody,
-    };
     struct exec_slices *self = (struct exec_slices *)task;
     struct session *session = self->exec.session;
     self->owns_session = true;
-    session->transport = &nobody;
+    session->transport = &session_no_transport;
     session->connection = NULL;
     session->out = session->reply.out = &self->nowhere;
     session->user = acl_default_user(session->engine->acl); /* it has the rights that it had; its user may go */

@@ -17,6 +17,43 @@
 #include "engine_priv.h"
 #include "store/keyspace.h"
 
+/* --- No client --- */
+
+static void ignore(void *connection)
+{
+    (void)connection;
+}
+
+static void ignore_flag(void *connection, bool yes)
+{
+    (void)connection, (void)yes;
+}
+
+static void ignore_class(void *connection, int limit_class)
+{
+    (void)connection, (void)limit_class;
+}
+
+static void name_nobody(void *connection, char *out, size_t size)
+{
+    (void)connection;
+    if (size)
+        out[0] = '\0';
+}
+
+const struct transport session_no_transport = {
+    .wake = ignore,
+    .pause = ignore,
+    .resume = ignore,
+    .close = ignore_flag,
+    .authenticated = ignore_flag,
+    .set_class = ignore_class,
+    .patient = ignore_flag,
+    .peer = name_nobody,
+};
+
+/* --- The list, and the table --- */
+
 static uint64_t id_hash(uint64_t id)
 {
     return hash_bytes(&id, sizeof id);

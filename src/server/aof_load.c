@@ -53,43 +53,6 @@ struct load {
 
 enum outcome { LOADED, EMPTY_FILE, TRUNCATED, FAILED };
 
-/* --- A session without a client --- */
-
-static void ignore(void *connection)
-{
-    (void)connection;
-}
-
-static void ignore_flag(void *connection, bool yes)
-{
-    (void)connection;
-    (void)yes;
-}
-
-static void ignore_class(void *connection, int limit_class)
-{
-    (void)connection;
-    (void)limit_class;
-}
-
-static void no_peer(void *connection, char *out, size_t size)
-{
-    (void)connection;
-    if (size)
-        out[0] = '\0';
-}
-
-static const struct transport nobody = {
-    .wake = ignore,
-    .pause = ignore,
-    .resume = ignore,
-    .close = ignore_flag,
-    .authenticated = ignore_flag,
-    .set_class = ignore_class,
-    .patient = ignore_flag,
-    .peer = no_peer,
-};
-
 /* --- Commands --- */
 
 static void tell_failure(struct load *load, const struct bytes *argv, uint64_t offset)
@@ -372,7 +335,7 @@ static bool load_all(struct server *server, bool quiet)
     struct output out;
     output_init(&out);
     struct load load = { .server = server, .quiet = quiet };
-    load.session = session_create(server->engine, &out, &nobody, NULL);
+    load.session = session_create(server->engine, &out, &session_no_transport, NULL);
     session_hide(load.session);
     bool good = !manifest->base.name || load_file(&load, manifest->base.name, is_last_with_bytes(server, 0));
     for (size_t i = 0; good && i < manifest->increments.count; i++)
