@@ -67,7 +67,7 @@ static inline bool mem_same_class(size_t small, size_t large)
 /* Bytes in use by all registered threads, as the allocator rounds them. O(threads). */
 size_t mem_used(void);
 
-/* Makes the calling thread's allocations count. Called once by each thread, the main one included. */
+/* Makes the calling thread's allocations count. Called once by each thread, the main one included; 64 at a time. */
 void mem_thread_register(void);
 
 /*

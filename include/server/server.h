@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,7 @@ struct server {
     struct aof *aof;     /* owned */
     struct waitaof waitaof;
     struct propagation_sink aof_sink;
+    atomic_uint errands; /* threads that work for a command (errand.c) */
     char run_id[41];
     char *executable;   /* owned: absolute path */
     int64_t started_ms; /* since 1970 */

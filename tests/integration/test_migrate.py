@@ -1,4 +1,5 @@
 """MIGRATE: to redis-server and to another Larder, replies compared with redis-server's; and that nobody else waits."""
+import contextlib
 import random
 import socket
 import threading
@@ -146,6 +147,18 @@ def test_nobody_else_waits(server):
         assert time.monotonic() - started > 1
         assert writer.read().value == 2 and other.command("GET", "k") == b"vw"
         assert server.cpu_seconds() - cpu < 0.5, "the server spun while it waited"
+
+
+def test_very_many_at_once(server):
+    """More than there are threads for take turns, and all hear how it ended."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent, contextlib.ExitStack() as clients:
+        movers = [clients.enter_context(Client(server.port)) for _ in range(80)]
+        for number, mover in enumerate(movers):
+            mover.command("SET", f"k{number}", number)
+            mover.send("MIGRATE", "127.0.0.1", silent.getsockname()[1], f"k{number}", 0, 300)
+        for number, mover in enumerate(movers):
+            assert mover.read().value == ErrorReply("IOERR error or timeout reading to target instance")
+            assert mover.command("GET", f"k{number}") == b"%d" % number
 
 
 def test_what_arrived_before_the_connection_broke_is_gone_here(server):
