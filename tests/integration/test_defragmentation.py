@@ -99,7 +99,7 @@ def test_what_a_command_holds_or_a_reply_refers_to_stays(server):
         check(other)
 
 
-def wait_until(client, condition, seconds=40):
+def wait_until(client, condition, seconds=120):
     """Waits until condition(memory, stats) of INFO holds; the last of both."""
     deadline = time.monotonic() + seconds
     while True:

@@ -36,10 +36,14 @@ def loaded(server):
     return client
 
 
-def is_running(pid):
+def state_of(pid):
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    return False
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return "gone"
+
+
+def is_running(pid):
+    return state_of(pid) not in ("Z", "gone")
 
 
 class Writer(threading.Thread):
@@ -96,6 +100,8 @@ def test_killed_while_it_saves(start_server, tmp_path, seed, background):
         if not least:
             until(lambda: saver.least)
         time.sleep(rng.uniform(0.05, 0.3))
+        os.kill(server.pid, signal.SIGSTOP)  # so that it has no more children than those that are seen
+        until(lambda: state_of(server.pid) == "T")
         orphans = server.children()
         server.kill()
         writer.join()

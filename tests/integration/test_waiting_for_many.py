@@ -6,7 +6,7 @@ import pytest
 
 from aof_files import AOF, loaded
 from harness.resp import Client, encode
-from harness.waiting import begin, has_answered, held, hold, until, until_blocked
+from harness.waiting import begin, has_answered, held, hold, name_not_held, until, until_blocked
 
 PROTOCOLS = (2,)
 COUNT = 5000
@@ -119,7 +119,7 @@ def test_in_its_midst(cast, kind):
         begin(first, *FOREVER[kind])
         held(other)
         assert other.command("EXISTS", KEYS[0]) == (kind == "xreadgroup")
-        assert other.command("SET", "another", "x") == b"OK"
+        assert other.command("SET", name_not_held(other.port), "x") == b"OK"
         begin(writer, *push(kind, KEYS[0]))
         second.command("PING")
         assert not has_answered(writer) and not has_answered(first)
