@@ -297,6 +297,11 @@ void connection_set_patient(struct connection *connection, bool patient)
 void connection_sweep(struct net *net)
 {
     uint64_t idle_max_ms = (uint64_t)net->settings->idle_timeout_s * 1000;
+    /* After a standstill of the process all seem idle: first what they have sent meanwhile is read. */
+    if (net->now_ms - net->swept_ms > 5 * NET_SWEEP_MS)
+        net->awake_ms = net->now_ms;
+    net->swept_ms = net->now_ms;
+    bool may_close = idle_max_ms != 0 && net->now_ms - net->awake_ms > 5 * NET_SWEEP_MS;
     if (idle_max_ms == 0 && net->soft_count == 0 && net->handshakes == 0)
         return;
     for (size_t left = (net->all.count + 9) / 10; left > 0; left--) {
@@ -307,7 +312,7 @@ void connection_sweep(struct net *net)
             send_check_limit(connection);
         if (connection->tls != NULL && connection->tls->handshaking)
             tls_check_deadline(connection);
-        if (idle_max_ms != 0 && !connection->patient && net->now_ms - connection->active_ms > idle_max_ms) {
+        if (may_close && !connection->patient && net->now_ms - connection->active_ms > idle_max_ms) {
             log_write(LOG_VERBOSE, "Closing idle client");
             connection_close(connection);
         }

@@ -139,7 +139,7 @@ def test_keys_that_stay_are_listed_once_whatever_else_happens(large):
 @pytest.mark.parametrize("disturbance", [("FLUSHALL", "ASYNC"), ("SWAPDB", 0, 1)], ids=lambda c: "-".join(map(str, c)))
 def test_the_database_may_go_away_meanwhile(large, disturbance):
     with Client(large.port) as waiting, Client(large.port) as other:
-        with hold(other, 5):
+        with hold(other, 2):
             begin(waiting, "KEYS", "*")
             held(other)
             assert other.command(*disturbance) == b"OK"

@@ -1,6 +1,8 @@
 """Bounds: clients that never read, that never finish, that are too many, too idle; and what idle ones cost."""
 import errno
+import os
 import resource
+import signal
 import socket
 import time
 
@@ -88,6 +90,18 @@ def test_idle_clients_are_closed_after_the_timeout(start_server):
                 assert busy.command("PING") == b"PONG"
                 return
     raise AssertionError("this machine is too slow")
+
+
+def test_a_server_that_was_stopped_reads_before_it_calls_anybody_idle(start_server):
+    server = start_server("--timeout", "1")
+    with Client(server.port) as client:
+        client.command("PING")
+        os.kill(server.pid, signal.SIGSTOP)
+        client.send("PING")
+        time.sleep(1.3)
+        os.kill(server.pid, signal.SIGCONT)
+        assert client.read().value == b"PONG"
+        assert client.is_closed_by_server()
 
 
 def test_protected_mode_needs_no_password_on_the_machine_itself(start_server):

@@ -104,6 +104,7 @@ def test_bits_are_combined_as_of_one_moment(module_server, how):
             Client(module_server.port) as other:
         fill(other)
         other.command("SET", "dest", "before")
+        other.command("SETRANGE", "longer", 16_000_000, "end")  # more than is copied in a step
         source = other.command("GET", "longer")
         with hold(other, 1):
             if how == "in-exec":

@@ -53,7 +53,7 @@ def test_subscribing_in_the_midst(module_server, other, kind):
     """Messages of names that it has already follow behind the confirmations."""
     publish = "SPUBLISH" if kind == "S" else "PUBLISH"
     with Client(module_server.port, 3) as listener:
-        with hold(other, 3):
+        with hold(other, 1):
             begin(listener, f"{kind}SUBSCRIBE", *NAMES)
             held(other)
             assert other.command(publish, NAMES[0], "early") == 1
@@ -73,7 +73,7 @@ def test_leaving_in_the_midst(module_server, other, named):
     with Client(module_server.port) as listener:
         listener.send("SUBSCRIBE", *NAMES)
         confirmations(listener)
-        with hold(other, 3):
+        with hold(other, 1):
             leave = ("UNSUBSCRIBE", *(NAMES if named else ()))
             listener.send(*leave)
             held(other)
@@ -105,7 +105,7 @@ def test_ends_in_the_midst(module_server, other, end):
     listener = Client(module_server.port)
     listener.command("AUTH", "u", "x")
     name = listener.command("CLIENT", "ID")
-    with hold(other, 3):
+    with hold(other, 1):
         begin(listener, "SUBSCRIBE", *NAMES)
         held(other)
         if end == "close":

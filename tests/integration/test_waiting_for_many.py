@@ -115,7 +115,7 @@ def test_in_its_midst(cast, kind):
     """While it comes to wait readers are served, who would change a key waits, and then it gets what he brings."""
     first, second, writer, other = cast
     make_groups(other, kind)
-    with hold(other, 3):
+    with hold(other, 1):
         begin(first, *FOREVER[kind])
         held(other)
         assert other.command("EXISTS", KEYS[0]) == (kind == "xreadgroup")
@@ -133,7 +133,7 @@ def test_in_its_midst(cast, kind):
 def test_whose_client_leaves_gets_nothing(cast, kind, end):
     first, second, writer, other = cast
     name = first.command("CLIENT", "ID")
-    with hold(other, 3 if end == "in its midst" else -1):
+    with hold(other, 1 if end == "in its midst" else -1):
         begin(first, *FOREVER[kind])
         if end == "in its midst":
             held(other)
@@ -181,7 +181,7 @@ def test_woken_in_vain(cast, kind):
 def test_a_transaction_and_a_flush_in_the_midst(cast):
     """Both wait for it, and find it waiting."""
     first, second, writer, other = cast
-    with hold(other, 3):
+    with hold(other, 1):
         begin(first, *FOREVER["blpop"])
         held(other)
         list(writer.pipeline([("MULTI",), ("RPUSH", KEYS[9], "x"), ("LRANGE", KEYS[9], 0, -1)]))
