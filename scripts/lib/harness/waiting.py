@@ -12,11 +12,15 @@ from .resp import Client, encode
 
 
 def until(condition, seconds=None, pause=0.005):
-    """Waits until a condition holds, and returns what it gave; fails when it takes too long."""
-    deadline = time.monotonic() + (seconds or patience.seconds())
+    """Waits until a condition holds, and returns what it gave; fails when it takes too long.
+
+    The pauses grow to the tenfold: to ask is work, too, for a machine that has much to do as it is.
+    """
+    deadline, most = time.monotonic() + (seconds or patience.seconds()), 10 * pause
     while not (found := condition()):
         assert time.monotonic() < deadline, "this takes too long"
         time.sleep(pause)
+        pause = min(1.1 * pause, most)
     return found
 
 
