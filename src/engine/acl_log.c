@@ -45,7 +45,7 @@ const struct acl_log_entry *acl_log_newest(const struct acl *acl)
 static char *describe_client(struct engine *engine, const struct session *session)
 {
     struct buf text = BUF_EMPTY;
-    if (engine->describe_client)
+    if (engine->describe_client && session->connection) /* of a transaction its client may have left */
         engine->describe_client(session, &text);
     char *copy = mem_strdup(buf_cstr(&text));
     buf_fini(&text);

@@ -394,7 +394,8 @@ static void slices_adopt(struct task *task)
     session->transport = &session_no_transport;
     session->connection = NULL;
     session->out = session->reply.out = &self->nowhere;
-    session->user = acl_default_user(session->engine->acl); /* it has the rights that it had; its user may go */
+    if (!(session->flags & SESSION_LIMITED)) /* whose rights are asked for goes on at once, before his user may go */
+        session->user = acl_default_user(session->engine->acl);
 }
 
 /* --- Beginning --- */

@@ -461,3 +461,26 @@ def test_the_files_have_all_or_nothing(start_server, steps, end):
         assert client.command("SCARD", "S") == SIZE // 2 - 1000
         assert client.command("GET", "between") == (b"2" if end == "rewrite" else b"1")
         assert client.command("DBSIZE") == 3
+
+
+@pytest.mark.parametrize("end", ["CLIENT KILL USER", "ACL DELUSER"])
+def test_a_user_with_few_rights_is_ended(start_server, end):
+    """What is left of his transaction is carried out with the rights that he had, and refused if he has none any more.
+    The default user has none here."""
+    server = start_server(*SERVER_OPTIONS)
+    with Client(server.port) as other, Client(server.port) as writer:
+        fill(other)
+        assert other.command("ACL", "SETUSER", "admin", "on", "nopass", "~*", "&*", "+@all") == b"OK"
+        assert other.command("ACL", "SETUSER", "writer", "on", "nopass", "~*", "+@all", "-flushall") == b"OK"
+        assert other.command("AUTH", "admin", "") == b"OK"
+        assert other.command("ACL", "SETUSER", "default", "off", "resetkeys", "-@all") == b"OK"
+        assert writer.command("AUTH", "writer", "") == b"OK"
+        with hold(other):
+            writer.send_raw(transaction(("SDIFFSTORE", "T", "S", "none"), ("SET", "k", "v")))
+            assert [writer.read().value for _ in range(3)] == [b"OK", b"QUEUED", b"QUEUED"]
+            until(lambda: b" cmd=exec user=writer " in other.command("CLIENT", "LIST"))
+            assert other.command(*end.split(), "writer") == 1
+            assert writer.is_closed_by_server()
+        assert other.command("SCARD", "T") == SIZE
+        assert other.command("GET", "k") == (b"v" if end.startswith("CLIENT") else None)
+        assert len(other.command("ACL", "LOG")) == end.startswith("ACL")
