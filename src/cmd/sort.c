@@ -669,7 +669,8 @@ static bool goes_aside(const struct sort *sort)
 static void run(struct call *call, bool may_store)
 {
     struct sort sort = { .call = call };
-    if (call->argc > OPTIONS_AT_ONCE && call_aside_everywhere(call, CALL_AT_ONCE))
+    /* Aside nobody asks any more what the user may: who may not read all keys is refused here, at the first pattern. */
+    if (call->argc > OPTIONS_AT_ONCE && acl_reads_all_keys(call) && call_aside_everywhere(call, CALL_AT_ONCE))
         return;
     if (!parse_options(&sort, may_store))
         return;

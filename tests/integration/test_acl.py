@@ -156,7 +156,8 @@ def test_patterns_need_leave_to_read_all_keys_where_sort_is_allowed(users, rules
     users.same("RPUSH a 2 1", "SET w_1 1", "SET w_2 0")
     users.same(["ACL", "SETUSER", "u", "reset", "on", "nopass", *rules.split()])
     users.same("AUTH u x")
-    for command in ("SORT a BY w_*", "SORT a BY nosort GET w_*", "SORT a GET # GET w_*", "SORT a BY w_* STORE a"):
+    for command in ("SORT a BY w_*", "SORT a BY nosort GET w_*", "SORT a GET # GET w_*", "SORT a BY w_* STORE a",
+                    "SORT a BY nosort" + " GET w_*" * 3000, "SORT a" + " ASC" * 5000 + " BY w_*"):
         ours, theirs = (client.command(*command.split()) for client in users.both)
         if isinstance(theirs, ErrorReply) and theirs.text.startswith("NOPERM"):
             assert isinstance(ours, ErrorReply) and ours.text.startswith("NOPERM")
