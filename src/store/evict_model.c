@@ -12,14 +12,16 @@
  *
  * Hits are counted in rounds; the score is a running sum in which the past fades. Another model is chosen only if it is
  * ahead by more than noise; and as a change costs hits, for the cache does not hold what the model holds, by so much
- * more as there were changes of late, so that a load that goes to and fro does not take the cache along.
+ * more as there were changes of late, so that a load that goes to and fro does not take the cache along. LRU must lead
+ * by more than others, and is left for less: after it the others lack what it did not keep, and where it is ahead by
+ * little the large window by reuse nearly is, too.
  *
  * Which models there are: for each there is a kind of load that it serves better than all others. By frequency, with a
  * small window: many keys, each asked for as likely as ever; with a middling and a large one: the same where many come
  * again soon as well. By reuse, with a small window: loops, and what is popular for a while; by uses: the same where
  * some are popular for long; with a large window: what is new is popular, and little of it stays. LRU: what is recent.
- * The first choice is by frequency with a large window: it keeps what was used before the cache was full, however long
- * a scan is, and is seldom far behind LRU.
+ * The first choice is by reuse with a large window: it keeps what was used before the cache was full, however long a
+ * scan is, and is seldom far behind LRU, or behind frequency.
  */
 #include "evict_model_priv.h"
 
@@ -48,7 +50,7 @@ enum {
     ROUND_FILLING = 16,    /* while nothing had to go yet there is nothing to tell the models apart by */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    FIRST_MODEL = 2,
+    FIRST_MODEL = 5,
 };
 
 static const struct tinylfu_way way_of[MODELS] = {
@@ -422,10 +424,16 @@ void model_set_full(struct model_set *models)
     models->full = true;
 }
 
+/* What the model's hits are worth to the choice. */
+static double worth(const struct model_set *models, int m)
+{
+    const double handicap = 0.0035;
+    return models->models[m].score - (way_of[m].rule == TINYLFU_RECENCY ? handicap * models->weight : 0);
+}
+
 static void end_round(struct model_set *models)
 {
     const double fade = 0.99, margin = 0.004 + models->caution, cost = 0.003;
-    int best = models->chosen;
     size_t part = models->capacity / ROUND_SHARE;
     double uses = (double)(!models->full ? ROUND_FILLING : part > ROUND_MIN ? part : ROUND_MIN);
     models->weight = models->weight * fade + uses;
@@ -435,10 +443,14 @@ static void end_round(struct model_set *models)
         model->score = model->score * fade + (double)model->hits;
         model->hits = 0;
     }
-    for (int m = 0; m < MODELS; m++)
-        if (models->models[m].score >
-            models->models[best].score + (best == models->chosen ? margin : 0) * models->weight)
-            best = m;
+    int best = models->chosen;
+    double most = worth(models, best) + margin * models->weight;
+    for (int m = 0; m < MODELS; m++) {
+        if (m == models->chosen || worth(models, m) <= most)
+            continue;
+        best = m;
+        most = worth(models, m);
+    }
     models->caution = models->caution * fade + (best != models->chosen ? cost : 0);
     models->chosen = best;
 }
