@@ -58,8 +58,7 @@ static void end_http(struct call *call)
     call->session->transport->peer(call->session->connection, peer, sizeof peer);
     log_write(LOG_WARNING,
         "Possible SECURITY ATTACK: %s sent an HTTP request to this port, as a web page may do that wants to run "
-        "commands here. "
-        "The connection was closed.",
+        "commands here. The connection was closed.",
         peer);
     session_close(call->session, false);
 }

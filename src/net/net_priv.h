@@ -11,8 +11,8 @@
  *   writers, woken      what waits is sent (send.c)
  *   closing             connections are freed: nowhere else, so that no pointer dangles within a turn (connection.c)
  *
- * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct. Only `ready`,
- * `heavy` and `woken` may be left with something at the end of a turn.
+ * A connection is in each list at most once (its flags tell), and idle it owns nothing but its struct. All lists but
+ * `writers` may be left with something at the end of a turn; then another turn follows at once.
  */
 #pragma once
 

@@ -495,8 +495,8 @@ void reader_add_blob(struct reader *reader, struct argv *argv, struct blob *blob
     uint32_t index = reader->argc++;
     reader->blobs = mem_realloc(reader->blobs, (reader->blob_count + 1) * sizeof(*reader->blobs));
     reader->blobs[reader->blob_count++] = (struct reader_blob){ .index = index, .blob = blob };
-    bool has_room = argv_reserve(
-        argv, 1); /* reader_parse made some, so this fails only if the vector was changed and memory is out */
+    /* reader_parse made some, so this fails only if the vector was changed and memory is out. */
+    bool has_room = argv_reserve(argv, 1);
     ASSERT(has_room);
     argv->ptr[argv->len++] = blob_bytes(blob);
     reader->stage = READER_AT_BULK_END;

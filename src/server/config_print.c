@@ -247,8 +247,7 @@ void config_print_manual(struct buf *out)
     }
     buf_append_cstr(out, ".SH OTHER FILES AND NAMES\n.TP\n.BI include \" file\"\n");
     append_troff(out, "Reads another file in place of the line. The name may have wildcards, which may fit nothing. "
-                      "Files may include "
-                      "others, sixteen levels deep.");
+                      "Files may include others, sixteen levels deep.");
     buf_append_cstr(out, ".TP\n.BI rename\\-command \" name new\\-name\"\n");
     append_troff(out, "Gives a command another name; an empty one (\"\") switches it off.");
     append_accepted(out);

@@ -134,9 +134,9 @@ const struct config_row config_process_rows[] = {
                 "processor behind programs that are always busy, so that others wait less while something large goes "
                 "on; but where clients share the processors with it, it interrupts them more often, and commands "
                 "without pipelines cost more. The thread that synchronises the append-only file gets it, too; children "
-                "that save keep the usual one. It takes "
-                "root, or a limit that allows it (LimitNICE= in a unit of systemd, ulimit -e), and is left alone where "
-                "the process was started with a nice value of its own. 0 asks for nothing." },
+                "that save keep the usual one. It takes root, or a limit that allows it (LimitNICE= in a unit of "
+                "systemd, ulimit -e), and is left alone where the process was started with a nice value of its own. 0 "
+                "asks for nothing." },
     { .name = "oom-score-adj",
         .type = CONFIG_CHOICE,
         .choices = oom_choices,

@@ -101,12 +101,11 @@ static void reply_denied(struct output *out)
 {
     struct reply reply;
     reply_init(&reply, out, 2);
-    reply_error(
-        &reply, BYTES("DENIED Larder runs in protected mode: no password is set, so only clients on this machine are "
-                      "served. Either "
-                      "set a password with 'requirepass' in the configuration file (or CONFIG SET requirepass from a "
-                      "local client), or, "
-                      "if nobody untrusted can reach this port, switch protected mode off with 'protected-mode no'."));
+    static const char text[] =
+        "DENIED Larder runs in protected mode: no password is set, so only clients on this machine are served. Either "
+        "set a password with 'requirepass' in the configuration file (or CONFIG SET requirepass from a local client), "
+        "or, if nobody untrusted can reach this port, switch protected mode off with 'protected-mode no'.";
+    reply_error(&reply, bytes_make(text, sizeof text - 1));
 }
 
 static void *receiver_opened(void *context, struct connection *connection, struct output *out)

@@ -157,12 +157,10 @@ static void run_doctor(struct call *call)
         struct buf findings = BUF_EMPTY;
         diagnose(&findings, ratio(f.peak, f.used) > 1.5,
             "Peak memory: at its peak the server used more than 1.5 times what it uses now. Resident memory may stay "
-            "near "
-            "the peak for a while; MEMORY PURGE gives back what can be given back.");
+            "near the peak for a while; MEMORY PURGE gives back what can be given back.");
         diagnose(&findings, ratio(f.resident, f.used) > 1.4 && f.resident - f.used > 10 << 20,
             "Fragmentation: the process occupies more than 1.4 times what it uses. If this stays so after MEMORY "
-            "PURGE, keys "
-            "of very different sizes come and go; a restart packs them.");
+            "PURGE, keys of very different sizes come and go; a restart packs them.");
         diagnose(&findings,
             ratio(f.allocator.active, f.allocator.allocated) > 1.1 &&
                 f.allocator.active - f.allocator.allocated > 10 << 20,
@@ -171,8 +169,7 @@ static void run_doctor(struct call *call)
         bool full = limits->limit && f.used > limits->limit - limits->limit / 50;
         diagnose(&findings, full && limits->evict.policy == EVICT_NOTHING_EVER,
             "Limit: memory in use is at maxmemory, and maxmemory-policy is noeviction, so commands that take memory "
-            "are "
-            "refused or soon will be. Raise maxmemory, or choose a policy that evicts.");
+            "are refused or soon will be. Raise maxmemory, or choose a policy that evicts.");
         diagnose(&findings, limits->limit > f.system,
             "Limit: maxmemory is more than this machine has; the system will swap, or end the server, before it is "
             "reached.");
@@ -181,8 +178,7 @@ static void run_doctor(struct call *call)
         size_t sessions = server_of(call)->engine->session_count;
         diagnose(&findings, sessions && f.clients / sessions > 200 * 1024,
             "Client buffers: clients hold more than 200 kB each on average. Some send large pipelines or do not read "
-            "their "
-            "replies; CLIENT LIST shows which (omem, qbuf).");
+            "their replies; CLIENT LIST shows which (omem, qbuf).");
         buf_printf(&out,
             findings.len ? "What stands out in this server's memory:\n\n%s"
                          : "Nothing stands out in this server's memory.%s",

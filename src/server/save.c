@@ -67,10 +67,9 @@ void saves_judge(struct server *server)
 {
     static const char refusal[] =
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
-        "that "
-        "may modify the data set are disabled, because this instance is configured to report errors during writes if "
-        "RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about "
-        "the RDB error.";
+        "that may modify the data set are disabled, because this instance is configured to report errors during "
+        "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+        "details about the RDB error.";
     static const char no_replicas[] = "NOREPLICAS Not enough good replicas to write.";
     const struct config *config = &server->config;
     struct engine *engine = server->engine;
