@@ -189,7 +189,7 @@ class ServerProcess:
     def stop(self, seconds=None):
         """End the server as systemd would, by SIGTERM; return its exit code. Fails when it does not end in time."""
         self.ended_by_us = True
-        seconds = seconds or patience.seconds()
+        seconds = seconds or 3 * patience.seconds()  # it may have to wait for the disk, and nothing excuses a failure
         self.process.terminate()
         try:
             code = self.process.wait(seconds)
