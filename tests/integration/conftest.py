@@ -101,7 +101,11 @@ def _look_after_shared(item, failed):
         raise
     finally:
         if failed:
-            _end_shared(item)
+            try:
+                _end_shared(item)
+            finally:
+                for server in running():  # of a fixture that did not come to its end
+                    server.kill()
 
 
 def _end_shared(item):
