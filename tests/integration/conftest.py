@@ -31,13 +31,15 @@ def pytest_generate_tests(metafunc):
 
 
 # Workers take whole modules: those that take longest first, so that none is left alone with one in the end.
-LONG_MODULES = ("test_long_commands", "test_aof_faults", "test_long_changes", "test_aof_files", "test_tls",
-                "test_json_documents", "test_maxmemory", "test_many_arguments", "test_rdb_saving",
-                "test_differential_streams", "test_differential_hyperloglog", "test_keyspace_notifications",
-                "test_rdb_encodings", "test_redis_tools", "test_hash_commands", "test_stream_commands",
-                "test_differential_lists", "test_differential_zsets", "test_experiment_tracker", "test_config",
-                "test_long_transactions", "test_long_many_keys", "test_security_regressions", "test_there_and_back",
-                "test_rdb_faults", "test_insight", "test_stampede")
+LONG_MODULES = ("test_aof_faults", "test_long_commands", "test_tls", "test_aof_files", "test_scan",
+                "test_many_arguments", "test_differential_lists", "test_long_changes", "test_insight", "test_json_many",
+                "test_list_waiting", "test_limits", "test_maxmemory", "test_tracking", "test_differential_streams",
+                "test_rdb_encodings", "test_backup", "test_hash_commands", "test_stampede", "test_sort_commands",
+                "test_server_commands", "test_set_commands", "test_json_early", "test_config", "test_keys_commands",
+                "test_metrics", "test_stream_commands", "test_stream_waiting", "test_json_documents",
+                "test_differential_hyperloglog", "test_rdb_saving", "test_rdb_faults", "test_long_operations",
+                "test_long_transactions", "test_experiment_tracker", "test_keyspace_notifications", "test_waitaof",
+                "test_there_and_back", "test_migrate", "test_defragmentation", "test_json_flowing", "test_redis_tools")
 
 
 def pytest_collection_modifyitems(items):
