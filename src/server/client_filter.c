@@ -119,7 +119,7 @@ bool client_filter_fits(const struct client_filter *filter, const struct session
         return false;
     if (filter->user && filter->user != session->user)
         return false;
-    if (now_ms - session->created_ms < filter->max_age_s * 1000)
+    if ((now_ms - session->created_ms) / 1000 < filter->max_age_s)
         return false;
     if (filter->address.len == 0 && filter->local_address.len == 0)
         return !filter->old_form;

@@ -99,7 +99,9 @@ def test_client_kill_ends_those_who_fit(server):
         others = [victim()[0] for _ in range(5)]
         assert killer.command("CLIENT", "KILL", "LADDR", f"127.0.0.1:{server.port}") == 5
         assert all(c.is_closed_by_server() for c in others)
+        survivor, *_ = victim()
         assert killer.command("CLIENT", "KILL", "MAXAGE", 1000) == 0
+        assert killer.command("CLIENT", "KILL", "MAXAGE", 2**63 - 1) == 0 and survivor.command("PING") == b"PONG"
         for age, text in (("x", "value is not an integer or out of range"), ("-1", "maxage should be greater than 0")):
             assert killer.command("CLIENT", "KILL", "MAXAGE", age).text == f"ERR {text}"
         own = killer.command("CLIENT", "ID")
