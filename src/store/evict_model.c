@@ -20,8 +20,8 @@
  * small window: many keys, each asked for as likely as ever; with a middling and a large one: the same where many come
  * again soon as well. By reuse, with a small window: loops, and what is popular for a while; by uses: the same where
  * some are popular for long; with a large window: what is new is popular, and little of it stays. LRU: what is recent.
- * The first choice is by reuse with a large window: it keeps what was used before the cache was full, however long a
- * scan is, and is seldom far behind LRU, or behind frequency.
+ * The first choice is by frequency with a large window: it keeps what was used before the cache was full, however long
+ * a scan is, and is seldom far behind LRU. By reuse, a scan would drive out all of it.
  */
 #include "evict_model_priv.h"
 
@@ -50,7 +50,7 @@ enum {
     ROUND_FILLING = 16,    /* while nothing had to go yet there is nothing to tell the models apart by */
     ADMIT_BY_CHANCE = 128,
     ADMIT_FREQUENCY = 6,
-    FIRST_MODEL = 5,
+    FIRST_MODEL = 2,
 };
 
 static const struct tinylfu_way way_of[MODELS] = {

@@ -463,7 +463,7 @@ Test(evict_tinylfu, counts_and_forgets)
     random_init(&random, 1);
     for (int i = 0; i < 10; i++)
         tinylfu_use(tinylfu, &random, 42, 1000);
-    REQUIRE(tinylfu_way(tinylfu)->rule == TINYLFU_REUSE && !tinylfu_returns(tinylfu, 42, 0));
+    REQUIRE(tinylfu_way(tinylfu)->rule == TINYLFU_FREQUENCY && !tinylfu_returns(tinylfu, 42, 0));
     REQUIRE(tinylfu_frequency(tinylfu, 42) == 10 && tinylfu_frequency(tinylfu, 43) == 0);
     for (uint64_t i = 0; i < 400000; i++)
         tinylfu_use(tinylfu, &random, random_next(&random), 1000);
