@@ -89,7 +89,8 @@ int64_t evict_idle_s(const struct keyspace *keyspace, const struct entry *entry,
 /* The counter, decayed: 0 to 255. Under W-TinyLFU what its sketch says: 0 to 15. */
 unsigned evict_frequency(const struct keyspace *keyspace, const struct entry *entry);
 
-/* Makes it look as if the key was last used that long ago, or used that often (RESTORE). */
+/* Makes it look as if the key was last used that long ago, to the second that evict_idle_s tells where ticks are not
+ * coarser, or used that often (RESTORE, and keys of a file). What the policy does not note is passed over. */
 void evict_set_idle(struct keyspace *keyspace, struct entry *entry, int64_t idle_s, int64_t now_ms);
 void evict_set_frequency(struct keyspace *keyspace, struct entry *entry, unsigned frequency);
 

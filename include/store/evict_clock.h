@@ -26,5 +26,5 @@ void evict_clock_note(struct evict_clock *clock, uint64_t tick, int64_t now_ms);
 /* When it was `tick`, ms since 1970. O(log pairs). */
 int64_t evict_clock_time_of(const struct evict_clock *clock, uint64_t tick, int64_t now_ms);
 
-/* The tick at a moment; may be negative. */
+/* The last tick that was not later than a moment; may be negative. */
 int64_t evict_clock_tick_at(const struct evict_clock *clock, int64_t at_ms);

@@ -114,21 +114,13 @@ static void restore_nothing(struct call *call, struct key key, bool was_there)
     call_propagate_words(call, "DEL", key_bytes(key));
 }
 
-/* Time is counted in ticks, which may have lost the last second. */
-static void set_idle(struct keyspace *keyspace, struct entry *entry, int64_t idle_s, int64_t now_ms)
-{
-    evict_set_idle(keyspace, entry, idle_s, now_ms);
-    if (evict_idle_s(keyspace, entry, now_ms) == idle_s - 1)
-        evict_set_idle(keyspace, entry, idle_s + 1, now_ms);
-}
-
 /* What the policy knows of the key. Only one of the two is given. */
 static void set_use(struct call *call, struct entry *entry, const struct restore *options)
 {
     if (options->freq >= 0)
         evict_set_frequency(call->keyspace, entry, (unsigned)options->freq);
     else
-        set_idle(call->keyspace, entry, options->idle_s, call->now_ms);
+        evict_set_idle(call->keyspace, entry, options->idle_s, call->now_ms);
 }
 
 /* Tells of the same with an absolute time. */

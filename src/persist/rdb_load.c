@@ -96,17 +96,13 @@ static inline bool is_over(const struct loader *loader, int64_t at_ms)
     return at_ms != EXPIRY_NONE && !loader->load->keep_expired && loader->load->now_ms > at_ms;
 }
 
-/* What the policy in force has no use for is passed over. Time is counted in ticks, which may lose the last second. */
+/* What the policy in force has no use for is passed over. */
 static void set_use(struct loader *loader, struct entry *entry, struct rdb_use use)
 {
-    int64_t now_ms = loader->load->now_ms;
     if (use.frequency != RDB_USE_UNKNOWN && evict_counts_frequency(loader->keyspace))
         evict_set_frequency(loader->keyspace, entry, (unsigned)use.frequency);
-    if (use.idle_s == RDB_USE_UNKNOWN || evict_counts_frequency(loader->keyspace))
-        return;
-    evict_set_idle(loader->keyspace, entry, use.idle_s, now_ms);
-    if (evict_idle_s(loader->keyspace, entry, now_ms) == use.idle_s - 1)
-        evict_set_idle(loader->keyspace, entry, use.idle_s + 1, now_ms);
+    if (use.idle_s != RDB_USE_UNKNOWN)
+        evict_set_idle(loader->keyspace, entry, use.idle_s, loader->load->now_ms);
 }
 
 /* Stores what was gathered. */

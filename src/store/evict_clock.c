@@ -67,8 +67,8 @@ int64_t evict_clock_tick_at(const struct evict_clock *clock, int64_t at_ms)
     if (!clock->count)
         return 0;
     int i = find(clock, at_ms, 1);
-    if (i < 0)
-        return (int64_t)clock->pairs[0].tick - (clock->pairs[0].at_ms - at_ms) / 1000;
+    if (i < 0) /* the last that was not later, as below: who asks back for the time is told of that second */
+        return (int64_t)clock->pairs[0].tick - (clock->pairs[0].at_ms - at_ms + 999) / 1000;
     if (i + 1 == clock->count)
         return (int64_t)clock->pairs[i].tick;
     int64_t span_ms = clock->pairs[i + 1].at_ms - clock->pairs[i].at_ms;

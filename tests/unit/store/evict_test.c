@@ -442,6 +442,26 @@ Test(evict, idle_time_is_in_seconds_whatever_a_tick_is)
     keyspace_destroy(f.keyspace);
 }
 
+Test(evict, idle_time_that_is_set_is_told_to_the_second)
+{
+    static const int64_t idle_s[] = { 0, 1, 2, 59, 60, 1000, 86400, 5000000 };
+    for (int64_t past_ms = 0; past_ms < 3000; past_ms += 100) {
+        struct fixture f = make(EVICT_LRU);
+        int64_t now_ms = NOW + past_ms;
+        char text[32];
+        evict_tick(f.keyspace, now_ms);
+        store(&f, f.db, "key", 0, EXPIRY_NONE);
+        struct entry *entry = keyspace_glance(f.db, numbered("key", 0, text));
+        for (size_t i = 0; i < sizeof idle_s / sizeof *idle_s; i++) {
+            evict_set_idle(f.keyspace, entry, idle_s[i], now_ms);
+            int64_t told_s = evict_idle_s(f.keyspace, entry, now_ms);
+            cr_assert(told_s == idle_s[i], "%" PRId64 " for %" PRId64 ", after %" PRId64 " ms", told_s, idle_s[i],
+                past_ms);
+        }
+        keyspace_destroy(f.keyspace);
+    }
+}
+
 Test(evict_clock, goes_back_far_and_coarser)
 {
     static struct evict_clock clock;
