@@ -46,6 +46,37 @@ static const double exact_powers_of_10[DOUBLE_EXACT_POWER + 1] = { 1e0, 1e1, 1e2
     1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
 
 /*
+ * The digits behind a point, to the end, behind those that are there. It is known how many there are, so that only the
+ * last few, which make no word, are fewer than eight at once.
+ */
+static inline bool parse_fraction(struct bytes text, const char *at, uint64_t *digits)
+{
+    static const uint32_t powers_of_10[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000 };
+    const char *end = text.ptr + text.len;
+    uint64_t some;
+
+    for (; end - at >= 8; at += 8) {
+        if (!num_parse_eight(at, &some))
+            return false;
+        *digits = *digits * 100000000 + some;
+    }
+    size_t left = (size_t)(end - at);
+    if (left && text.len >= 8) {
+        if (!num_parse_last(end, (unsigned)left, &some))
+            return false;
+        *digits = *digits * powers_of_10[left] + some;
+        return true;
+    }
+    for (; at != end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit > 9)
+            return false;
+        *digits = *digits * 10 + digit;
+    }
+    return true;
+}
+
+/*
  * Plain decimals of up to 19 digits. If these fit in 53 bits, they are divided by a power of ten that a double holds
  * exactly: one rounding, so the result is right (Clinger, "How to read floating point numbers accurately", 1990). Those
  * of 17 digits, as Redis writes what has no short text, take 128 bits of the power. False: not of that kind, or no
@@ -54,33 +85,32 @@ static const double exact_powers_of_10[DOUBLE_EXACT_POWER + 1] = { 1e0, 1e1, 1e2
 static bool parse_double_fast(struct bytes text, double *value)
 {
     const char *at = text.ptr, *end = text.ptr + text.len;
-    bool negative = at != end && *at == '-', any = false;
-    uint64_t digits = 0, eight;
-    size_t digit_count = 0, fraction_count = 0;
+    bool negative = at != end && *at == '-';
+    uint64_t digits = 0;
+    size_t digit_count, fraction_count = 0;
     double magnitude;
 
     at += negative;
     if (end - at > DOUBLE_FAST_LEN)
         return false;
-    for (bool fraction = false; at != end; at++) {
-        unsigned digit = (unsigned)(unsigned char)*at - '0';
-        if (digit <= 9) {
-            digits = digits * 10 + digit;
-            digit_count += digit_count || digit;
-            fraction_count += fraction;
-            any = true;
-        } else if (*at == '.' && !fraction) {
-            fraction = true;
-            for (; digits && end - at > 8 && num_parse_eight(at + 1, &eight); at += 8) {
-                digits = digits * 100000000 + eight;
-                digit_count += 8;
-                fraction_count += 8;
-            }
-        } else {
+    const char *begin = at;
+    if (end - at >= 8 && num_parse_eight(at, &digits)) /* as times begin */
+        at += 8;
+    for (unsigned digit; at != end && (digit = (unsigned)(unsigned char)*at - '0') <= 9; at++)
+        digits = digits * 10 + digit;
+    digit_count = (size_t)(at - begin);
+    if (at != end) {
+        if (*at++ != '.' || !parse_fraction(text, at, &digits))
             return false;
-        }
+        fraction_count = (size_t)(end - at);
+        digit_count += fraction_count;
     }
-    if (!any || digit_count > DOUBLE_FAST_DIGITS)
+    if (!digit_count)
+        return false;
+    if (digit_count > DOUBLE_FAST_DIGITS) /* zeros that lead do not count */
+        for (; digit_count && (*begin == '0' || *begin == '.'); begin++)
+            digit_count -= *begin == '0';
+    if (digit_count > DOUBLE_FAST_DIGITS)
         return false;
     if (digits <= (uint64_t)1 << 53 && fraction_count <= DOUBLE_EXACT_POWER)
         magnitude = (double)digits / exact_powers_of_10[fraction_count];

@@ -24,11 +24,8 @@ locale_t num_c_locale(void);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
 /* Eight digits at once in the lanes of a word (Lemire, "Quickly parsing eight digits", 2018). */
-static inline bool num_parse_eight(const char *at, uint64_t *value)
+static inline bool num_parse_lanes(uint64_t word, uint64_t *value)
 {
-    uint64_t word;
-
-    memcpy(&word, at, sizeof(word));
     if ((((word & 0xf0f0f0f0f0f0f0f0) | (((word + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) !=
             0x3333333333333333))
         return false;
@@ -40,20 +37,43 @@ static inline bool num_parse_eight(const char *at, uint64_t *value)
     return true;
 }
 
+static inline bool num_parse_eight(const char *at, uint64_t *value)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    return num_parse_lanes(word, value);
+}
+
+/* The last one to seven of the eight bytes before `end`; the lanes of the others are made zeros. */
+static inline bool num_parse_last(const char *end, unsigned count, uint64_t *value)
+{
+    uint64_t word;
+    unsigned others = 64 - 8 * count;
+
+    memcpy(&word, end - sizeof(word), sizeof(word));
+    return num_parse_lanes(word >> others << others | UINT64_C(0x3030303030303030) >> 8 * count, value);
+}
+
 #else
 
-static inline bool num_parse_eight(const char *at, uint64_t *value)
+static inline bool num_parse_last(const char *end, unsigned count, uint64_t *value)
 {
     uint64_t sum = 0;
 
-    for (int i = 0; i < 8; i++) {
-        unsigned digit = (unsigned char)at[i] - '0';
+    for (const char *at = end - count; at != end; at++) {
+        unsigned digit = (unsigned char)*at - '0';
         if (digit > 9)
             return false;
         sum = sum * 10 + digit;
     }
     *value = sum;
     return true;
+}
+
+static inline bool num_parse_eight(const char *at, uint64_t *value)
+{
+    return num_parse_last(at + 8, 8, value);
 }
 
 #endif

@@ -227,6 +227,36 @@ Test(num, random_decimals_against_strtod)
     guard_destroy(&guard);
 }
 
+/* Every number of digits on both sides of the point, with zeros in front or not, and with any one byte spoilt. */
+Test(num, decimals_of_every_shape_against_strtod)
+{
+    struct random random = seed_random("decimals_of_every_shape_against_strtod");
+    struct guard guard = guard_create();
+    for (int whole = 0; whole <= 21; whole++)
+        for (int places = whole == 0; places <= 22; places++)
+            for (int zeros = 0; zeros <= whole + places; zeros++) {
+                char cstr[64], *at = cstr;
+                double mine = 0;
+                if (random_below(&random, 2))
+                    *at++ = '-';
+                for (int i = 0; i < whole + places; i++) {
+                    if (i == whole)
+                        *at++ = '.';
+                    *at++ = (char)(i < zeros ? '0' : '0' + random_below(&random, 10));
+                }
+                *at = '\0';
+                struct bytes placed = guard_place(&guard, bytes_make(cstr, (size_t)(at - cstr)));
+                cr_assert(num_parse_double(placed, &mine), "%s", cstr);
+                cr_assert_eq(mine, strtod(cstr, NULL), "%s", cstr);
+                char *spoilt = cstr + random_below(&random, (size_t)(at - cstr));
+                *spoilt = "/:-,"[random_below(&random, 4)];
+                bool sign = spoilt == cstr && *spoilt == '-' && cstr[1];
+                cr_assert_eq(num_parse_double(guard_place(&guard, bytes_make(cstr, placed.len)), &mine),
+                    sign && (cstr[1] != '.' || cstr[2]) && cstr[1] != '-', "%s", cstr);
+            }
+    guard_destroy(&guard);
+}
+
 /* As Redis writes scores up to 7.0, and numbers around a power of two, where digits fit in a double no longer. */
 Test(num, seventeen_digits_against_strtod)
 {
