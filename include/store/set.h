@@ -179,6 +179,9 @@ void set_destroy(struct set set);
 /* Adds a member, copied. The set may move and change its encoding. */
 enum set_added set_add(struct set *set, const struct store_settings *settings, struct set_member member);
 
+/* The same of a member that is known not to be there: a listpack is not searched for it. */
+enum set_added set_make_append(struct set *set, const struct store_settings *settings, struct bytes member);
+
 /* --- Many members at once, into a set that ends as a table --- */
 
 /* Makes a new set a table with room for so many members: more than the settings allow to be packed. O(count). */

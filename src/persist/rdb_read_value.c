@@ -92,15 +92,44 @@ static bool get_large(struct rdb_reader *reader, struct set_input *input, uint64
     return true;
 }
 
+/* True if so many members will be a table, as the first one shows where that depends on what they are. */
+static bool will_be_table(const struct rdb_reader *reader, const struct set_input *input, uint64_t count)
+{
+    char digits[NUM_I64_MAX_LEN];
+    struct bytes text;
+    int64_t number;
+    const unsigned char *at = reader->source->at;
+    if (count <= (uint64_t)input->settings->set_max_listpack_entries)
+        return false;
+    return count > (uint64_t)input->settings->set_max_intset_entries ||
+           (rdb_look_at_text(&at, reader->source->end, digits, &text) && !num_parse_i64(text, &number));
+}
+
+/* More than a few that may become a listpack, which is not searched for each. */
+static bool get_some(struct rdb_reader *reader, struct set_input *input, uint64_t count)
+{
+    struct rdb_seen seen;
+    struct bytes text;
+    bool good = rdb_seen_init(&seen, (size_t)count) || rdb_fail(reader, "Out of memory");
+    for (; good && count; count--)
+        good =
+            rdb_get_string(reader, 0, &text) &&
+            judge(input, rdb_seen_add(&seen, text) ? set_make_append(&input->set, input->settings, text) : SET_PRESENT);
+    rdb_seen_fini(&seen);
+    return good;
+}
+
 static bool get_members(struct rdb_reader *reader, struct set_input *input)
 {
+    enum { FEW = 8 };
     uint64_t count;
     struct bytes text;
     if (!rdb_get_count(reader, 1, &count))
         return false;
-    if (count > (uint64_t)input->settings->set_max_intset_entries &&
-        count > (uint64_t)input->settings->set_max_listpack_entries)
+    if (will_be_table(reader, input, count))
         return get_large(reader, input, count);
+    if (count > FEW && count <= (uint64_t)input->settings->set_max_listpack_entries)
+        return get_some(reader, input, count);
     while (count--)
         if (!rdb_get_string(reader, 0, &text) || !add_member(input, text))
             return false;

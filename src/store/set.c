@@ -359,12 +359,11 @@ static int add_to_intset(
     return SET_ADDED;
 }
 
-static int add_to_listpack(
+/* A member that is not there. */
+static int append_to_listpack(
     struct set *set, const struct store_settings *settings, struct set_edit *edit, struct bytes text)
 {
     unsigned char *pack = set->value;
-    if (listpack_find(pack, LISTPACK_HEADER, text, 0))
-        return SET_PRESENT;
     bool fits = (int64_t)listpack_count(pack) < settings->set_max_listpack_entries &&
                 (int64_t)text.len <= settings->set_max_listpack_value;
     if (fits) {
@@ -376,6 +375,13 @@ static int add_to_listpack(
     }
     convert_to_table(set);
     return SET_CONVERTED;
+}
+
+static int add_to_listpack(
+    struct set *set, const struct store_settings *settings, struct set_edit *edit, struct bytes text)
+{
+    return listpack_find(set->value, LISTPACK_HEADER, text, 0) ? SET_PRESENT
+                                                               : append_to_listpack(set, settings, edit, text);
 }
 
 static int add_to_table(struct set_table *set, struct set_edit *edit, struct bytes text)
@@ -508,6 +514,13 @@ void set_edit_end(struct set_edit *edit, int64_t now_ms)
 }
 
 /* --- Many at once --- */
+
+enum set_added set_make_append(struct set *set, const struct store_settings *settings, struct bytes member)
+{
+    if (set->encoding == SET_LISTPACK && append_to_listpack(set, settings, NULL, member) == SET_ADDED)
+        return SET_ADDED;
+    return set_add(set, settings, set_member_from_bytes(member));
+}
 
 void set_make_reserve(struct set *set, size_t count)
 {

@@ -346,6 +346,51 @@ Test(rdb, what_stands_before_a_key_is_its_own)
     buf_fini(&records);
 }
 
+/* The member of a set in a file: a word, unless the set is of integers, or becomes mixed with this one. */
+static size_t member_of_set(char text[16], int kind, int number, int count)
+{
+    enum { WORDS, INTEGERS, LAST_IS_WORD, FIRST_IS_WORD };
+    bool word = kind == WORDS || (kind == LAST_IS_WORD && number == count - 1) || (kind == FIRST_IS_WORD && !number);
+    return (size_t)snprintf(text, 16, word ? "member %d" : "%d", number);
+}
+
+/* Whatever is known of the members beforehand, a set is as if they had been added one by one, and none comes twice. */
+Test(rdb, a_set_that_is_not_packed_is_as_if_members_were_added)
+{
+    static const int counts[] = { 1, 2, 8, 9, 10, 127, 128, 129, 200, 511, 512, 513 };
+    enum { KINDS = 4, LEN_14 = 0x40 };
+    hash_init();
+    for (size_t i = 0; i < sizeof counts / sizeof *counts * KINDS * 2; i++) {
+        int count = counts[i / KINDS / 2], kind = i / 2 % KINDS, twin = count > 1 && i % 2;
+        struct keyspace *keyspace = keyspace_create(1);
+        struct set expected = set_create();
+        struct buf records = BUF_EMPTY;
+        struct rdb_error error;
+        buf_append(&records, BYTES("\x02\x01k"));
+        buf_append_char(&records, (char)(LEN_14 | count >> 8));
+        buf_append_char(&records, (char)(count & 255));
+        for (int number = 0; number < count; number++) {
+            char text[16];
+            size_t len = member_of_set(text, kind, twin && number == count - 1 ? count / 2 - 1 : number, count);
+            buf_append_char(&records, (char)len);
+            buf_append(&records, bytes_make(text, len));
+            set_add(&expected, keyspace->settings, set_member_from_bytes(bytes_make(text, len)));
+        }
+        const char *wrong = load_records(keyspace, &records, &error);
+        cr_assert(twin ? strstr(wrong, "twice") != NULL : !*wrong, "%d of kind %d: %s", count, kind, wrong);
+        const struct entry *entry = keyspace_glance(keyspace->dbs[0], key_make(BYTES("k")));
+        cr_assert_eq(entry != NULL, !twin);
+        if (entry) {
+            cr_assert_eq(entry->encoding, expected.encoding, "%d of kind %d: %d", count, kind, entry->encoding);
+            cr_assert_eq(set_count(set_of(entry)), (size_t)count);
+        }
+        cr_assert_eq(keyspace_check(keyspace, complain, NULL), 0);
+        set_destroy(expected);
+        keyspace_destroy(keyspace);
+        buf_fini(&records);
+    }
+}
+
 /* Records of large sets and hashes, whose elements are added many at a time. */
 Test(rdb, a_large_collection_has_no_element_twice)
 {
