@@ -455,8 +455,8 @@ Test(evict, idle_time_that_is_set_is_told_to_the_second)
         for (size_t i = 0; i < sizeof idle_s / sizeof *idle_s; i++) {
             evict_set_idle(f.keyspace, entry, idle_s[i], now_ms);
             int64_t told_s = evict_idle_s(f.keyspace, entry, now_ms);
-            cr_assert(told_s == idle_s[i], "%" PRId64 " for %" PRId64 ", after %" PRId64 " ms", told_s, idle_s[i],
-                past_ms);
+            cr_assert(
+                told_s == idle_s[i], "%" PRId64 " for %" PRId64 ", after %" PRId64 " ms", told_s, idle_s[i], past_ms);
         }
         keyspace_destroy(f.keyspace);
     }
