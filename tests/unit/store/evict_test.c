@@ -596,6 +596,38 @@ Test(evict_tinylfu, ghosts_take_little_of_little_memory)
     REQUIRE(memory[1] > LIMIT / 40 && memory[1] < LIMIT / 24);
 }
 
+/* Key counts just above those at which the sketch doubles: there it is largest for its keys. */
+Test(evict_tinylfu, sketch_and_window_take_as_much_as_they_may)
+{
+    enum { WINDOW_BYTES = 4, LEAST = 64 << 10, MODELS = 48 << 10, CHUNKS = 16 << 10, PERIOD = 20 };
+    static const size_t counts[] = { 1000, 65537, 131073, 262145 };
+    mem_thread_register();
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        size_t keys = counts[i], before = mem_used();
+        struct tinylfu *tinylfu = tinylfu_create();
+        struct random random;
+        random_init(&random, 1);
+        tinylfu_set_limit(tinylfu, 1); /* small models, no ghosts */
+        for (size_t at = 1; at <= keys; at++)
+            tinylfu_use(tinylfu, &random, random_next(&random), at);
+        size_t used = mem_used() - before, most = 3 * keys > LEAST ? 3 * keys : LEAST;
+        cr_assert(used <= most + MODELS, "%zu for %zu keys", used, keys);
+        if (keys < 100000) {
+            for (size_t at = 0; at < PERIOD * keys; at++) /* the old sketch goes */
+                tinylfu_use(tinylfu, &random, random_next(&random), keys);
+            used = mem_used() - before;
+            most = 2 * keys > LEAST ? 2 * keys : LEAST;
+            cr_assert(used <= most + MODELS, "%zu for %zu keys", used, keys);
+        }
+        for (size_t at = 0; at < keys / 5 * 2; at++)
+            tinylfu_window_push(tinylfu, random_next(&random));
+        size_t window = mem_used() - before - used;
+        cr_assert(window <= keys / 5 * 2 * WINDOW_BYTES + CHUNKS, "%zu for %zu keys", window, keys);
+        tinylfu_destroy(tinylfu);
+        REQUIRE(mem_used() == before);
+    }
+}
+
 Test(evict_tinylfu, the_window_is_a_queue)
 {
     struct tinylfu *tinylfu = tinylfu_create();
