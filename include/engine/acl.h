@@ -55,14 +55,28 @@ struct acl_user *acl_default_user(const struct acl *acl);
 struct acl_user *acl_user_at(const struct acl *acl, size_t index);
 struct bytes acl_user_name(const struct acl_user *user);
 
+/* The first user whose name is above this one, or NULL. */
+struct acl_user *acl_user_behind(const struct acl *acl, struct bytes name);
+
+/* To copy or describe the user takes longer than a moment. */
+bool acl_user_is_large(const struct acl_user *user);
+
+/*
+ * A copy for the caller alone, to be destroyed; NULL is nothing. Both breathe. The copy is NULL if any user was changed
+ * meanwhile: then this one may be gone.
+ */
+struct acl_user *acl_user_copy(const struct acl *acl, const struct acl_user *user);
+void acl_user_destroy(struct acl_user *user);
+
 /*
  * Applies rules to the user, who is made if he is new (off, no passwords, allowed nothing). False, with a text such
  * as "Error in ACL SETUSER modifier 'x': Syntax error" in `error` and nothing changed, if one of them makes no sense.
- * Sessions of the user go on with what he may do now; those that listen to channels he may not are closed.
+ * Sessions of the user go on with what he may do now; those that listen to channels he may not are closed. Breathes,
+ * and begins anew when users are changed meanwhile.
  */
 bool acl_set_user(struct engine *engine, struct bytes name, const struct bytes *rules, size_t count, struct buf *error);
 
-/* Removes the user and closes his sessions; false if there is none. `default` is a bug. */
+/* Removes the user and closes his sessions; false if there is none. `default` is a bug. Breathes in the end. */
 bool acl_delete_user(struct engine *engine, struct bytes name);
 
 /* The password of `default` as `requirepass` has it; empty: needs none. */
@@ -81,7 +95,7 @@ void acl_set_options(struct engine *engine, bool all_channels, size_t log_max);
  */
 bool acl_load(struct engine *engine, struct bytes text, const char *name, struct session *keep, struct buf *error);
 
-/* Appends "user NAME on ... +@all" without a line end: what acl_load reads. */
+/* Appends "user NAME on ... +@all" without a line end: what acl_load reads. Breathes. */
 void acl_describe_user(const struct acl_user *user, struct buf *out);
 
 /* --- Sessions --- */
@@ -122,7 +136,8 @@ struct acl_selector;
 void acl_user_flags(const struct acl_user *user, const char *out[8], size_t *count);
 size_t acl_user_passwords(const struct acl_user *user);
 void acl_user_password(const struct acl_user *user, size_t index, char hex[64]);
-const struct acl_selector *acl_user_selector(const struct acl_user *user, size_t index); /* 0 is the root; NULL ends */
+const struct acl_selector *acl_user_selector(const struct acl_user *user);         /* the root, and ... */
+const struct acl_selector *acl_selector_next(const struct acl_selector *selector); /* ... the others; NULL ends */
 void acl_selector_commands(const struct acl_selector *selector, struct buf *out);
 void acl_selector_keys(const struct acl_selector *selector, struct buf *out);
 void acl_selector_channels(const struct acl_selector *selector, struct buf *out);

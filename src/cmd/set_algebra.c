@@ -22,7 +22,8 @@
 enum {
     UNION_BY_LOOK_UP = 6, /* sets of which a union is taken without building one */
     STORE_COST = 200,     /* of a batch, for fiber_breathe, ... */
-    SET_COST = 10,        /* ... and of looking at one of the sets */
+    SET_COST = 10,        /* ... of looking at one of the sets, ... */
+    FILTER_COST = 2,      /* ... and of a member that is looked for in one */
 };
 
 enum operation { INTERSECTION, UNION, DIFFERENCE };
@@ -94,8 +95,10 @@ static bool pass_on(struct sink *sink, struct set set, const struct set *others,
 {
     struct set_walk walk = set_walk_begin(set);
     for (struct set_batch batch; set_walk_next(&walk, &batch);) {
-        for (uint32_t i = 0; i < count && batch.count; i++)
+        for (uint32_t i = 0; i < count && batch.count; i++) {
+            fiber_breathe(SET_COST + FILTER_COST * batch.count);
             set_batch_filter(&batch, others[i], wanted);
+        }
         if (!sink_take(sink, &batch))
             return false;
     }

@@ -5,8 +5,10 @@
  * bounded; without a bound it goes from one group to the next in slices, and through each list of pending entries in
  * slices that go on behind the ID that the last one came to.
  */
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "engine/aside.h"
 #include "engine/task.h"
 #include "stream_priv.h"
 
@@ -280,7 +282,7 @@ static void full_destroy(struct task *task)
     mem_free(task);
 }
 
-enum { AT_ONCE_MAX = 1000 }; /* entries, or pending ones, of a stream of which all is wanted */
+enum { AT_ONCE_MAX = 1000 }; /* entries, pending ones, groups and consumers of a stream that are told of */
 
 static bool is_large(const struct stream *stream, uint64_t limit)
 {
@@ -289,7 +291,7 @@ static bool is_large(const struct stream *stream, uint64_t limit)
     for (size_t i = 0, count = stream_group_count(stream); i < count && items <= AT_ONCE_MAX; i++) {
         const struct stream_group *group = stream_group_at(stream, i);
         uint64_t pending = btree_count(&group->pending);
-        items += stream_consumer_count(group) + 2 * (pending < limit ? pending : limit);
+        items += 1 + stream_consumer_count(group) + 2 * (pending < limit ? pending : limit);
     }
     return items > AT_ONCE_MAX;
 }
@@ -346,14 +348,19 @@ static void run_stream(struct call *call)
 
 /* --- XINFO GROUPS and CONSUMERS --- */
 
+enum { ITEM_COST = 15 }; /* of one, in tens of nanoseconds */
+
 static void run_groups(struct call *call)
 {
     const struct stream *stream = open_stream(call);
     if (!stream)
         return;
     size_t count = stream_group_count(stream);
+    if (call_aside(call, count))
+        return;
     reply_array(call->reply, count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !fiber_is_over(); i++) {
+        fiber_breathe(ITEM_COST);
         const struct stream_group *group = stream_group_at(stream, i);
         reply_map(call->reply, 6);
         reply_bulk_cstr(call->reply, "name");
@@ -383,8 +390,11 @@ static void run_consumers(struct call *call)
         return;
     }
     size_t count = stream_consumer_count(group);
+    if (call_aside(call, count))
+        return;
     reply_array(call->reply, count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !fiber_is_over(); i++) {
+        fiber_breathe(ITEM_COST);
         const struct stream_consumer *consumer = stream_consumer_at(group, i);
         reply_map(call->reply, 4);
         reply_bulk_cstr(call->reply, "name");

@@ -130,6 +130,7 @@ static bool intersect(struct algebra *algebra, const struct input *input, struct
     const struct input *end = algebra->inputs + algebra->input_count;
     for (const struct input *other = input + 1; other < end; other++) {
         double value;
+        fiber_breathe(INPUT_COST);
         if (!has(other, member, &value))
             return true;
         sum = aggregate(algebra->aggregate, sum, value * other->weight);
@@ -143,9 +144,11 @@ static bool intersect(struct algebra *algebra, const struct input *input, struct
 static bool subtract(struct algebra *algebra, const struct input *input, struct bytes member, double score)
 {
     double ignored;
-    for (const struct input *other = input + 1; other < algebra->inputs + algebra->input_count; other++)
+    for (const struct input *other = input + 1; other < algebra->inputs + algebra->input_count; other++) {
+        fiber_breathe(INPUT_COST);
         if (has(other, member, &ignored))
             return true;
+    }
     return put(algebra, member, score, false);
 }
 

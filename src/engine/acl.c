@@ -40,6 +40,13 @@ struct acl_user *acl_find(const struct acl *acl, struct bytes name)
     return found ? acl->users[at] : NULL;
 }
 
+struct acl_user *acl_user_behind(const struct acl *acl, struct bytes name)
+{
+    size_t at = lower_bound(acl, name);
+    bool found = at < acl->user_count && bytes_equal(bytes_from_cstr(acl->users[at]->name), name);
+    return acl_user_at(acl, at + found);
+}
+
 static void insert(struct acl *acl, struct acl_user *user)
 {
     size_t at = lower_bound(acl, bytes_from_cstr(user->name));
@@ -47,6 +54,7 @@ static void insert(struct acl *acl, struct acl_user *user)
     memmove(&acl->users[at + 1], &acl->users[at], (acl->user_count - at) * sizeof *acl->users);
     acl->users[at] = user;
     acl->user_count++;
+    acl->version++;
 }
 
 static struct acl_user *create_default(const struct acl *acl)
@@ -213,19 +221,29 @@ static bool apply_all(const struct acl *acl, struct acl_user *user, const struct
 bool acl_set_user(struct engine *engine, struct bytes name, const struct bytes *rules, size_t count, struct buf *error)
 {
     struct acl *acl = engine->acl;
-    struct acl_user *user = acl_find(acl, name);
-    struct acl_user *next = user ? acl_user_clone(acl, user) : acl_user_create(acl, name);
-    if (!apply_all(acl, next, rules, count, "Error in ACL SETUSER modifier", error)) {
+    struct acl_user *user, *next;
+    uint64_t version;
+    for (;;) {
+        version = acl->version;
+        user = acl_find(acl, name);
+        next = user ? acl_user_copy(acl, user) : acl_user_create(acl, name);
+        if (next && !apply_all(acl, next, rules, count, "Error in ACL SETUSER modifier", error)) {
+            acl_user_destroy(next);
+            return false;
+        }
+        if (next && acl->version == version)
+            break;
         acl_user_destroy(next);
-        return false;
     }
+    acl_user_finish(next);
     if (!user) {
         insert(acl, next);
         return true;
     }
+    acl->version++;
     exchange(user, next);
-    acl_user_destroy(next);
     rebind_sessions(engine, user);
+    acl_user_destroy(next);
     return true;
 }
 
@@ -240,6 +258,7 @@ bool acl_delete_user(struct engine *engine, struct bytes name)
     close_sessions(engine, user, NULL);
     memmove(&acl->users[at], &acl->users[at + 1], (acl->user_count - at - 1) * sizeof *acl->users);
     acl->user_count--;
+    acl->version++;
     acl_user_destroy(user);
     return true;
 }
@@ -247,6 +266,7 @@ bool acl_delete_user(struct engine *engine, struct bytes name)
 void acl_set_default_password(struct engine *engine, struct bytes password)
 {
     struct acl *acl = engine->acl;
+    acl->version++;
     acl_user_apply(acl, acl->default_user, BYTES("resetpass"));
     if (!password.len) {
         acl_user_apply(acl, acl->default_user, BYTES("nopass"));
@@ -295,10 +315,12 @@ static void load_line(struct acl *fresh, struct bytes line, const char *file, si
         buf_printf(&error, "Duplicate user '%.*s' found", (int)words[1].len, words[1].ptr);
     } else {
         struct acl_user *user = acl_user_create(fresh, words[1]);
-        if (apply_all(fresh, user, &words[2], count - 2, "Error in applying operation", &error))
+        if (apply_all(fresh, user, &words[2], count - 2, "Error in applying operation", &error)) {
+            acl_user_finish(user);
             insert(fresh, user);
-        else
+        } else {
             acl_user_destroy(user);
+        }
     }
     if (error.len) {
         buf_append_cstr(errors, place);
@@ -324,6 +346,7 @@ static bool users_equal(const struct acl_user *a, const struct acl_user *b)
 static void take_over(struct engine *engine, struct acl *fresh, struct session *keep)
 {
     struct acl *acl = engine->acl;
+    acl->version++;
     struct bytes kept_name = keep ? acl_user_name(keep->user) : BYTES("default");
     char *kept = bytes_dup_cstr(kept_name);
     for (size_t i = acl->user_count; i-- > 0;) {

@@ -24,6 +24,23 @@ struct acl_rule {
     char *name; /* owned, lower case: "get", "config|get", "@string" */
 };
 
+/*
+ * Finds the items of a long list by their texts, and numbers that belong to these; so that rules in thousands take no
+ * time with their square. The first `count` of the list are in it; it is made anew when items leave the list.
+ */
+struct acl_index {
+    struct acl_index_slot *slots; /* owned */
+    size_t room, count;
+};
+
+/* Adds the next item of the list. */
+void acl_index_add(struct acl_index *index, struct bytes text, uint32_t number);
+
+/* The place of the item for which `is` says so, or SIZE_MAX. */
+size_t acl_index_find(const struct acl_index *index, struct bytes text, uint32_t number,
+    bool (*is)(const void *list, size_t at, struct bytes text, uint32_t number), const void *list);
+void acl_index_drop(struct acl_index *index);
+
 struct acl_selector {
     struct acl_selector *next; /* owned */
     bool all_keys, all_channels;
@@ -35,6 +52,7 @@ struct acl_selector {
     struct acl_first_arg *first_args;
     struct acl_rule *rules;
     size_t key_count, channel_count, first_arg_count, rule_count;
+    struct acl_index key_index, channel_index, first_arg_index, rule_index; /* empty but while rules are applied */
 };
 
 enum acl_user_flag { ACL_ON = 1, ACL_NO_PASS = 2, ACL_SKIP_SANITIZE = 4, ACL_SANITIZE = 8 };
@@ -44,6 +62,8 @@ struct acl_user {
     uint32_t flags;
     unsigned char (*passwords)[ACL_DIGEST]; /* owned */
     size_t password_count;
+    struct acl_index password_index;    /* as a selector's */
+    struct acl_selector *last_selector; /* borrowed: the end of the list; NULL: there is only the root */
     struct acl_selector root;
 };
 
@@ -51,6 +71,7 @@ struct acl {
     const struct command_registry *registry;
     struct acl_user **users; /* owned, sorted by name */
     size_t user_count;
+    uint64_t version; /* counts changes of users */
     struct acl_user *default_user;
     bool new_users_all_channels;
     struct acl_log_entry *log; /* owned, newest first */
@@ -61,10 +82,11 @@ struct acl {
 
 void acl_digest(struct bytes password, unsigned char out[ACL_DIGEST]);
 
-/* acl_rules.c: a user of that name who may do nothing; a deep copy; the end of one. */
+/* acl_rules.c: a user of that name who may do nothing. */
 struct acl_user *acl_user_create(const struct acl *acl, struct bytes name);
-struct acl_user *acl_user_clone(const struct acl *acl, const struct acl_user *user);
-void acl_user_destroy(struct acl_user *user);
+
+/* When all rules are applied: frees what helped. */
+void acl_user_finish(struct acl_user *user);
 
 /*
  * Applies one rule, or a selector in parentheses. NULL, or what is wrong with it; then the user may be half changed.

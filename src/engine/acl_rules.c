@@ -4,12 +4,13 @@
  *
  * What a selector allows is a bitmap of command IDs; the words that made it are kept beside it, because a category may
  * have more members tomorrow. A word takes the place of an earlier one of the same name, and "+config" that of
- * "-config|get".
+ * "-config|get". Whether a list has a text already is asked of an index once the list is long.
  */
 #include <openssl/sha.h>
 #include <string.h>
 
 #include "acl_priv.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "engine/registry.h"
 
@@ -38,12 +39,44 @@ static void *grow(void *items, size_t count, size_t size)
     return full ? mem_realloc(items, (count ? count * 2 : 1) * size) : items;
 }
 
+enum {
+    INDEX_FROM = 32, /* items of a list that are looked through without one */
+    /* In tens of nanoseconds, for fiber_breathe: */
+    ITEM_COST = 3,
+    RULE_COST = 10,
+    CATEGORY_COST = 800,
+};
+
+/* Where the text is among the items of a list, or SIZE_MAX. `add` adds an item to the list's index. */
+static size_t find_item(struct acl_index *index, const void *list, size_t count, struct bytes text, uint32_t number,
+    bool (*is)(const void *list, size_t at, struct bytes text, uint32_t number),
+    void (*add)(struct acl_index *index, const void *list, size_t at))
+{
+    if (count >= INDEX_FROM) {
+        while (index->count < count)
+            add(index, list, index->count);
+        return acl_index_find(index, text, number, is, list);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (is(list, i, text, number))
+            return i;
+    return SIZE_MAX;
+}
+
+static bool is_text(const char *item, struct bytes text)
+{
+    return bytes_equal(bytes_from_cstr(item), text);
+}
+
 /* --- Selectors --- */
 
 static void clear_keys(struct acl_selector *selector)
 {
-    for (size_t i = 0; i < selector->key_count; i++)
+    acl_index_drop(&selector->key_index);
+    for (size_t i = 0; i < selector->key_count; i++) {
+        fiber_breathe(ITEM_COST);
         mem_free(selector->keys[i].text);
+    }
     mem_free(selector->keys);
     selector->keys = NULL;
     selector->key_count = 0;
@@ -51,8 +84,11 @@ static void clear_keys(struct acl_selector *selector)
 
 static void clear_channels(struct acl_selector *selector)
 {
-    for (size_t i = 0; i < selector->channel_count; i++)
+    acl_index_drop(&selector->channel_index);
+    for (size_t i = 0; i < selector->channel_count; i++) {
+        fiber_breathe(ITEM_COST);
         mem_free(selector->channels[i]);
+    }
     mem_free(selector->channels);
     selector->channels = NULL;
     selector->channel_count = 0;
@@ -63,12 +99,14 @@ static void clear_first_args(struct acl_selector *selector, uint32_t command)
 {
     size_t kept = 0;
     for (size_t i = 0; i < selector->first_arg_count; i++) {
+        fiber_breathe(ITEM_COST);
         if (command == UINT32_MAX || selector->first_args[i].command == command)
             mem_free(selector->first_args[i].text);
         else
             selector->first_args[kept++] = selector->first_args[i];
     }
     if (kept < selector->first_arg_count) { /* the array's size follows from the count */
+        acl_index_drop(&selector->first_arg_index);
         struct acl_first_arg *rest = NULL;
         for (size_t i = 0; i < kept; i++) {
             rest = grow(rest, i, sizeof *rest);
@@ -82,8 +120,11 @@ static void clear_first_args(struct acl_selector *selector, uint32_t command)
 
 static void clear_rules(struct acl_selector *selector)
 {
-    for (size_t i = 0; i < selector->rule_count; i++)
+    acl_index_drop(&selector->rule_index);
+    for (size_t i = 0; i < selector->rule_count; i++) {
+        fiber_breathe(ITEM_COST);
         mem_free(selector->rules[i].name);
+    }
     mem_free(selector->rules);
     selector->rules = NULL;
     selector->rule_count = 0;
@@ -112,8 +153,9 @@ static void clear_selectors(struct acl_user *user)
         next = selector->next;
         selector_fini(selector);
         mem_free(selector);
+        fiber_breathe(RULE_COST);
     }
-    user->root.next = NULL;
+    user->root.next = user->last_selector = NULL;
 }
 
 static size_t bitmap_words(const struct acl *acl)
@@ -121,31 +163,50 @@ static size_t bitmap_words(const struct acl *acl)
     return (command_registry_ids(acl->registry) + 63) / 64;
 }
 
-static void selector_copy(const struct acl *acl, struct acl_selector *to, const struct acl_selector *from)
+/* A moment's pause in the midst of a copy; false if what is copied may not be there any more. */
+static bool copy_breathe(const struct acl *acl, uint64_t version)
 {
-    *to = *from;
-    to->next = NULL;
+    fiber_breathe(ITEM_COST);
+    return acl->version == version;
+}
+
+/* False if a user was changed meanwhile; `to` is to be freed in any case. */
+static bool selector_copy(const struct acl *acl, struct acl_selector *to, const struct acl_selector *from)
+{
+    uint64_t version = acl->version;
+    bool fine = true;
+    *to = (struct acl_selector){ .all_keys = from->all_keys,
+        .all_channels = from->all_channels,
+        .all_commands = from->all_commands,
+        .base_all = from->base_all };
     to->commands = from->commands ? mem_dup(from->commands, bitmap_words(acl) * sizeof *from->commands) : NULL;
-    to->keys = NULL;
-    to->channels = NULL;
-    to->first_args = NULL;
-    to->rules = NULL;
-    for (size_t i = 0; i < from->key_count; i++) {
+    for (size_t i = 0; fine && i < from->key_count; fine = copy_breathe(acl, version)) {
         to->keys = grow(to->keys, i, sizeof *to->keys);
         to->keys[i] = (struct acl_pattern){ from->keys[i].access, mem_strdup(from->keys[i].text) };
+        to->key_count = ++i;
     }
-    for (size_t i = 0; i < from->channel_count; i++) {
+    for (size_t i = 0; fine && i < from->channel_count; fine = copy_breathe(acl, version)) {
         to->channels = grow(to->channels, i, sizeof *to->channels);
         to->channels[i] = mem_strdup(from->channels[i]);
+        to->channel_count = ++i;
     }
-    for (size_t i = 0; i < from->first_arg_count; i++) {
+    for (size_t i = 0; fine && i < from->first_arg_count; fine = copy_breathe(acl, version)) {
         to->first_args = grow(to->first_args, i, sizeof *to->first_args);
         to->first_args[i] = (struct acl_first_arg){ from->first_args[i].command, mem_strdup(from->first_args[i].text) };
+        to->first_arg_count = ++i;
     }
-    for (size_t i = 0; i < from->rule_count; i++) {
+    for (size_t i = 0; fine && i < from->rule_count; fine = copy_breathe(acl, version)) {
         to->rules = grow(to->rules, i, sizeof *to->rules);
         to->rules[i] = (struct acl_rule){ from->rules[i].allow, mem_strdup(from->rules[i].name) };
+        to->rule_count = ++i;
     }
+    return fine;
+}
+
+static void append_selector(struct acl_user *user, struct acl_selector *selector)
+{
+    *(user->last_selector ? &user->last_selector->next : &user->root.next) = selector;
+    user->last_selector = selector;
 }
 
 /* --- Users --- */
@@ -159,8 +220,9 @@ struct acl_user *acl_user_create(const struct acl *acl, struct bytes name)
     return user;
 }
 
-struct acl_user *acl_user_clone(const struct acl *acl, const struct acl_user *user)
+struct acl_user *acl_user_copy(const struct acl *acl, const struct acl_user *user)
 {
+    uint64_t version = acl->version;
     struct acl_user *copy = mem_zalloc(sizeof *copy);
     copy->name = mem_strdup(user->name);
     copy->flags = user->flags;
@@ -169,14 +231,31 @@ struct acl_user *acl_user_clone(const struct acl *acl, const struct acl_user *us
         memcpy(copy->passwords[i], user->passwords[i], ACL_DIGEST);
     }
     copy->password_count = user->password_count;
-    selector_copy(acl, &copy->root, &user->root);
-    struct acl_selector **last = &copy->root.next;
-    for (const struct acl_selector *selector = user->root.next; selector; selector = selector->next) {
-        *last = mem_alloc(sizeof **last);
-        selector_copy(acl, *last, selector);
-        last = &(*last)->next;
+    bool fine = selector_copy(acl, &copy->root, &user->root);
+    for (const struct acl_selector *from = fine ? user->root.next : NULL; fine && from; from = from->next) {
+        append_selector(copy, mem_zalloc(sizeof *from));
+        fine = selector_copy(acl, copy->last_selector, from) && copy_breathe(acl, version);
+        if (!fine)
+            break;
     }
-    return copy;
+    if (fine)
+        return copy;
+    acl_user_destroy(copy);
+    return NULL;
+}
+
+static void selector_finish(struct acl_selector *selector)
+{
+    acl_index_drop(&selector->key_index);
+    acl_index_drop(&selector->channel_index);
+    acl_index_drop(&selector->first_arg_index);
+    acl_index_drop(&selector->rule_index);
+}
+
+void acl_user_finish(struct acl_user *user)
+{
+    acl_index_drop(&user->password_index);
+    selector_finish(&user->root); /* others were made whole */
 }
 
 void acl_user_destroy(struct acl_user *user)
@@ -185,6 +264,7 @@ void acl_user_destroy(struct acl_user *user)
         return;
     clear_selectors(user);
     selector_fini(&user->root);
+    acl_index_drop(&user->password_index);
     mem_free(user->passwords);
     mem_free(user->name);
     mem_free(user);
@@ -234,13 +314,26 @@ static void set_category(const struct acl *acl, struct acl_selector *selector, u
     }
 }
 
+static bool is_rule(const void *list, size_t at, struct bytes text, uint32_t number)
+{
+    (void)number;
+    return is_text(((const struct acl_rule *)list)[at].name, text);
+}
+
+static void add_rule_to_index(struct acl_index *index, const void *list, size_t at)
+{
+    acl_index_add(index, bytes_from_cstr(((const struct acl_rule *)list)[at].name), 0);
+}
+
 /* Notes the rule, in the place of those that it makes meaningless. `name` is taken over. */
 static void add_rule(struct acl_selector *selector, bool allow, char *name)
 {
     size_t len = strlen(name), count = selector->rule_count;
     struct acl_rule *old = selector->rules, *rules = NULL;
     size_t kept = 0;
+    acl_index_drop(&selector->rule_index);
     for (size_t i = 0; i < count; i++) {
+        fiber_breathe(ITEM_COST);
         const char *other = old[i].name;
         if (strncmp(other, name, len) == 0 && (other[len] == '\0' || other[len] == '|')) {
             mem_free(old[i].name);
@@ -274,21 +367,49 @@ static const char *apply_category(const struct acl *acl, struct acl_selector *se
     if (!category)
         return bad_command;
     set_category(acl, selector, category, allow);
+    fiber_breathe(CATEGORY_COST);
     add_rule(selector, allow, lower_cstr(name));
     return NULL;
+}
+
+static bool is_first_arg(const void *list, size_t at, struct bytes text, uint32_t number)
+{
+    const struct acl_first_arg *arg = &((const struct acl_first_arg *)list)[at];
+    return arg->command == number && is_text(arg->text, text);
+}
+
+static void add_first_arg_to_index(struct acl_index *index, const void *list, size_t at)
+{
+    const struct acl_first_arg *arg = &((const struct acl_first_arg *)list)[at];
+    acl_index_add(index, bytes_from_cstr(arg->text), arg->command);
+}
+
+/* The rule of a first argument, below which there is none. */
+static void add_first_arg_rule(struct acl_selector *selector, char *name)
+{
+    size_t count = selector->rule_count;
+    if (find_item(&selector->rule_index, selector->rules, count, bytes_from_cstr(name), 0, is_rule,
+            add_rule_to_index) != SIZE_MAX) {
+        add_rule(selector, true, name);
+        return;
+    }
+    selector->rules = grow(selector->rules, count, sizeof *selector->rules);
+    selector->rules[selector->rule_count++] = (struct acl_rule){ true, name };
 }
 
 static const char *apply_first_arg(
     struct acl_selector *selector, const struct command_info *command, struct bytes word, char *name)
 {
-    for (size_t i = 0; i < selector->first_arg_count; i++)
-        if (selector->first_args[i].command == command->id && bytes_is(word, selector->first_args[i].text)) {
-            add_rule(selector, true, name);
-            return NULL;
-        }
-    selector->first_args = grow(selector->first_args, selector->first_arg_count, sizeof *selector->first_args);
-    selector->first_args[selector->first_arg_count++] = (struct acl_first_arg){ command->id, lower_cstr(word) };
-    add_rule(selector, true, name);
+    size_t count = selector->first_arg_count;
+    char *text = lower_cstr(word);
+    if (find_item(&selector->first_arg_index, selector->first_args, count, bytes_from_cstr(text), command->id,
+            is_first_arg, add_first_arg_to_index) == SIZE_MAX) {
+        selector->first_args = grow(selector->first_args, count, sizeof *selector->first_args);
+        selector->first_args[selector->first_arg_count++] = (struct acl_first_arg){ command->id, text };
+    } else {
+        mem_free(text);
+    }
+    add_first_arg_rule(selector, name);
     return NULL;
 }
 
@@ -363,6 +484,17 @@ static bool has_space_or_zero(struct bytes text)
     return false;
 }
 
+static bool is_key(const void *list, size_t at, struct bytes text, uint32_t number)
+{
+    (void)number;
+    return is_text(((const struct acl_pattern *)list)[at].text, text);
+}
+
+static void add_key_to_index(struct acl_index *index, const void *list, size_t at)
+{
+    acl_index_add(index, bytes_from_cstr(((const struct acl_pattern *)list)[at].text), 0);
+}
+
 static const char *apply_keys(struct acl_selector *selector, uint32_t access, struct bytes pattern)
 {
     if (has_space_or_zero(pattern))
@@ -374,11 +506,12 @@ static const char *apply_keys(struct acl_selector *selector, uint32_t access, st
     }
     if (selector->all_keys)
         return bad_key_after_all;
-    for (size_t i = 0; i < selector->key_count; i++)
-        if (bytes_equal(bytes_from_cstr(selector->keys[i].text), pattern)) {
-            selector->keys[i].access |= access;
-            return NULL;
-        }
+    size_t at =
+        find_item(&selector->key_index, selector->keys, selector->key_count, pattern, 0, is_key, add_key_to_index);
+    if (at != SIZE_MAX) {
+        selector->keys[at].access |= access;
+        return NULL;
+    }
     selector->keys = grow(selector->keys, selector->key_count, sizeof *selector->keys);
     selector->keys[selector->key_count++] = (struct acl_pattern){ access, bytes_dup_cstr(pattern) };
     return NULL;
@@ -402,6 +535,17 @@ static const char *apply_limited_keys(struct acl_selector *selector, struct byte
     return access ? apply_keys(selector, access, BYTES("")) : bad_syntax; /* "%R" is "%R~" */
 }
 
+static bool is_channel(const void *list, size_t at, struct bytes text, uint32_t number)
+{
+    (void)number;
+    return is_text(((char *const *)list)[at], text);
+}
+
+static void add_channel_to_index(struct acl_index *index, const void *list, size_t at)
+{
+    acl_index_add(index, bytes_from_cstr(((char *const *)list)[at]), 0);
+}
+
 static const char *apply_channel(struct acl_selector *selector, struct bytes pattern)
 {
     if (has_space_or_zero(pattern))
@@ -413,9 +557,9 @@ static const char *apply_channel(struct acl_selector *selector, struct bytes pat
     }
     if (selector->all_channels)
         return bad_channel_after_all;
-    for (size_t i = 0; i < selector->channel_count; i++)
-        if (bytes_equal(bytes_from_cstr(selector->channels[i]), pattern))
-            return NULL;
+    if (find_item(&selector->channel_index, selector->channels, selector->channel_count, pattern, 0, is_channel,
+            add_channel_to_index) != SIZE_MAX)
+        return NULL;
     selector->channels = grow(selector->channels, selector->channel_count, sizeof *selector->channels);
     selector->channels[selector->channel_count++] = bytes_dup_cstr(pattern);
     return NULL;
@@ -479,16 +623,28 @@ static bool read_hash(struct bytes hex, unsigned char out[ACL_DIGEST])
     return true;
 }
 
-static size_t find_password(const struct acl_user *user, const unsigned char digest[ACL_DIGEST])
+static bool is_password(const void *list, size_t at, struct bytes text, uint32_t number)
 {
-    size_t i = 0;
-    while (i < user->password_count && memcmp(user->passwords[i], digest, ACL_DIGEST) != 0)
-        i++;
-    return i;
+    (void)number;
+    return memcmp(((const unsigned char(*)[ACL_DIGEST])list)[at], text.ptr, ACL_DIGEST) == 0;
+}
+
+static void add_password_to_index(struct acl_index *index, const void *list, size_t at)
+{
+    acl_index_add(index, bytes_make((const char *)((const unsigned char(*)[ACL_DIGEST])list)[at], ACL_DIGEST), 0);
+}
+
+/* Its place, or the number of passwords. */
+static size_t find_password(struct acl_user *user, const unsigned char digest[ACL_DIGEST])
+{
+    size_t at = find_item(&user->password_index, user->passwords, user->password_count,
+        bytes_make((const char *)digest, ACL_DIGEST), 0, is_password, add_password_to_index);
+    return at == SIZE_MAX ? user->password_count : at;
 }
 
 static void clear_passwords(struct acl_user *user)
 {
+    acl_index_drop(&user->password_index);
     mem_free(user->passwords);
     user->passwords = NULL;
     user->password_count = 0;
@@ -517,6 +673,7 @@ static const char *apply_password(struct acl_user *user, struct bytes rule)
     size_t left = user->password_count - 1;
     unsigned char(*rest_of_them)[ACL_DIGEST] = NULL;
     for (size_t i = 0; i < left; i++) {
+        fiber_breathe(1);
         rest_of_them = grow(rest_of_them, i, sizeof *rest_of_them);
         memcpy(rest_of_them[i], user->passwords[i < at ? i : i + 1], ACL_DIGEST);
     }
@@ -540,6 +697,7 @@ static const char *apply_selector(const struct acl *acl, struct acl_user *user, 
         size_t start = at;
         while (at < end && rule.ptr[at] != ' ')
             at++;
+        fiber_breathe(RULE_COST);
         if (at > start)
             error = selector_apply(acl, selector, bytes_make(rule.ptr + start, at - start));
     }
@@ -548,10 +706,8 @@ static const char *apply_selector(const struct acl *acl, struct acl_user *user, 
         mem_free(selector);
         return error;
     }
-    struct acl_selector **last = &user->root.next;
-    while (*last)
-        last = &(*last)->next;
-    *last = selector;
+    selector_finish(selector);
+    append_selector(user, selector);
     return NULL;
 }
 
@@ -566,6 +722,7 @@ static void reset(const struct acl *acl, struct acl_user *user)
 
 const char *acl_user_apply(const struct acl *acl, struct acl_user *user, struct bytes rule)
 {
+    fiber_breathe(RULE_COST);
     if (rule.len == 0)
         return NULL;
     if (strchr("><#!", rule.ptr[0]) && rule.ptr[0])
@@ -622,96 +779,16 @@ int acl_join_selectors(const struct bytes *words, size_t count, struct bytes *ou
     return (int)used;
 }
 
-/* --- Describing --- */
-
-void acl_user_flags(const struct acl_user *user, const char *out[8], size_t *count)
+static size_t selector_items(const struct acl_selector *selector)
 {
-    *count = 0;
-    out[(*count)++] = user->flags & ACL_ON ? "on" : "off";
-    if (user->flags & ACL_NO_PASS)
-        out[(*count)++] = "nopass";
-    if (user->flags & ACL_SKIP_SANITIZE)
-        out[(*count)++] = "skip-sanitize-payload";
-    if (user->flags & ACL_SANITIZE)
-        out[(*count)++] = "sanitize-payload";
+    return 1 + selector->key_count + selector->channel_count + selector->first_arg_count + selector->rule_count;
 }
 
-size_t acl_user_passwords(const struct acl_user *user)
+bool acl_user_is_large(const struct acl_user *user)
 {
-    return user->password_count;
-}
-
-void acl_user_password(const struct acl_user *user, size_t index, char hex[64])
-{
-    for (size_t i = 0; i < ACL_DIGEST; i++) {
-        hex[2 * i] = "0123456789abcdef"[user->passwords[index][i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[user->passwords[index][i] & 15];
-    }
-}
-
-const struct acl_selector *acl_user_selector(const struct acl_user *user, size_t index)
-{
-    const struct acl_selector *selector = &user->root;
-    while (selector && index--)
-        selector = selector->next;
-    return selector;
-}
-
-void acl_selector_commands(const struct acl_selector *selector, struct buf *out)
-{
-    buf_append_cstr(out, selector->base_all ? "+@all" : "-@all");
-    for (size_t i = 0; i < selector->rule_count; i++)
-        buf_printf(out, " %c%s", selector->rules[i].allow ? '+' : '-', selector->rules[i].name);
-}
-
-void acl_selector_keys(const struct acl_selector *selector, struct buf *out)
-{
-    static const char *const prefixes[] = { [ACL_READ] = "%R~", [ACL_WRITE] = "%W~", [ACL_READ | ACL_WRITE] = "~" };
-    if (selector->all_keys)
-        buf_append_cstr(out, "~*");
-    for (size_t i = 0; i < selector->key_count; i++)
-        buf_printf(out, "%s%s%s", i ? " " : "", prefixes[selector->keys[i].access], selector->keys[i].text);
-}
-
-void acl_selector_channels(const struct acl_selector *selector, struct buf *out)
-{
-    if (selector->all_channels)
-        buf_append_cstr(out, "&*");
-    for (size_t i = 0; i < selector->channel_count; i++)
-        buf_printf(out, "%s&%s", i ? " " : "", selector->channels[i]);
-}
-
-static void describe_selector(const struct acl_selector *selector, struct buf *out)
-{
-    size_t start = out->len;
-    acl_selector_keys(selector, out);
-    if (out->len > start)
-        buf_append_char(out, ' ');
-    if (!selector->all_channels)
-        buf_append_cstr(out, selector->channel_count ? "resetchannels " : "resetchannels");
-    acl_selector_channels(selector, out);
-    buf_append_char(out, ' ');
-    acl_selector_commands(selector, out);
-}
-
-void acl_describe_user(const struct acl_user *user, struct buf *out)
-{
-    const char *flags[8];
-    size_t count;
-    buf_printf(out, "user %s", user->name);
-    acl_user_flags(user, flags, &count);
-    for (size_t i = 0; i < count; i++)
-        buf_printf(out, " %s", flags[i]);
-    for (size_t i = 0; i < user->password_count; i++) {
-        char hex[64];
-        acl_user_password(user, i, hex);
-        buf_printf(out, " #%.64s", hex);
-    }
-    buf_append_char(out, ' ');
-    describe_selector(&user->root, out);
-    for (const struct acl_selector *selector = user->root.next; selector; selector = selector->next) {
-        buf_append_cstr(out, " (");
-        describe_selector(selector, out);
-        buf_append_char(out, ')');
-    }
+    enum { LARGE = 300 };
+    size_t items = user->password_count;
+    for (const struct acl_selector *at = &user->root; at && items <= LARGE; at = at->next)
+        items += selector_items(at);
+    return items > LARGE;
 }

@@ -4,8 +4,10 @@
  */
 #include "engine/acl.h"
 
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "engine/aside.h"
 #include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
@@ -27,12 +29,33 @@ static bool name_is_good(struct bytes name)
     return true;
 }
 
+enum {
+    /* What is done in one go: */
+    RULES_AT_ONCE = 200,
+    RULES_BYTES_AT_ONCE = 4096,
+    USERS_AT_ONCE = 200,
+    /* Of one, in tens of nanoseconds: */
+    USER_COST = 50,
+    NAME_COST = 5,
+};
+
+static bool changes_much(const struct call *call)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 3; i < call->argc && i < RULES_AT_ONCE; i++)
+        bytes += call->argv[i].len;
+    const struct acl_user *user = acl_find(acl_of(call), call->argv[2]);
+    return call->argc > RULES_AT_ONCE || bytes > RULES_BYTES_AT_ONCE || (user && acl_user_is_large(user));
+}
+
 static void run_setuser(struct call *call)
 {
     if (!name_is_good(call->argv[2])) {
         reply_error(call->reply, BYTES("ERR Usernames can't contain spaces or null characters"));
         return;
     }
+    if (changes_much(call) && call_aside_unheld(call))
+        return;
     struct buf error = BUF_EMPTY;
     buf_append_cstr(&error, "ERR ");
     if (acl_set_user(call->engine, call->argv[2], &call->argv[3], call->argc - 3, &error))
@@ -42,16 +65,31 @@ static void run_setuser(struct call *call)
     buf_fini(&error);
 }
 
+/* One of the users is large. */
+static bool deletes_much(const struct call *call)
+{
+    bool large = call->argc > USERS_AT_ONCE;
+    for (uint32_t i = 2; i < call->argc && !large; i++) {
+        const struct acl_user *user = acl_find(acl_of(call), call->argv[i]);
+        large = user && acl_user_is_large(user);
+    }
+    return large;
+}
+
 static void run_deluser(struct call *call)
 {
+    if (deletes_much(call) && call_aside_unheld(call))
+        return;
     for (uint32_t i = 2; i < call->argc; i++)
         if (bytes_equal(call->argv[i], BYTES("default"))) {
             reply_error(call->reply, BYTES("ERR The 'default' user cannot be removed"));
             return;
         }
     int64_t removed = 0;
-    for (uint32_t i = 2; i < call->argc; i++)
+    for (uint32_t i = 2; i < call->argc; i++) {
+        fiber_breathe(USER_COST + (unsigned)call->engine->session_count / 5);
         removed += acl_delete_user(call->engine, call->argv[i]);
+    }
     reply_int(call->reply, removed);
 }
 
@@ -75,14 +113,8 @@ static void reply_selector(struct reply *reply, const struct acl_selector *selec
     }
 }
 
-static void run_getuser(struct call *call)
+static void reply_user(struct reply *reply, const struct acl_user *user)
 {
-    const struct acl_user *user = acl_find(acl_of(call), call->argv[2]);
-    struct reply *reply = call->reply;
-    if (!user) {
-        reply_null(reply);
-        return;
-    }
     reply_map(reply, 6);
     const char *flags[8];
     size_t count;
@@ -95,47 +127,107 @@ static void run_getuser(struct call *call)
     reply_array(reply, acl_user_passwords(user));
     for (size_t i = 0; i < acl_user_passwords(user); i++) {
         char hex[64];
+        fiber_breathe(NAME_COST);
         acl_user_password(user, i, hex);
         reply_bulk(reply, bytes_make(hex, sizeof hex));
     }
-    reply_selector(reply, acl_user_selector(user, 0));
+    const struct acl_selector *root = acl_user_selector(user), *selector = root;
+    reply_selector(reply, root);
     size_t selectors = 0;
-    while (acl_user_selector(user, selectors + 1))
+    while ((selector = acl_selector_next(selector)))
         selectors++;
     reply_bulk_cstr(reply, "selectors");
     reply_array(reply, selectors);
-    for (size_t i = 1; i <= selectors; i++) {
+    while ((root = acl_selector_next(root))) {
+        fiber_breathe(USER_COST);
         reply_map(reply, 3);
-        reply_selector(reply, acl_user_selector(user, i));
+        reply_selector(reply, root);
     }
 }
 
-static size_t count_users(const struct acl *acl)
+static void run_getuser(struct call *call)
 {
+    struct acl_user *copy = NULL;
+    const struct acl_user *user = acl_find(acl_of(call), call->argv[2]);
+    if (user && acl_user_is_large(user)) {
+        if (call_aside_unheld(call))
+            return;
+        while ((user = acl_find(acl_of(call), call->argv[2])) && !copy)
+            copy = acl_user_copy(acl_of(call), user);
+    }
+    if (copy || user)
+        reply_user(call->reply, copy ? copy : user);
+    else
+        reply_null(call->reply);
+    acl_user_destroy(copy);
+}
+
+static bool are_many(const struct acl *acl)
+{
+    return acl_user_at(acl, USERS_AT_ONCE);
+}
+
+/* One of the users is large. */
+static bool have_much(const struct acl *acl)
+{
+    const struct acl_user *user;
+    bool much = are_many(acl);
+    for (size_t i = 0; !much && (user = acl_user_at(acl, i)); i++)
+        much = acl_user_is_large(user);
+    return much;
+}
+
+/* Has `reply_one` answer for each user, in the order of their names; false from it: he is gone. */
+static void each_user(struct call *call, bool (*reply_one)(struct call *call, struct bytes name))
+{
+    struct output_gap *head = reply_deferred(call->reply);
+    struct buf name = BUF_EMPTY;
     size_t count = 0;
-    while (acl_user_at(acl, count))
-        count++;
-    return count;
+    const struct acl_user *user = acl_user_at(acl_of(call), 0);
+    for (; user && !fiber_is_over(); user = acl_user_behind(acl_of(call), buf_bytes(&name))) {
+        buf_clear(&name);
+        buf_append(&name, acl_user_name(user));
+        count += reply_one(call, buf_bytes(&name));
+        fiber_breathe(NAME_COST);
+    }
+    reply_deferred_end(call->reply, head, REPLY_ARRAY, count);
+    buf_fini(&name);
+}
+
+static bool reply_line(struct call *call, struct bytes name)
+{
+    struct acl *acl = acl_of(call);
+    struct acl_user *copy = NULL;
+    const struct acl_user *user = acl_find(acl, name);
+    for (; fiber_running && user && !copy; user = acl_find(acl, name))
+        copy = acl_user_copy(acl, user);
+    user = copy ? copy : user;
+    if (!user)
+        return false;
+    struct buf text = BUF_EMPTY;
+    acl_describe_user(user, &text);
+    reply_bulk(call->reply, buf_bytes(&text));
+    buf_fini(&text);
+    acl_user_destroy(copy);
+    return true;
 }
 
 static void run_list(struct call *call)
 {
-    size_t count = count_users(acl_of(call));
-    reply_array(call->reply, count);
-    for (size_t i = 0; i < count; i++) {
-        struct buf text = BUF_EMPTY;
-        acl_describe_user(acl_user_at(acl_of(call), i), &text);
-        reply_bulk(call->reply, buf_bytes(&text));
-        buf_fini(&text);
-    }
+    if (!(have_much(acl_of(call)) && call_aside_unheld(call)))
+        each_user(call, reply_line);
+}
+
+static bool reply_name(struct call *call, struct bytes name)
+{
+    reply_bulk(call->reply, name);
+    return true;
 }
 
 static void run_users(struct call *call)
 {
-    size_t count = count_users(acl_of(call));
-    reply_array(call->reply, count);
-    for (size_t i = 0; i < count; i++)
-        reply_bulk(call->reply, acl_user_name(acl_user_at(acl_of(call), i)));
+    if (!(are_many(acl_of(call)) && call_aside_unheld(call)))
+        each_user(call, reply_name);
 }
 
 static void run_whoami(struct call *call)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fiber.h"
 #include "base/glob.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -400,12 +401,14 @@ void config_fini(struct config *config)
  * fits. */
 static struct bytes fitting(const char *name, bool hidden, const struct bytes *patterns, size_t count)
 {
+    enum { PATTERN_MAX = 200 };
     struct bytes text = bytes_from_cstr(name);
     for (size_t i = 0; i < count; i++) {
         if (bytes_equal_nocase(patterns[i], text))
             return patterns[i];
         if (!hidden && glob_match_nocase(patterns[i], text))
             return text;
+        fiber_breathe(1 + (unsigned)(patterns[i].len < PATTERN_MAX ? patterns[i].len : PATTERN_MAX) / 2);
     }
     return (struct bytes){ 0 };
 }

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "cmd/module.h"
 #include "engine/acl.h"
+#include "engine/aside.h"
 #include "engine/error_stats.h"
 #include "engine/fill.h"
 #include "engine/hotkeys.h"
@@ -487,10 +489,15 @@ static uint32_t sections_of(struct bytes word)
 
 static void run_info(struct call *call)
 {
+    enum { WORDS_AT_ONCE = 500, WORD_COST = 6 };
     struct server *server = server_of(call);
+    if (call->argc > WORDS_AT_ONCE && call_aside_unheld(call))
+        return;
     uint32_t wanted = call->argc == 1 ? sections_of(BYTES("default")) : 0;
-    for (uint32_t i = 1; i < call->argc; i++)
+    for (uint32_t i = 1; i < call->argc; i++) {
         wanted |= sections_of(call->argv[i]);
+        fiber_breathe(WORD_COST);
+    }
     struct buf out = BUF_EMPTY;
     for (uint32_t i = 0; i < SECTION_COUNT; i++)
         if (wanted & 1u << i && (!sections[i].is_there || sections[i].is_there(server))) {

@@ -3,7 +3,9 @@
  */
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/mem.h"
+#include "engine/aside.h"
 #include "engine/blame.h"
 #include "engine/command.h"
 #include "engine/latency.h"
@@ -141,12 +143,18 @@ static const struct command_info *find_named(struct call *call, struct bytes nam
 
 static void run_histogram(struct call *call)
 {
+    enum { NAMES_AT_ONCE = 500, NAME_COST = 2, COMMAND_COST = 20 };
+    if (call->argc > NAMES_AT_ONCE && call_aside_unheld(call))
+        return;
     struct output_gap *head = reply_deferred(call->reply);
     size_t count = 0;
     const struct command_info *info;
-    for (uint32_t i = 2; i < call->argc; i++)
-        if ((info = find_named(call, call->argv[i])))
+    for (uint32_t i = 2; i < call->argc && !fiber_is_over(); i++) {
+        info = find_named(call, call->argv[i]);
+        fiber_breathe(info ? COMMAND_COST * (1 + info->sub_count) : NAME_COST);
+        if (info)
             count += reply_commands(call->reply, info);
+    }
     for (size_t i = 0; call->argc == 2 && (info = command_at(call->engine->registry, i)); i++)
         count += reply_commands(call->reply, info);
     reply_deferred_end(call->reply, head, REPLY_MAP, count);
