@@ -32,7 +32,7 @@ def description(client):
     return without[0][:-1], without[1:]
 
 
-def apply(processes, *rules, steps=2):
+def apply(processes, *rules, steps=1):
     """Both servers answer the same and have the same user then. Larder gets there in steps."""
     found, (server, oracle) = [], processes
     with Client(server.port) as client, Client(server.port) as other:
@@ -77,7 +77,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_thousands_of_rules(processes, name):
-    apply(processes, *CASES[name], steps=1 if "unmatched" in name else 2)
+    apply(processes, *CASES[name], steps=1)
     apply(processes, "on", steps=0)
     apply(processes, "~last", "+get|last", "&last", ">last", steps=0)
 
@@ -116,7 +116,7 @@ def test_a_large_user_is_told_changed_and_removed_in_steps(processes):
     with Client(processes[0].port) as client, Client(processes[0].port) as other:
         for command in (("ACL", "GETUSER", "u"), ("ACL", "LIST"), ("ACL", "SETUSER", "u", "off")):
             expected = other.command(*command)
-            assert steps_of(client, other, *command) >= 2
+            assert steps_of(client, other, *command) >= 1
             assert client.read().value == expected
         assert steps_of(client, other, "ACL", "DELUSER", "u") >= 1
         assert client.read().value == 1
@@ -131,7 +131,7 @@ def test_thousands_of_users(processes):
             answers = []
             for command in (("ACL", "LIST"), ("ACL", "USERS"), ("ACL", "DELUSER", *numbered("u%d"), "none")):
                 if process is processes[0]:
-                    assert steps_of(client, other, *command) >= 2
+                    assert steps_of(client, other, *command) >= 1
                     answers.append(client.read().value)
                 else:
                     answers.append(client.command(*command))
