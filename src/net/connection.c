@@ -10,6 +10,7 @@
 #include "net/connection.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ static void connection_free(struct connection *connection)
     send_drop(connection);
     if (connection->soft_since_s != 0)
         net->soft_count--;
+    net->deaf_count -= connection->is_deaf;
     if (connection->tls != NULL)
         tls_end(connection);
     if (connection->finishing && !connection->eof)
@@ -152,6 +154,9 @@ void connection_watch(struct connection *connection)
         bool is_full = connection->paused && input != NULL && input->len - input->start >= NET_PAUSED_INPUT_MAX;
         if (!connection->eof && !connection->finishing && !is_full)
             wanted |= EV_READ;
+        bool is_deaf = connection->paused && (is_full || connection->eof);
+        connection->net->deaf_count += (size_t)is_deaf - connection->is_deaf;
+        connection->is_deaf = is_deaf;
         if (connection->is_stuck)
             wanted |= EV_WRITE;
     }
@@ -294,6 +299,16 @@ void connection_set_patient(struct connection *connection, bool patient)
     connection->patient = patient;
 }
 
+/*
+ * Its client waits for something and has left: before the request that waits was executed, or behind so much else that
+ * the end is not read.
+ */
+static bool is_deserted(const struct connection *connection)
+{
+    struct pollfd end = { .fd = connection->io.fd, .events = POLLRDHUP };
+    return connection->is_deaf && connection->patient && (connection->eof || poll(&end, 1, 0) == 1);
+}
+
 void connection_sweep(struct net *net)
 {
     uint64_t idle_max_ms = (uint64_t)net->settings->idle_timeout_s * 1000;
@@ -302,7 +317,7 @@ void connection_sweep(struct net *net)
         net->awake_ms = net->now_ms;
     net->swept_ms = net->now_ms;
     bool may_close = idle_max_ms != 0 && net->now_ms - net->awake_ms > 5 * NET_SWEEP_MS;
-    if (idle_max_ms == 0 && net->soft_count == 0 && net->handshakes == 0)
+    if (idle_max_ms == 0 && net->soft_count == 0 && net->handshakes == 0 && net->deaf_count == 0)
         return;
     for (size_t left = (net->all.count + 9) / 10; left > 0; left--) {
         if (net->sweep_at >= net->all.count)
@@ -316,6 +331,8 @@ void connection_sweep(struct net *net)
             log_write(LOG_VERBOSE, "Closing idle client");
             connection_close(connection);
         }
+        if (is_deserted(connection))
+            connection_close(connection);
     }
 }
 

@@ -70,6 +70,7 @@ struct connection {
     uint8_t limit_class;
     bool authenticated : 1, patient : 1, is_held : 1;
     bool paused : 1;
+    bool is_deaf : 1;     /* paused, and nothing is read from it, as it holds much or sends no more */
     bool eof : 1;         /* the client sends no more */
     bool finishing : 1;   /* to be closed once its output was sent; reads and executes no more */
     bool closing : 1;     /* in net->closing */
@@ -114,6 +115,7 @@ struct net {
     size_t sweep_at, sweeps;     /* index in `all`; sweeps since the last trim */
     uint64_t swept_ms, awake_ms; /* when connections were last gone through; when that last came late */
     size_t soft_count;           /* connections above their soft limit */
+    size_t deaf_count;           /* connections that are deaf */
     size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
     size_t send_share;           /* bytes that each connection may get this turn */
     struct send_ring *ring;      /* owned: sends for many at once; NULL where there is none */

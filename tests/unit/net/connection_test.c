@@ -68,6 +68,16 @@ Test(connection, closed_by_another_in_the_same_batch)
     cr_assert_eq(world.closed_count, 3);
 }
 
+static bool is_closed_within(uint32_t ms)
+{
+    uint64_t began_ns = clock_mono_ns();
+    while (world.closed_count == 0 && clock_mono_ns() - began_ns < ms * 1000000ull) {
+        usleep(10000);
+        net_turn(world.net);
+    }
+    return world.closed_count > 0;
+}
+
 Test(connection, closed_by_its_client)
 {
     client_queue(&client, BYTES("PING\r\nBLOCK\r\nPI"));
@@ -79,6 +89,34 @@ Test(connection, closed_by_its_client)
     connection_set_patient(world.owners[0]->connection, true);
     world_settle(&world);
     cr_assert_eq(world.closed_count, 1);
+}
+
+/* The same when the request that waits was executed after the end had come. */
+Test(connection, closed_by_its_client_before_it_waits)
+{
+    client_queue(&client, BYTES("FILL 2000000\r\nBLOCK\r\n"));
+    client_step(&client, SIZE_MAX);
+    shutdown(client.fd, SHUT_WR);
+    connection_set_patient(world.owners[0]->connection, true);
+    world_settle(&world);
+    cr_assert(is_closed_within(60000));
+}
+
+/* The same when it has sent more than is read from one who waits. */
+Test(connection, closed_by_its_client_behind_much_input)
+{
+    client_queue(&client, BYTES("PING\r\nBLOCK\r\n"));
+    for (int i = 0; i < 30000; i++)
+        client_queue(&client, BYTES("PING\r\n"));
+    client_step(&client, SIZE_MAX);
+    world_settle(&world);
+    client_step(&client, SIZE_MAX);
+    world_settle(&world);
+    shutdown(client.fd, SHUT_WR);
+    world_settle(&world);
+    cr_assert_eq(world.closed_count, 0);
+    connection_set_patient(world.owners[0]->connection, true);
+    cr_assert(is_closed_within(60000));
 }
 
 Test(connection, half_closed_client_gets_its_replies)
@@ -218,16 +256,6 @@ Test(connection, much_output_of_a_closed_client_is_freed_in_slices)
 static void send_without_reading(const char *text)
 {
     cr_assert_eq(send(client.fd, text, strlen(text), 0), (ssize_t)strlen(text));
-}
-
-static bool is_closed_within(uint32_t ms)
-{
-    uint64_t began_ns = clock_mono_ns();
-    while (world.closed_count == 0 && clock_mono_ns() - began_ns < ms * 1000000ull) {
-        usleep(10000);
-        net_turn(world.net);
-    }
-    return world.closed_count > 0;
 }
 
 /* Closed in the end, and not before `ms` after a moment. */
