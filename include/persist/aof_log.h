@@ -31,6 +31,7 @@ struct aof_log {
     bool sync_failed;                    /* what is between the two may be lost, and nobody can say what of it */
     bool is_syncing;                     /* the worker does */
     struct aof_sync *sync;               /* owned: what it does; NULL: there was no need so far */
+    atomic_int parting_error;            /* why the file before this one was not synchronised, to be told; or 0 */
     struct aof_write *writing;           /* owned: under way on the writer; NULL if nothing is */
     struct worker *writer;               /* owned; NULL: there was no need so far */
     void (*synced_later)(void *context); /* called by either when it is through; NULL: nobody need know */
@@ -48,6 +49,12 @@ void aof_log_fini(struct aof_log *log, struct worker *worker);
  * is the caller's now; -1 if there was none.
  */
 int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *worker);
+
+/*
+ * Has the worker synchronise (if `sync`) and close the file that the log was in before. If that fails then so has a
+ * synchronisation of the log: the next aof_log_poll or aof_log_sync says so.
+ */
+void aof_log_part(struct aof_log *log, int fd, bool sync, struct worker *worker);
 
 /* Room for `len` more bytes, which count as appended; valid until the next call. */
 static inline char *aof_log_extend(struct aof_log *log, size_t len)

@@ -20,6 +20,3 @@ void worker_submit(struct worker *worker, void (*run)(void *argument), void *arg
 
 /* Waits until everything that was submitted is done. */
 void worker_drain(struct worker *worker);
-
-/* Synchronises (if `sync`) and closes a descriptor there. */
-void worker_close(struct worker *worker, int fd, bool sync);

@@ -87,7 +87,7 @@ static void abandon_write(struct aof_log *log)
 
 void aof_log_fini(struct aof_log *log, struct worker *worker)
 {
-    if (log->sync)
+    if (worker)
         worker_drain(worker);
     abandon_sync(log, worker);
     abandon_write(log);
@@ -105,13 +105,47 @@ int aof_log_switch(struct aof_log *log, int fd, uint64_t size, struct worker *wo
 {
     int old = log->fd;
     ASSERT(!log->writing);
+    bool was_syncing = log->is_syncing;
     abandon_sync(log, worker);
+    if (was_syncing && log->sync->error)
+        atomic_store(&log->parting_error, log->sync->error);
     end_reservation(log);
     log->fd = fd;
     log->size = log->synced = size;
     log->files++;
     log->sync_failed = false;
     return old;
+}
+
+struct parting {
+    struct aof_log *log; /* borrowed */
+    int fd;              /* owned */
+    bool sync;
+};
+
+static void run_part(void *argument)
+{
+    struct parting *parting = argument;
+    if (parting->sync && fdatasync(parting->fd) != 0)
+        atomic_store(&parting->log->parting_error, errno);
+    close(parting->fd);
+    mem_free(parting);
+}
+
+void aof_log_part(struct aof_log *log, int fd, bool sync, struct worker *worker)
+{
+    struct parting *parting = mem_alloc(sizeof *parting);
+    *parting = (struct parting){ .log = log, .fd = fd, .sync = sync };
+    worker_submit(worker, run_part, parting);
+}
+
+/* Why the file before was not synchronised, told once: then nothing of the log counts as synchronised any more. Or 0.
+ */
+static int take_parting_error(struct aof_log *log)
+{
+    int error = atomic_exchange(&log->parting_error, 0);
+    log->sync_failed |= error != 0;
+    return error;
 }
 
 void aof_log_begin_long(struct aof_log *log)
@@ -257,6 +291,11 @@ void aof_log_reserve(struct aof_log *log)
 
 bool aof_log_sync(struct aof_log *log)
 {
+    int parting_error = take_parting_error(log);
+    if (parting_error) {
+        errno = parting_error;
+        return false;
+    }
     if (log->fd < 0 || (log->synced == log->size && !log->sync_failed))
         return true;
     if (fdatasync(log->fd) != 0) {
@@ -313,13 +352,16 @@ bool aof_log_await_sync(struct aof_log *log, uint64_t at_most_ns)
 bool aof_log_poll(struct aof_log *log, int *error, uint64_t *took_ns)
 {
     struct aof_sync *sync = log->sync;
-    if (!log->is_syncing || atomic_load_explicit(&sync->state, memory_order_acquire) != SYNC_DONE)
-        return false;
-    *error = sync->error;
+    bool is_done = log->is_syncing && atomic_load_explicit(&sync->state, memory_order_acquire) == SYNC_DONE;
+    int parting_error = take_parting_error(log); /* after that: the worker does one after the other */
+    *took_ns = 0;
+    *error = parting_error;
+    if (!is_done)
+        return parting_error != 0;
+    *error = sync->error ? sync->error : parting_error;
     *took_ns = sync->took_ns;
-    if (sync->error)
-        log->sync_failed = true;
-    else if (!log->sync_failed)
+    log->sync_failed |= sync->error != 0;
+    if (!log->sync_failed)
         log->synced = sync->size;
     log->is_syncing = false;
     return true;

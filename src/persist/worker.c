@@ -101,19 +101,3 @@ void worker_drain(struct worker *worker)
         pthread_cond_wait(&worker->idle, &worker->lock);
     pthread_mutex_unlock(&worker->lock);
 }
-
-static void run_close(void *argument)
-{
-    close((int)(intptr_t)argument);
-}
-
-static void run_sync_and_close(void *argument)
-{
-    (void)fdatasync((int)(intptr_t)argument);
-    close((int)(intptr_t)argument);
-}
-
-void worker_close(struct worker *worker, int fd, bool sync)
-{
-    worker_submit(worker, sync ? run_sync_and_close : run_close, (void *)(intptr_t)fd);
-}

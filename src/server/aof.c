@@ -595,6 +595,7 @@ bool aof_finish(struct server *server)
     if (aof->state == AOF_OFF)
         return true;
     log_write(LOG_NOTICE, "Calling fsync() on the AOF file.");
+    worker_drain(aof->worker); /* an old increment may be synchronised yet */
     return aof_flush(server, true) && !aof->distrusted;
 }
 

@@ -358,7 +358,7 @@ static bool go_on_in(struct server *server, int fd)
     aof->selected_db = -1;
     aof->stamp_s = 0;
     if (old >= 0)
-        worker_close(aof->worker, old, unsynced && server->config.appendfsync != APPENDFSYNC_NO);
+        aof_log_part(&aof->log, old, unsynced && server->config.appendfsync != APPENDFSYNC_NO, aof->worker);
     aof_listen(server, true);
     return true;
 }

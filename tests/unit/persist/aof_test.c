@@ -409,6 +409,40 @@ Test(aof_log, synchronising_by_the_worker)
     worker_destroy(worker);
 }
 
+/* A pipe cannot be synchronised. The file that comes next is, but what was in the one before may be lost. */
+Test(aof_log, a_file_that_was_not_synchronised_at_its_end)
+{
+    enum { BY_POLL, BY_SYNC, UNDER_WAY, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        struct worker *worker = worker_create();
+        struct aof_log log;
+        int error, both[2];
+        uint64_t took_ns;
+        cr_assert_eq(pipe(both), 0);
+        aof_log_init(&log);
+        aof_log_switch(&log, both[1], 0, worker);
+        append(&log, 'a', 100);
+        cr_assert(write_all(&log));
+        if (way == UNDER_WAY)
+            aof_log_sync_later(&log, worker);
+        int old = aof_log_switch(&log, temporary_file(BYTES("")), 0, worker);
+        cr_assert_eq(old, both[1]);
+        aof_log_part(&log, old, way != UNDER_WAY, worker);
+        append(&log, 'b', 50);
+        cr_assert(write_all(&log));
+        worker_drain(worker);
+        if (way == BY_SYNC)
+            cr_assert(!aof_log_sync(&log) && errno == EINVAL);
+        else
+            cr_assert(aof_log_poll(&log, &error, &took_ns) && error == EINVAL);
+        cr_assert(!aof_log_poll(&log, &error, &took_ns), "told once");
+        cr_assert(aof_log_sync(&log) && log.sync_failed && log.synced == 0, "nobody knows what is there");
+        aof_log_fini(&log, worker);
+        worker_destroy(worker);
+        close(both[0]);
+    }
+}
+
 static void hold(void *argument)
 {
     while (!atomic_load((atomic_bool *)argument))
