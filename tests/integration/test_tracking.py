@@ -63,6 +63,16 @@ def test_forms(watcher, commands):
         pair.same("CLIENT TRACKING " + step, "CLIENT TRACKINGINFO", "CLIENT GETREDIR")
 
 
+def test_there_is_one_to_redirect_to(watcher):
+    pair, _ = watcher
+    replies = []
+    for client in pair.both:
+        own = client.command("CLIENT", "ID")
+        replies.append(client.command("CLIENT", "TRACKING", "ON", "REDIRECT", own, "REDIRECT", own))
+    assert isinstance(replies[0], ErrorReply) and replies[0] == replies[1]
+    pair.same("CLIENT TRACKINGINFO")
+
+
 @pytest.mark.parametrize("step", ["CLIENT CACHING YES", "CLIENT CACHING NO", "CLIENT CACHING maybe", "CLIENT CACHING",
                                   "CLIENT TRACKING", "CLIENT TRACKINGINFO x", "CLIENT GETREDIR x"])
 def test_forms_of_the_others(watcher, step):

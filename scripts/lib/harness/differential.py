@@ -4,12 +4,13 @@ Replies that Redis itself leaves open (the order of a set, a random key, the mil
 in COMPARERS; everything else must be identical. `DifferentialRun` sends thousands of generated commands; when replies
 differ it shrinks the history to few commands that still show the difference, and fails with these and the seed.
 """
+import contextlib
 import random
 import re
 import socket
 import time
 
-from .resp import Client, ErrorReply, encode
+from .resp import Client, ConnectionClosed, ErrorReply, Push, encode
 
 
 def _same_type(a, b):
@@ -253,6 +254,17 @@ def shown(args):
     return " ".join(words)
 
 
+def _left_over(client):
+    """Replies that nobody has read, as far as the connection still answers."""
+    found = []
+    with contextlib.suppress(ConnectionClosed, OSError):
+        client.send("RESET")
+        while (value := client.read().value) != b"RESET":
+            if not isinstance(value, Push):
+                found.append(value)
+    return found
+
+
 class Pair:
     """A connection to the server under test and one to the oracle, speaking the same protocol."""
 
@@ -263,8 +275,16 @@ class Pair:
         self.both = (self.server, self.oracle)
 
     def close(self):
-        for client in self.both:
-            client.close()
+        try:
+            self._expect_no_more()
+        finally:
+            for client in self.both:
+                client.close()
+
+    def _expect_no_more(self):
+        """A command that answers twice gives the right reply first: what is left over must not go unseen."""
+        ours = _left_over(self.server)
+        assert not ours or ours == _left_over(self.oracle), f"replies that belong to no command: {ours}"
 
     def flush(self):
         for client in self.both:
