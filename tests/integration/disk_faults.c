@@ -13,7 +13,7 @@
  *                                            counted from when the file says so
  *   trace=1                                  each write, synchronisation and change of names is added to a file of that
  *                                            name with ".trace" behind it
- *   accept=24                                the call fails with that errno
+ *   accept=24 fork=11                        the call fails with that errno
  *   stranger=1                               who connects has the address 192.0.2.1
  */
 #define _GNU_SOURCE
@@ -152,6 +152,11 @@ int fsync(int fd)
     int status = fails("fsync") ? -1 : NEXT(fsync)(fd);
     trace_file("sync", fd);
     return status;
+}
+
+pid_t fork(void)
+{
+    return fails("fork") ? -1 : NEXT(fork)();
 }
 
 int rename(const char *from, const char *to)

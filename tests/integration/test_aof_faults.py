@@ -364,6 +364,46 @@ def test_rewrite_that_cannot_be_finished(start_server, tmp_path, faults, fault):
         until(lambda: len(list(directory(server).iterdir())) <= 4 and not list(own.glob("temp-*")))
 
 
+@pytest.mark.server_options(*AOF)
+def test_a_base_that_cannot_be_put_in_its_place(server):
+    """The child has written it in vain; nothing is lost, and the next rewrite is as good as any."""
+    (directory(server) / "appendonly.aof.2.base.rdb" / "taken").mkdir(parents=True)
+    with loaded(server) as client:
+        client.load(["SET", f"k{i}", i] for i in range(20))
+        client.command("BGREWRITEAOF")
+        client.command("SET", "meanwhile", "v")
+        until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+        assert persistence(client)["aof_last_bgrewrite_status"] == "err"
+        assert "renaming the new base: Is a directory" in server.log()
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DBSIZE") == 21
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        assert ("appendonly.aof.3.base.rdb", 3, "b") in manifest(directory(server))
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("DBSIZE") == 21
+
+
+def test_no_process_can_be_had(start_server, faults):
+    """Neither rewrite nor save is under way then, and both work again when there is one."""
+    server = start_server(*AOF)
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+        faults("fork=11")
+        client.command("BGREWRITEAOF")
+        until(lambda: persistence(client)["aof_rewrite_in_progress"] == "0")
+        assert persistence(client)["aof_last_bgrewrite_status"] == "err"
+        assert isinstance(client.command("BGSAVE"), ErrorReply)
+        assert persistence(client)["rdb_last_bgsave_status"] == "err"
+        assert persistence(client)["rdb_bgsave_in_progress"] == "0"
+        client.command("SET", "l", "v")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("MGET", "k", "l") == [b"v", b"v"]
+        faults()
+        client.command("BGREWRITEAOF")
+        rewritten(client)
+        assert client.command("BGSAVE") == b"Background saving started"
+        until(lambda: persistence(client)["rdb_last_bgsave_status"] == "ok")
+        assert client.command("DEBUG", "LOADAOF") == b"OK" and client.command("MGET", "k", "l") == [b"v", b"v"]
+
+
 def is_answered(client):
     return bool(select.select([client.sock], [], [], 0)[0])
 

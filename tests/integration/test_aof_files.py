@@ -87,6 +87,37 @@ def test_units(server):
         [b"SELECT", b"0"], [b"SET", b"c", b"3"]]
 
 
+STORED_IN_SLICES = [
+    ("SUNIONSTORE", "sunion", "S"), ("SINTERSTORE", "sinter", "S", "S"), ("SDIFFSTORE", "sdiff", "S", "none"),
+    ("ZUNIONSTORE", "zunion", 1, "Z"), ("ZINTERSTORE", "zinter", 2, "Z", "Z"), ("ZDIFFSTORE", "zdiff", 2, "Z", "none"),
+    ("ZRANGESTORE", "zrange", "Z", 0, -1), ("SORT", "L", "ALPHA", "STORE", "sorted"), ("COPY", "Z", "zcopy"),
+    ("COPY", "L", "lcopy"), ("COPY", "S", "scopy"), ("LREM", "L", 0, "e7"), ("SPOP", "S", 15_000),
+    ("LTRIM", "L", 5, 15_000), ("ZREMRANGEBYRANK", "Z", 5, 15_000),
+]
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "exec"])
+def test_what_goes_on_in_slices_is_in_the_file(server, within):
+    size = 20_000
+    with loaded(server) as client:
+        for at in range(0, size, 500):
+            names = range(at, at + 500)
+            client.command("SADD", "S", *(f"m{i}" for i in names))
+            client.command("RPUSH", "L", *(f"e{i % 100}" for i in names))
+            client.command("ZADD", "Z", *(word for i in names for word in (i * 7 % 1009, f"m{i}")))
+        if within:
+            client.load([("MULTI",), *STORED_IN_SLICES])
+            replies = client.command("EXEC")
+        else:
+            replies = [client.command(*command) for command in STORED_IN_SLICES]
+        assert not any(isinstance(reply, ErrorReply) for reply in replies)
+        digest = client.command("DEBUG", "DIGEST")
+        assert client.command("DEBUG", "LOADAOF") == b"OK"
+        assert client.command("EXISTS", *(command[1] for command in STORED_IN_SLICES[:7]), "sorted", "zcopy", "lcopy",
+                              "scopy") == 11
+        assert client.command("DEBUG", "DIGEST") == digest
+
+
 def test_restart_and_expiry(start_server, tmp_path):
     own = tmp_path / "own"
     server = start_server(*AOF, directory=own)
@@ -260,6 +291,14 @@ def test_upgrade_in_the_middle(start_server, tmp_path):
         assert client.command("GET", "k") == b"v"
 
 
+def test_a_single_file_that_cannot_move_stops_the_start(tmp_path):
+    """Not a server without what the file holds, nor one that forgets it."""
+    (tmp_path / "appendonly.aof").write_bytes(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
+    (tmp_path / "appendonlydir" / "appendonly.aof").mkdir(parents=True)
+    assert "Error moving the old AOF file appendonly.aof" in fails_to_start(tmp_path)
+    assert (tmp_path / "appendonly.aof").read_bytes().endswith(b"v\r\n")
+
+
 def test_begins_with_the_rdb_file(start_server, tmp_path):
     """Switched on in the configuration file, it begins with what was saved."""
     own = tmp_path / "own"
@@ -412,6 +451,19 @@ def test_scheduled_behind_a_save(server):
         assert persistence(client)["rdb_saves"] == "1"
 
 
+def test_a_save_is_scheduled_behind_a_rewrite(server):
+    """Until it can begin it is not tried, and so does not fail."""
+    with loaded(server) as client:
+        client.command("SET", "k", "v")
+        client.command("CONFIG", "SET", "rdb-key-save-delay", 300_000)
+        client.command("BGREWRITEAOF")
+        until(server.children)
+        assert isinstance(client.command("BGSAVE"), ErrorReply)
+        assert client.command("BGSAVE", "SCHEDULE") == b"Background saving scheduled"
+        until(lambda: persistence(client)["rdb_saves"] == "1")
+        assert persistence(client)["rdb_last_bgsave_status"] == "ok" and "Can't save" not in server.log()
+
+
 def test_a_transaction_schedules(server):
     with loaded(server) as client:
         client.command("SET", "a", 1)
@@ -487,6 +539,7 @@ def test_truncated_in_the_midst_of_the_set(tmp_path, start_server):
     assert "is not the last file" in fails_to_start(own)
     assert check(where / "appendonly.aof.manifest", "--fix").returncode == 1
     (where / "appendonly.aof.2.incr.aof").write_bytes(b"")
+    assert "ok_up_to=27," in check(where / "appendonly.aof.manifest").stdout
     with loaded(start_server(*AOF, directory=own)) as client:
         assert client.command("GET", "a") == b"1" and client.command("GET", "b") is None
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from harness.process import StartFailed
 from harness.resp import Client, ConnectionClosed, ErrorReply
 from harness.waiting import until
 from rdb_contents import key, length, rdb, string
@@ -282,6 +283,13 @@ def make_file(directory):
     directory.mkdir()
     (directory / "dump.rdb").write_bytes(data)
     return data
+
+
+def test_a_file_that_cannot_be_opened_stops_the_start(start_server, tmp_path):
+    """A server that began with nothing would soon save that."""
+    (tmp_path / "dump.rdb").symlink_to("dump.rdb")
+    with pytest.raises(StartFailed, match="Fatal error loading the DB.*can't open 'dump.rdb'"):
+        start_server(directory=tmp_path)
 
 
 def test_term_while_loading(start_server, tmp_path):
