@@ -215,6 +215,21 @@ def test_writers_wait_in_turn(loaded):
         client.close()
 
 
+def test_new_readers_come_behind_who_wants_all_keys(server):
+    """Or there would always be one that reads."""
+    size = 20_000
+    with Client(server.port) as first, Client(server.port) as writer, Client(server.port) as second, \
+            Client(server.port) as other:
+        other.load([("SADD", "s", *range(at, at + 500)) for at in range(0, size, 500)])
+        with hold(other):
+            begin(first, "SMEMBERS", "s")
+            begin(writer, "FLUSHALL")
+            begin(second, "SMEMBERS", "s")
+            assert other.command("GET", "none") is None
+        assert len(first.read().value) == size
+        assert writer.read().value == b"OK" and second.read().value == []
+
+
 def test_a_store_is_carried_out_though_its_client_leaves(loaded):
     port = loaded[0].port
     with Client(port) as client:

@@ -447,6 +447,13 @@ def test_debug_replies(pair, command):
     pair.same(command)
 
 
+def test_time_goes_on_within_a_pipeline(pair):
+    """What comes behind a command that took long finds that what expired meanwhile is gone."""
+    commands = [["SET", "k", "v", "PX", "30"], ["DEBUG", "SLEEP", "0.05"], ["GET", "k"], ["EXISTS", "k"]]
+    for args, ours, theirs in pair.exchange(commands):
+        assert ours.raw == theirs.raw, args
+
+
 def test_debug_tells_of_packed_values(pair):
     pair.same("HSET h a 1 b 2", "DEBUG LISTPACK h", "SET s 1", "DEBUG LISTPACK s", "DEBUG QUICKLIST s",
               ("RPUSH", "l", *(f"element {i:050}" for i in range(500))), "DEBUG QUICKLIST l", "DEBUG LISTPACK l")

@@ -134,6 +134,7 @@ def test_a_value_in_its_grace(server, client):
     assert list(client.pipeline([fill, ask])) == [b"OK", b"old"]
     time.sleep(0.08)
     assert client.command("GET", "k") is None
+    assert client.command("SETFILL", "k", "nobody's", 0) is None and client.command("DROPFILL", "k", 0) == 0
     token = lease(client)
     with Client(server.port) as other:
         assert other.command(*ask) == [b"STALE", b"old"]

@@ -89,6 +89,15 @@ def test_a_key_that_expires_while_it_is_watched(pair):
     pair.same("WATCH a", "MULTI", "SET b 1", "EXEC")
 
 
+def test_a_key_that_expires_unseen_while_it_is_watched(pair):
+    """Nobody meets it after its time, and nothing removes it."""
+    pair.same("DEBUG SET-ACTIVE-EXPIRE 0")
+    for _, ours, theirs in pair.exchange([["SET", "a", 1, "PX", 30], ["WATCH", "a"], ["SET", "b", 1], ["WATCH", "b"]]):
+        assert ours.raw == theirs.raw
+    time.sleep(0.04)
+    pair.same("MULTI", "SET b 2", "EXEC", "WATCH a", "MULTI", "GET b", "EXEC", "DEBUG SET-ACTIVE-EXPIRE 1")
+
+
 def test_other_clients_touch(module_server, module_oracle, protocol, seed):
     """Random commands of two clients, one of which watches; the same on both servers."""
     rng = random.Random(seed)

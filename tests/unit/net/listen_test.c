@@ -76,6 +76,21 @@ Test(listen, both_families_on_one_port)
         cr_assert_neq(errno, EADDRINUSE, "%s", error);
 }
 
+/* Who restarts a server need not wait until the last connections of the old one are forgotten. */
+Test(listen, again_where_connections_were_closed)
+{
+    char error[128] = "";
+    int port = net_port(world.net);
+    struct client client;
+    client_init(&client, &world);
+    client_expect(&client, &world, "QUIT\r\n", "+OK\r\n");
+    client_await_eof(&client, &world); /* who closes first is the one to remember */
+    client_fini(&client);
+    world_settle(&world);
+    net_unlisten(world.net);
+    cr_assert(net_listen_tcp(world.net, "127.0.0.1", (uint16_t)port, error, sizeof(error)), "%s", error);
+}
+
 Test(listen, unix_socket)
 {
     char dir[] = P_tmpdir "/larder-net-XXXXXX", path[64], error[128] = "";
