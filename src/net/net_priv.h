@@ -68,9 +68,8 @@ struct connection {
     uint32_t soft_since_s;   /* since when its output is above the soft limit; 0: it is not */
     struct address peer, local;
     uint8_t limit_class;
-    bool authenticated : 1, patient : 1, is_held : 1;
-    bool paused : 1;
-    bool is_deaf : 1;     /* paused, and nothing is read from it, as it holds much or sends no more */
+    bool authenticated : 1, patient : 1, is_held : 1, paused : 1;
+    bool is_deaf : 1;     /* paused, and nothing is read from it: it holds much, or sends no more */
     bool eof : 1;         /* the client sends no more */
     bool finishing : 1;   /* to be closed once its output was sent; reads and executes no more */
     bool closing : 1;     /* in net->closing */
@@ -107,18 +106,17 @@ struct net {
     struct batch batch;
     struct output_pool output_pool; /* of all connections */
     struct connections all, ready, writers, closing;
-    struct connections heavy;    /* readable, and to be read after those that send little, in order of arrival */
-    struct connections unread;   /* by TLS: there is more than their sockets tell of */
-    struct connections woken;    /* by others than their own requests; NULL where one left the list */
-    size_t woken_at;             /* index in `woken` of the next to be sent to */
-    struct doomed *doomed;       /* owned chain, send.c's */
-    size_t sweep_at, sweeps;     /* index in `all`; sweeps since the last trim */
-    uint64_t swept_ms, awake_ms; /* when connections were last gone through; when that last came late */
-    size_t soft_count;           /* connections above their soft limit */
-    size_t deaf_count;           /* connections that are deaf */
-    size_t bulk_senders;         /* connections that got NET_SEND_MIN and more when last was sent */
-    size_t send_share;           /* bytes that each connection may get this turn */
-    struct send_ring *ring;      /* owned: sends for many at once; NULL where there is none */
+    struct connections heavy;      /* readable, and to be read after those that send little, in order of arrival */
+    struct connections unread;     /* by TLS: there is more than their sockets tell of */
+    struct connections woken;      /* by others than their own requests; NULL where one left the list */
+    size_t woken_at;               /* index in `woken` of the next to be sent to */
+    struct doomed *doomed;         /* owned chain, send.c's */
+    size_t sweep_at, sweeps;       /* index in `all`; sweeps since the last trim */
+    uint64_t swept_ms, awake_ms;   /* when connections were last gone through; when that last came late */
+    size_t soft_count, deaf_count; /* connections above their soft limit; and deaf ones */
+    size_t bulk_senders;           /* connections that got NET_SEND_MIN and more when last was sent */
+    size_t send_share;             /* bytes that each connection may get this turn */
+    struct send_ring *ring;        /* owned: sends for many at once; NULL where there is none */
     struct ring_send gathered[SEND_RING_MAX];
     unsigned gathered_count;     /* of these, for the ring */
     bool wants_ring;             /* as the settings were when last looked at */

@@ -1,7 +1,8 @@
 """Random commands by the grammar that the server itself gives (COMMAND DOCS): most of them make sense, some hardly."""
 import time
 
-NUMBERS = [0, 1, -1, 2, 3, 5, 7, 10, 64, 100, 255, 256, 65535, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -2**31, -2**63]
+NUMBERS = [0, 1, -1, 2, 3, 5, 7, 10, 64, 100, 255, 256, 65535, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -2**31,
+           -2**63]
 DOUBLES = [b"1.5", b"-0", b"0.1", b"inf", b"-inf", b"nan", b"1e308", b"5e-324", b"13.36", b"38.11"]
 BOUNDS = [b"+", b"-", b"(5", b"[a", b"(a", b"(-inf", b"*", b"$", b">", b"0-1", b"5-5"]
 WORDS = [b"a", b"b", b"c", b"abc", b"f1", b"f2", b"\x00\xff", b""]
@@ -9,10 +10,11 @@ JSON = [b'{"a":1,"b":[1,2,{"c":"x"}]}', b"[1,2,3]", b'"s"', b"null", b"true", b"
         b"$..*", b"$..[?(@.a>0)]", b".b", b".", b"$.b[0,-1,1:3:-1]", b"$..c"]
 PATTERNS = [b"*", b"k*", b"*1*", b"[a-m]*", b"k?", b"\\"]
 # They end the server, its connections, or the clock of the test; or they change who may do what.
-NEVER = {b"shutdown", b"debug", b"monitor", b"psync", b"sync", b"replicaof", b"slaveof", b"failover", b"migrate", b"auth",
-         b"config|set", b"config|rewrite", b"acl|setuser", b"acl|deluser", b"acl|load", b"acl|save", b"client|kill",
-         b"client|reply", b"client|pause", b"client|no-evict", b"quit", b"module|load", b"module|loadex", b"save",
-         b"flushall", b"flushdb", b"swapdb", b"bgsave", b"bgrewriteaof", b"select", b"move", b"hello"}
+NEVER = {b"shutdown", b"debug", b"monitor", b"psync", b"sync", b"replicaof", b"slaveof", b"failover", b"migrate",
+         b"auth", b"config|set", b"config|rewrite", b"acl|setuser", b"acl|deluser", b"acl|load", b"acl|save",
+         b"client|kill", b"client|reply", b"client|pause", b"client|no-evict", b"quit", b"module|load",
+         b"module|loadex", b"save", b"flushall", b"flushdb", b"swapdb", b"bgsave", b"bgrewriteaof", b"select", b"move",
+         b"hello"}
 # They take long to answer, or until somebody else does something.
 SELDOM = {b"pfselftest", b"memory|malloc-stats", b"memory|purge", b"command|docs", b"command", b"command|info",
           b"lolwut", b"blpop", b"brpop", b"blmove", b"brpoplpush", b"bzpopmin", b"bzpopmax", b"bzmpop", b"blmpop",
