@@ -21,10 +21,16 @@ bool deadline_read(struct call *call, uint32_t index, int64_t *deadline_ms)
         reply_error(call->reply, BYTES("ERR timeout is negative"));
         return false;
     }
-    if (ms > (long double)(INT64_MAX - call->now_ms)) {
+    return deadline_make(call, (int64_t)ms, deadline_ms);
+}
+
+bool deadline_make(struct call *call, int64_t ms, int64_t *deadline_ms)
+{
+    *deadline_ms = 0;
+    if (ms == 0 || !__builtin_add_overflow(call->now_ms, ms, deadline_ms))
+        return true;
+    *deadline_ms = INT64_MAX;
+    if (!call->retry)
         reply_error(call->reply, BYTES("ERR timeout is out of range"));
-        return false;
-    }
-    *deadline_ms = ms > 0 ? call->now_ms + (int64_t)ms : 0;
-    return true;
+    return call->retry;
 }

@@ -13,3 +13,9 @@ struct call;
  * 1970, or 0, which is never, for none. Otherwise answers an error and returns false.
  */
 bool deadline_read(struct call *call, uint32_t index, int64_t *deadline_ms);
+
+/*
+ * The same of a number of milliseconds that is not negative. That of a command which waits already is never too large,
+ * though the clock has gone on.
+ */
+bool deadline_make(struct call *call, int64_t ms, int64_t *deadline_ms);

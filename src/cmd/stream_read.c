@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "cmd/families.h"
+#include "deadline_priv.h"
 #include "engine/aside.h"
 #include "engine/propagate.h"
 #include "engine/shared_reply.h"
@@ -35,7 +36,7 @@ enum {
 struct request_args {
     bool grouped, noack, blocks;
     uint64_t count; /* of entries of each stream at most */
-    int64_t timeout_ms;
+    int64_t deadline_ms;
     struct bytes group, consumer;
     uint32_t first, streams; /* argument of the first key; how many there are, and IDs behind them */
 };
@@ -48,15 +49,13 @@ static bool fail(struct call *call, const char *text)
 
 static bool read_timeout(struct call *call, uint32_t index, struct request_args *args)
 {
-    if (!call_arg_i64(
-            call, index, INT64_MIN, INT64_MAX, "ERR timeout is not an integer or out of range", &args->timeout_ms))
+    int64_t ms;
+    if (!call_arg_i64(call, index, INT64_MIN, INT64_MAX, "ERR timeout is not an integer or out of range", &ms))
         return false;
     args->blocks = true;
-    if (args->timeout_ms < 0)
+    if (ms < 0)
         return fail(call, "ERR timeout is negative");
-    if (args->timeout_ms > INT64_MAX - call->now_ms && !call->retry)
-        return fail(call, "ERR timeout is out of range");
-    return true;
+    return deadline_make(call, ms, &args->deadline_ms);
 }
 
 static bool read_count(struct call *call, uint32_t index, struct request_args *args)
@@ -513,7 +512,6 @@ static const struct wait_kind wait_in_group = { .type = ENTRY_STREAM, .gone = tr
 /* Waits; "$" becomes the ID that it stands for now. */
 static void wait_for_more(struct call *call, const struct request_args *args, const struct place *places)
 {
-    int64_t deadline_ms = args->timeout_ms ? call->now_ms + args->timeout_ms : 0;
     struct bytes *argv = NULL;
     for (uint32_t i = 0; i < args->streams && !call->retry; i++) {
         uint32_t at = args->first + args->streams + i;
@@ -529,7 +527,7 @@ static void wait_for_more(struct call *call, const struct request_args *args, co
     if (argv)
         call->argv = argv;
     uint64_t line = args->grouped ? hash_bytes(args->group.ptr, args->group.len) : 0;
-    call_wait(call, args->grouped ? &wait_in_group : &wait_alone, line, args->first, args->streams, deadline_ms);
+    call_wait(call, args->grouped ? &wait_in_group : &wait_alone, line, args->first, args->streams, args->deadline_ms);
 }
 
 /* Sees to it that the consumer is there in all groups; false: memory is out, which was answered. */

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from harness.resp import Client, ErrorReply
-from harness.waiting import until_blocked
+from harness.waiting import has_answered, until, until_blocked
 from test_list_waiting import Stage, play  # noqa: F401
 
 
@@ -223,3 +223,31 @@ def test_readers_come_and_go(server, scale):
     for thread in threads:
         thread.join()
     assert not failures, failures[0]
+
+
+@pytest.mark.parametrize("command, pushes, answer", [
+    (("BLPOP", "k", "SECONDS"), [("RPUSH", "k", "x")], [b"k", b"x"]),
+    (("XREAD", "BLOCK", "MS", "STREAMS", "k", "5-5"), [("XADD", "k", "1-1", "a", "b"), ("XADD", "k", "6-6", "c", "d")],
+     [[b"k", [[b"6-6", [b"c", b"d"]]]]]),
+], ids=["BLPOP", "XREAD"])
+def test_the_longest_timeout(ports, command, pushes, answer):
+    """That is not too long may be so when the command is executed again."""
+    def now_ms():
+        seconds, micros = map(int, other.command("TIME"))
+        return seconds * 1000 + micros // 1000
+
+    with Client(ports[0]) as waiter, Client(ports[0]) as other:
+        other.command("DEL", "k")
+        for margin_ms in (100, 1000, 10_000):
+            last_ms = now_ms() + margin_ms
+            longest_ms = 2**63 - 1 - last_ms
+            longest = {"SECONDS": f"{longest_ms // 1000}.{longest_ms % 1000:03}", "MS": longest_ms}
+            waiter.send(*(longest.get(word, word) for word in command))
+            until(lambda: has_answered(waiter) or other.info("clients")["blocked_clients"] == "1")
+            if not has_answered(waiter):
+                break
+            assert "timeout is out of range" in waiter.read().value.text
+        until(lambda: now_ms() > last_ms)
+        for push in pushes:
+            other.command(*push)
+        assert waiter.read().value == answer
