@@ -22,8 +22,9 @@ void connection_wake(struct connection *connection);
 /*
  * Executes no more requests of this client until connection_resume. What it sends meanwhile is read up to a small
  * amount, so that its end is noticed: a paused client that shuts its side down is closed at once if it is patient (it
- * is blocked, and gone), or within a second if it has sent more than that, and otherwise after its requests were
- * executed and their replies sent.
+ * is blocked, and gone), and otherwise after its requests were executed and their replies sent. The end of a patient
+ * client behind more than that amount is seen within a second, once the system has it: not as long as there is so much
+ * before it that the system's buffers are full.
  */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);

@@ -3,7 +3,7 @@
  *
  * Four bits of one word stand for a name (a blocked Bloom filter: Putze, Sanders, Singler, "Cache-, hash- and
  * space-efficient Bloom filters", 2007), and there are 32 to 64 bits for each. So holding a key costs a hash and a
- * store, and letting go of all of them one free; one to six in ten thousand of the others are taken for a key that is
+ * store, and letting go of all of them one free; two to nine in ten thousand of the others are taken for a key that is
  * held, and who wants to change one waits without need. What is read and what is stored have words of their own.
  */
 #include "holds_priv.h"

@@ -86,7 +86,7 @@ def request(grammar, kind):
         settings = {**SETTINGS, **FULL} if kind == "full" else SETTINGS
         name = rng.choice(list(settings))
         return ("CONFIG", "SET", name, rng.choice(settings[name]))
-    if chance < .014:
+    if chance < .014:  # RELOAD drops what has expired without a word in the log, as in Redis
         inspect = [("CHECK",), ("DIGEST",), ("DEFRAG",), ("OBJECT", rng.choice(KEYS)), ("DIGEST-VALUE", *KEYS)]
         return ("DEBUG", *rng.choice(inspect if kind == "log" else [*inspect, ("RELOAD",)]))
     if chance < .02:
